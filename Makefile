@@ -1,0 +1,61 @@
+# What a developer and CI run: set-up, demo and tests.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup setup-lab demo test test-unit test-semantics lint sanity test-build test-integration test-rollout clean
+
+PYTHON := .venv/bin/python
+TOOL := python3 tests/tools
+PYTEST_ARGS ?=
+
+# The commands of the environment come first, so that ansible-lint finds its own ansible.
+IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-18s %s\n' "$$name" "$$text"; done
+
+setup: ## Install what is missing (named first) and make the Python environment .venv
+	@sh tests/tools/prerequisites.sh
+	@directory=$$($(TOOL)/venvs.py current) && ln -sfn "$$directory" .venv
+	@python3 tests/tools/collection.py link
+
+setup-lab: setup
+	@python3 -m tests.lab prerequisites --install
+
+demo: setup-lab ## Boot a small fleet of real kernels and roll a livepatch out to it
+	@$(PYTHON) -m tests.lab.demo
+
+test: test-unit test-semantics lint test-build sanity test-integration test-rollout ## Run everything that CI runs
+	@echo "All tests passed."
+
+test-unit: setup ## Unit tests: newest and oldest ansible-core, and Python 3.6 for what runs on targets
+	@$(TOOL)/unit.py $(PYTEST_ARGS)
+
+test-semantics: setup ## The behaviour of Ansible that the playbooks rely on, on the newest and the oldest ansible-core
+	@for core in current oldest; do \
+	  "$$($(TOOL)/venvs.py $$core)/bin/python" -m pytest tests/rollout/test_ansible_semantics.py $(PYTEST_ARGS) || exit 1; \
+	done
+
+lint: setup ## ansible-lint (profile production), and the changelog
+	@$(IN_VENV) ANSIBLE_COLLECTIONS_PATH=.work/collections ansible-lint --offline --profile production
+	@$(IN_VENV) antsibull-changelog lint
+
+sanity: setup ## ansible-test sanity with the oldest and the newest ansible-core
+	@$(TOOL)/sanity.py oldest current
+
+test-build: setup ## Build the collection, install it elsewhere, and read its documentation there
+	@$(TOOL)/build.py
+
+test-integration: setup-lab ## Modules and roles against real kernels
+	@$(PYTHON) -m pytest tests/integration $(PYTEST_ARGS)
+
+test-rollout: setup-lab ## Whole rollouts, on local hosts and on real kernels
+	@$(PYTHON) -m pytest tests/rollout --ignore tests/rollout/test_ansible_semantics.py $(PYTEST_ARGS)
+
+clean: ## Remove what was built in this checkout (the caches in the home directory stay)
+	rm -rf .venv .work .pytest_cache .hypothesis .ansible tests/output dist
+
+-include tests/lab/lab.mk

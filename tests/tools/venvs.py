@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+# Makes the Python environments of the tests, once per machine, and prints where they are.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# usage: venvs.py current|oldest|target
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from pythons import interpreters
+
+TESTS = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kernel-livepatch"
+
+# name: (requirements, Pythons that these can run on, which of them)
+ENVIRONMENTS = {
+    "current": ("requirements.txt", range(11, 15), max),
+    "oldest": ("requirements-oldest.txt", range(10, 13), min),
+    "target": ("requirements-target.txt", range(6, 7), min),
+}
+
+
+class NoPython(Exception):
+    """No interpreter on this machine can run the environment."""
+
+
+def choose(name):
+    """Return (requirements file, interpreter) for an environment, or raise NoPython."""
+    requirements, minors, pick = ENVIRONMENTS[name]
+    found = interpreters(minors)
+    if not found:
+        raise NoPython(
+            "The %s environment needs Python 3.%d to 3.%d with its venv module; none was found on PATH or in pyenv. "
+            "Install one, e.g.: apt-get install -y python3-venv, or: pyenv install 3.%d"
+            % (name, minors[0], minors[-1], minors[-1])
+        )
+    return TESTS / requirements, found[pick(found)]
+
+
+def version_of(python):
+    answer = subprocess.run([python, "-VV"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
+    return python.encode() + answer.stdout
+
+
+def run(command):
+    """Run a command; its output goes to stderr, because stdout is for the path alone."""
+    subprocess.run([str(word) for word in command], check=True, stdout=sys.stderr)
+
+
+def add_module_utils(directory):
+    """Put ansible.module_utils of the oldest supported core beside the tests of Python 3.6.
+
+    No ansible-core installs on a 3.6 controller, but 2.16's module_utils run on 3.6 targets.
+    """
+    packages = next(directory.glob("lib/python3.6/site-packages"))
+    _unused, python = choose("oldest")
+    run([python, "-m", "pip", "install", "-qq", "--no-deps", "--no-compile", "--only-binary=:all:",
+         "--target", packages, "ansible-core ~= 2.16.0"])  # fmt: skip
+
+
+def build(name, requirements, python, directory):
+    """Make one environment from nothing."""
+    sys.stderr.write("Making the %s environment with %s (once per machine) ...\n" % (name, python))
+    shutil.rmtree(str(directory), ignore_errors=True)
+    run([python, "-m", "venv", directory])
+    install = [directory / "bin/python", "-m", "pip", "install", "-qq"]
+    if name == "target":
+        run(install + ["pip ~= 21.3"])  # the one that comes with 3.6 picks packages that need a newer Python
+    run(install + ["-r", requirements])
+    if name == "target":
+        add_module_utils(directory)
+    (directory / "complete").touch()
+
+
+def environment(name):
+    """Return the directory of an environment, making it where it is missing."""
+    requirements, python = choose(name)
+    key = hashlib.sha256(version_of(python) + requirements.read_bytes()).hexdigest()[:12]
+    directory = CACHE / "venvs" / ("%s-%s" % (name, key))
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with open(str(directory) + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (directory / "complete").exists():
+            build(name, requirements, python, directory)
+    return directory
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in ENVIRONMENTS:
+        sys.exit("usage: venvs.py " + "|".join(ENVIRONMENTS))
+    try:
+        print(environment(sys.argv[1]))
+    except NoPython as error:
+        sys.exit(str(error))
+    except subprocess.CalledProcessError as error:
+        sys.exit("%s failed; its messages are above." % " ".join(error.cmd))
