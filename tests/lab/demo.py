@@ -12,6 +12,7 @@ and the harmful one was stopped in its first tier while no other host was touche
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -137,6 +138,7 @@ def table(rows):
 
 def main():
     directory = CHECKOUT / ".lab" / "demo"
+    shutil.rmtree(str(directory / "journals"), ignore_errors=True)
     wrong = []
     with Fleet(directory, hosts=HOSTS, kernels=KERNELS) as fleet:
         say("%d guests answer: %s" % (HOSTS, ", ".join(sorted({guest.kernel_release for guest in fleet.guests.values()}))))
