@@ -1,0 +1,12 @@
+# What the collection costs a host.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from tests.bench import facts_cost
+
+
+def test_livepatch_facts_costs_the_target_at_most_1_3_times_a_ping(fleet):
+    name, guest = sorted(fleet.guests.items())[0]
+    pairs = facts_cost.measure(fleet.inventory, name, guest)
+    assert facts_cost.ratio(pairs) <= 1.3, pairs

@@ -1,0 +1,181 @@
+# A fleet of real kernels for whole rollouts, and a way to run them.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from tests.lab.fleet import Fleet
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+KERNELS = os.environ.get("LAB_KERNELS", "5.10 6.1 6.12 7.2").split()
+
+# Takes out every livepatch and its package, without the code under test.
+RESET = """
+for turn in $(seq 300); do
+  for livepatch in /sys/kernel/livepatch/*; do
+    [ "$(cat "$livepatch/enabled" 2>/dev/null)" = 1 ] && echo 0 > "$livepatch/enabled"
+  done
+  for taint in /sys/module/*/taint; do
+    grep -q K "$taint" || continue
+    module=${taint%/taint}; [ "$(cat "$module/refcnt")" = 0 ] && rmmod "${module##*/}"
+  done
+  grep -lq K /sys/module/*/taint || break
+  sleep 0.1
+done 2>/dev/null
+packages=$(rpm -qa 'klp-*'); [ -z "$packages" ] || rpm -e $packages
+! grep -lq K /sys/module/*/taint 2>/dev/null
+"""
+
+ENVIRONMENT = {
+    "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".work" / "collections"),
+    "ANSIBLE_CALLBACKS_ENABLED": "kernel.livepatch.rollout",
+    "ANSIBLE_FORKS": "20",
+    "ANSIBLE_PIPELINING": "true",
+    "ANSIBLE_NOCOLOR": "true",
+    "ANSIBLE_INJECT_FACT_VARS": "false",
+}
+
+
+class Run:
+    """What one ansible-playbook run left behind."""
+
+    def __init__(self, status, output, journal):
+        self.status = status
+        self.output = output
+        self.journal = journal
+
+    @property
+    def entries(self):
+        with open(self.journal, encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines]
+
+    def of(self, kind):
+        return [entry for entry in self.entries if entry["kind"] == kind]
+
+    @property
+    def outcomes(self):
+        """The last outcome of each host."""
+        return {entry["host"]: entry["outcome"] for entry in self.of("outcome")}
+
+    def tier_of(self, host):
+        return next(entry["tier"] for entry in self.of("host") if entry["host"] == host)
+
+    def first_tier(self):
+        return [entry["host"] for entry in self.of("host") if entry["tier"] == 1]
+
+
+class Rollouts:
+    """Runs the collection's playbooks against the fleet, each test with journals of its own."""
+
+    def __init__(self, fleet, directory):
+        self.fleet = fleet
+        self.directory = directory
+
+    def command(self, playbook, release, inventory=None, arguments=(), **variables):
+        settings = {
+            "livepatch_release": release,
+            "livepatch_journal_dir": str(self.directory / "journals"),
+            "livepatch_tiers": [{"name": "canary", "hosts": 1}, {"name": "rest", "share": "100%"}],
+        }
+        settings.update(variables)
+        program = pathlib.Path(sys.executable).with_name("ansible-playbook")
+        return [str(program), "kernel.livepatch." + playbook, "-i", str(inventory or self.fleet.inventory),
+                "-e", json.dumps(settings)] + list(arguments)
+
+    def start(self, *args, **kwargs):
+        """Start a playbook in a process group of its own, and return the process; its output goes to a file."""
+        self.log = self.directory / ("output-%d.log" % time.monotonic_ns())
+        with open(self.log, "w", encoding="utf-8") as output:
+            return subprocess.Popen(self.command(*args, **kwargs), cwd=str(self.directory), env=dict(os.environ, **ENVIRONMENT),
+                                    stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def run(self, playbook, release, journal=None, **kwargs):
+        process = self.start(playbook, release, **kwargs)
+        try:
+            status = process.wait(timeout=600)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        name = journal or kwargs.get("livepatch_rollout", release)
+        output = self.log.read_text(encoding="utf-8")
+        print(output)
+        return Run(status, output, self.directory / "journals" / (name + ".jsonl"))
+
+    def rollout(self, release, **kwargs):
+        return self.run("rollout", release, **kwargs)
+
+    def rollback(self, release, **kwargs):
+        return self.run("rollback", release, **kwargs)
+
+    def inventory(self, **hosts):
+        """Return a copy of the inventory in which hosts have been changed: name -> variables, or None to leave it out."""
+        content = yaml.safe_load(self.fleet.inventory.read_text(encoding="utf-8"))
+        _change(content, hosts)
+        path = self.directory / "inventory.yml"
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        return path
+
+    def running(self):
+        """Name of the enabled livepatch on each host, read past the code under test."""
+        script = "cd /sys/kernel/livepatch && for name in *; do [ -e $name/enabled ] && cat $name/enabled && echo $name; done; true"
+        found = {}
+        for name, guest in self.fleet.guests.items():
+            words = guest.ssh(["sh", "-c", script]).stdout.split()
+            found[name] = [livepatch for flag, livepatch in zip(words[::2], words[1::2]) if flag == "1"]
+        return found
+
+
+def _change(node, hosts):
+    if not isinstance(node, dict):
+        return
+    for name, variables in hosts.items():
+        if isinstance(node.get("hosts"), dict) and name in node["hosts"]:
+            if variables is None:
+                del node["hosts"][name]
+            else:
+                node["hosts"][name] = dict(node["hosts"][name] or {}, **variables)
+    for child in node.values():
+        _change(child, hosts)
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory):
+    with Fleet(tmp_path_factory.mktemp("fleet"), hosts=len(KERNELS), kernels=KERNELS) as running:
+        yield running
+
+
+@pytest.fixture
+def rollouts(fleet, tmp_path):
+    """Rollouts on hosts that run no livepatch and have no package of one."""
+    for guest in fleet.guests.values():
+        guest.start()
+    for name, guest in fleet.guests.items():
+        guest.wait_for_ssh()
+        answer = guest.ssh(["sh", "-c", RESET])
+        if answer.returncode:
+            # A kernel that a test has broken beyond that gets a fresh start.
+            guest.kill()
+            guest.start()
+            guest.wait_for_ssh()
+            assert guest.ssh(["sh", "-c", RESET]).returncode == 0, "%s cannot be reset: %s" % (name, answer.stderr)
+    return Rollouts(fleet, tmp_path)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """After a failure show the end of each guest's console and kernel log."""
+    report = (yield).get_result()
+    running = getattr(item, "funcargs", {}).get("rollouts")
+    if report.when == "call" and report.failed and running is not None:
+        for name, guest in running.fleet.guests.items():
+            report.sections.append(("console of %s" % name, guest.console()[-6000:]))

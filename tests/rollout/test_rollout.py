@@ -1,0 +1,303 @@
+# Whole rollouts on real kernels: good releases arrive, harmful ones are stopped, nothing is lost.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+
+def wait_for(condition, seconds=180):
+    """Wait until the condition holds; it is an error if it never does."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("waited %d s in vain" % seconds)
+
+
+def written(rollouts, release, kind, **fields):
+    """Whether the journal of a release has an entry of this kind with these fields."""
+    path = rollouts.directory / "journals" / (release + ".jsonl")
+
+    def found():
+        if not path.exists():
+            return False
+        from json import loads
+        entries = [loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        return any(entry["kind"] == kind and all(entry.get(key) == value for key, value in fields.items()) for entry in entries)
+
+    return found
+
+
+def assert_stopped(run):
+    assert run.status != 0
+    assert run.of("verdict")[-1]["verdict"] == "stop"
+    assert "kernel.livepatch.rollback" in run.output
+    assert "livepatch_retry" in run.output
+
+
+class TestGoodReleases:
+    def test_two_releases_reach_every_host_and_the_second_replaces_the_first(self, rollouts):
+        hosts = sorted(rollouts.fleet.guests)
+        first = rollouts.rollout("hotfix1")
+        assert first.status == 0
+        assert first.outcomes == {host: "patched" for host in hosts}
+        second = rollouts.rollout("hotfix2")
+        assert second.status == 0
+        assert rollouts.running() == {host: ["hotfix2"] for host in hosts}
+        for guest in rollouts.fleet.guests.values():
+            assert "hotfix1" not in guest.ssh(["cat", "/proc/modules"]).stdout
+
+        again = rollouts.rollout("hotfix2")
+        assert again.status == 0
+        assert "changed=0" in again.output and "changed=1" not in again.output
+        assert len(again.of("outcome")) == len(second.of("outcome")), "the second run touched a host"
+
+    def test_a_check_run_shows_the_plan_and_touches_nothing(self, rollouts):
+        run = rollouts.rollout("hotfix1", arguments=["--check"])
+        assert run.status == 0
+        assert not run.journal.exists()
+        assert rollouts.running() == {host: [] for host in rollouts.fleet.guests}
+        for guest in rollouts.fleet.guests.values():
+            assert guest.ssh(["rpm", "-qa", "klp-*"]).stdout == ""
+
+    def test_a_host_without_a_build_is_reported_and_not_failed(self, rollouts):
+        victim = sorted(rollouts.fleet.guests)[-1]
+        inventory = rollouts.inventory(**{victim: {"livepatch_package_pattern": "klp-{kernel}-no-such-{release}"}})
+        others = [{"name": "canary", "hosts": 2}, {"name": "rest", "share": "100%"}]
+        run = rollouts.rollout("hotfix1", inventory=inventory, livepatch_tiers=others)
+        assert run.status == 0
+        assert run.outcomes[victim] == "not_applicable"
+        assert sorted(run.outcomes.values()) == ["not_applicable"] + ["patched"] * (len(rollouts.fleet.guests) - 1)
+
+
+class TestHarmfulReleases:
+    def test_a_release_that_panics_its_hosts_is_stopped_in_the_first_tier(self, rollouts):
+        run = rollouts.rollout("panics", livepatch_tiers=[
+            {"name": "canary", "hosts": 1, "soak": "20s"}, {"name": "rest", "share": "100%"}])
+        assert_stopped(run)
+        canary, = run.first_tier()
+        assert list(run.outcomes) == [canary]
+        assert canary in run.of("verdict")[-1]["reasons"][0]
+        for host, guest in rollouts.fleet.guests.items():
+            if host != canary:
+                assert guest.ssh(["rpm", "-qa", "klp-*"]).stdout == "", "%s was touched" % host
+
+    @pytest.mark.parametrize("release", ["warns", "oopses"])
+    def test_a_kernel_alarm_stops_the_rollout_and_the_hosts_are_rolled_back_when_asked(self, rollouts, release):
+        assert rollouts.rollout("hotfix2").status == 0
+        run = rollouts.rollout(release, livepatch_on_stop="rollback", livepatch_tiers=[
+            {"name": "canary", "hosts": 1, "soak": "15s"}, {"name": "rest", "share": "100%"}])
+        assert_stopped(run)
+        canary, = run.first_tier()
+        assert run.outcomes == {canary: "rolled_back"}
+        assert "alarmed" in [entry["outcome"] for entry in run.of("outcome")]
+        assert rollouts.running() == {host: ["hotfix2"] for host in rollouts.fleet.guests}
+
+    def test_a_stalled_transition_is_reverted_and_stops_the_rollout(self, rollouts):
+        run = rollouts.rollout("stalls", livepatch_timeout=20)
+        assert_stopped(run)
+        assert list(run.outcomes.values()) == ["stalled"]
+        assert "kswapd" in run.output
+        assert rollouts.running() == {host: [] for host in rollouts.fleet.guests}
+
+    def test_a_release_that_no_host_has_a_build_of_is_stopped_with_that_reason(self, rollouts):
+        run = rollouts.rollout("hotfix99")
+        assert run.status != 0
+        assert "no build" in run.output.lower()
+        assert set(run.outcomes.values()) == {"not_applicable"}
+
+    def test_a_package_with_a_bad_signature_is_refused(self, rollouts):
+        run = rollouts.rollout("badsig")
+        assert_stopped(run)
+        assert "bad_signature" in run.output
+        assert rollouts.running() == {host: [] for host in rollouts.fleet.guests}
+
+    def test_a_repository_that_is_down_is_a_failure_and_not_a_missing_build(self, rollouts):
+        rollouts.fleet.repository.stop()
+        try:
+            run = rollouts.rollout("hotfix1")
+        finally:
+            rollouts.fleet.repository.start()
+        assert_stopped(run)
+        assert "repository_unavailable" in run.output
+
+
+class TestThresholds:
+    def test_failures_are_counted_over_the_whole_tier_and_not_per_slice(self, rollouts):
+        """One of three hosts of the second tier fails in each of two slices: one is tolerated, the second is not."""
+        tiers = [{"name": "canary", "hosts": 1}, {"name": "rest", "share": "100%"}]
+        plan = rollouts.rollout("hotfix1", arguments=["--check"], livepatch_tiers=tiers, livepatch_seed=7)
+        assert plan.status == 0
+        first = rollouts.rollout("hotfix1", livepatch_tiers=tiers, livepatch_seed=7, livepatch_slice=1, livepatch_max_failures=1,
+                                 livepatch_timeout=60, **{"livepatch_package_pattern": PATTERN_FAILING_OUTSIDE_OF_THE_CANARY})
+        assert_stopped(first)
+        assert len([outcome for outcome in first.outcomes.values() if outcome == "failed"]) == 2
+        assert len(first.outcomes) == 3, "a host was touched after the stop"
+
+
+# Every host but the first of the plan gets a package name that the module refuses.
+PATTERN_FAILING_OUTSIDE_OF_THE_CANARY = "{{ 'klp-{kernel}-{release}' if livepatch_tier | int == 1 else 'klp/{kernel}' }}"
+
+
+class TestInterruptions:
+    def test_a_killed_controller_loses_nothing_and_the_same_command_goes_on(self, rollouts):
+        tiers = [{"name": "canary", "hosts": 1}, {"name": "rest", "share": "100%"}]
+        process = rollouts.start("rollout", "hotfix1", livepatch_tiers=tiers, livepatch_slice="100%")
+        wait_for(written(rollouts, "hotfix1", "slice", tier=2))
+        time.sleep(2)  # into the slice: somewhere in dnf or in the load
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        before = rollouts.directory / "journals" / "hotfix1.jsonl"
+        plan = [line for line in before.read_text(encoding="utf-8").split("\n") if '"host"' in line]
+
+        run = rollouts.rollout("hotfix1", livepatch_tiers=tiers, livepatch_slice="100%")
+        assert run.status == 0
+        assert run.outcomes == {host: "patched" for host in rollouts.fleet.guests}
+        assert rollouts.running() == {host: ["hotfix1"] for host in rollouts.fleet.guests}
+        assert len(run.of("planned")) == 1, "the plan was made anew"
+        assert len([line for line in plan if '"kind": "host"' in line or '"kind":"host"' in line]) == len(run.of("host"))
+        canary, = run.first_tier()
+        assert len([entry for entry in run.of("outcome") if entry["host"] == canary]) == 1, "the canary was done again"
+
+    def test_a_second_controller_on_the_same_rollout_is_refused(self, rollouts):
+        tiers = [{"name": "all", "share": "100%", "soak": "60s"}]
+        process = rollouts.start("rollout", "hotfix1", livepatch_tiers=tiers)
+        log = rollouts.log
+        try:
+            wait_for(written(rollouts, "hotfix1", "slice"))
+            second = rollouts.rollout("hotfix1", livepatch_tiers=tiers)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        assert second.status != 0
+        assert str(process.pid) in second.output, log.read_text(encoding="utf-8")
+        assert "Traceback" not in second.output
+
+    def test_a_stopped_rollout_goes_on_only_with_a_reason(self, rollouts):
+        rollouts.fleet.repository.stop()
+        try:
+            assert_stopped(rollouts.rollout("hotfix1"))
+        finally:
+            rollouts.fleet.repository.start()
+        refused = rollouts.rollout("hotfix1")
+        assert refused.status != 0
+        assert rollouts.running() == {host: [] for host in rollouts.fleet.guests}
+        run = rollouts.rollout("hotfix1", livepatch_retry="the repository is back")
+        assert run.status == 0
+        assert run.of("retry")[0]["reason"] == "the repository is back"
+        assert rollouts.running() == {host: ["hotfix1"] for host in rollouts.fleet.guests}
+
+    def test_the_rollback_playbook_takes_the_hosts_of_a_rollout_back_to_what_they_ran(self, rollouts):
+        assert rollouts.rollout("hotfix1").status == 0
+        assert rollouts.rollout("hotfix2").status == 0
+        back = rollouts.rollback("hotfix2")
+        assert back.status == 0
+        assert rollouts.running() == {host: ["hotfix1"] for host in rollouts.fleet.guests}
+        none = rollouts.rollback("hotfix1")
+        assert none.status == 0
+        assert rollouts.running() == {host: [] for host in rollouts.fleet.guests}
+        for guest in rollouts.fleet.guests.values():
+            assert guest.ssh(["rpm", "-qa", "klp-*"]).stdout == ""
+
+
+class TestLostHosts:
+    @pytest.mark.parametrize("moment", ["installing", "looking"])
+    def test_a_host_that_is_lost_counts_as_a_failure(self, rollouts, moment):
+        tiers = [{"name": "canary", "hosts": 1, "soak": "5s" if moment == "looking" else "0"}, {"name": "rest", "share": "100%"}]
+        process = rollouts.start("rollout", "hotfix1", livepatch_tiers=tiers)
+        kind = "slice" if moment == "installing" else "soak"
+        wait_for(written(rollouts, "hotfix1", kind, tier=1))
+        canary = next(iter(_tier_hosts(rollouts, "hotfix1", 1)))
+        time.sleep(1)
+        rollouts.fleet.guests[canary].kill()
+        process.wait(timeout=300)
+        output = rollouts.log.read_text(encoding="utf-8")
+        assert process.returncode != 0
+        assert "unreachable" in output
+        assert all(livepatches == [] for host, livepatches in _running_but(rollouts, canary).items())
+
+    def test_a_host_that_reboots_during_the_soak_counts_as_a_failure(self, rollouts):
+        tiers = [{"name": "canary", "hosts": 1, "soak": "30s"}, {"name": "rest", "share": "100%"}]
+        process = rollouts.start("rollout", "hotfix1", livepatch_tiers=tiers)
+        wait_for(written(rollouts, "hotfix1", "soak", tier=1))
+        canary = next(iter(_tier_hosts(rollouts, "hotfix1", 1)))
+        rollouts.fleet.guests[canary].ssh(["sh", "-c", "echo b > /proc/sysrq-trigger"])
+        process.wait(timeout=300)
+        output = rollouts.log.read_text(encoding="utf-8")
+        assert process.returncode != 0
+        assert "boot id" in output or "unreachable" in output
+
+    def test_a_host_that_answers_slowly_is_waited_for(self, rollouts):
+        """The guest stands still for eight seconds in the middle of its slice."""
+        process = rollouts.start("rollout", "hotfix1", livepatch_tiers=[{"name": "all", "share": "100%"}])
+        wait_for(written(rollouts, "hotfix1", "slice"))
+        guest = rollouts.fleet.guests[sorted(rollouts.fleet.guests)[0]]
+        guest.pause()
+        timer = threading.Timer(8, guest.resume)
+        timer.start()
+        process.wait(timeout=300)
+        timer.join()
+        assert process.returncode == 0, rollouts.log.read_text(encoding="utf-8")
+
+
+def _tier_hosts(rollouts, release, tier):
+    from json import loads
+    path = rollouts.directory / "journals" / (release + ".jsonl")
+    entries = [loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    return [entry["host"] for entry in entries if entry["kind"] == "host" and entry["tier"] == tier]
+
+
+def _running_but(rollouts, lost):
+    guest = rollouts.fleet.guests.pop(lost)
+    try:
+        return rollouts.running()
+    finally:
+        rollouts.fleet.guests[lost] = guest
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("variables, words", [
+        ({"livepatch_tiers": []}, "at least one tier"),
+        ({"livepatch_tiers": [{"name": "half", "share": "50%"}]}, "100%"),
+        ({"livepatch_tiers": [{"name": "a", "group": "nowhere"}, {"name": "b", "share": "100%"}]}, "nowhere"),
+        ({"livepatch_tiers": [{"name": "a", "group": "lab"}, {"name": "b", "group": "rack_a"}]}, "two tiers"),
+        ({"livepatch_tiers": [{"name": "a", "hosts": 1, "colour": "red"}, {"name": "b", "share": "100%"}]}, "colour"),
+        ({"livepatch_on_stop": "panic"}, "panic"),
+        ({"livepatch_rollout": "../etc"}, "../etc"),
+        ({"livepatch_max_failures": "many"}, "many"),
+        ({"livepatch_hosts": "nobody"}, "no host"),
+    ])
+    def test_bad_input_is_refused_before_anything_is_touched(self, rollouts, variables, words):
+        run = rollouts.rollout("hotfix1", **variables)
+        assert run.status != 0
+        assert words in run.output
+        assert "Traceback" not in run.output
+        assert rollouts.running() == {host: [] for host in rollouts.fleet.guests}
+
+    def test_one_machine_under_two_names_is_refused(self, rollouts):
+        name = sorted(rollouts.fleet.guests)[0]
+        content = rollouts.fleet.inventory.read_text(encoding="utf-8")
+        import yaml
+        inventory = yaml.safe_load(content)
+        path = rollouts.directory / "twice.yml"
+        path.write_text(yaml.safe_dump(_with_twin(inventory, name)), encoding="utf-8")
+        run = rollouts.rollout("hotfix1", inventory=path)
+        assert run.status != 0
+        assert name in run.output and "twin" in run.output and "same machine" in run.output
+        assert rollouts.running() == {host: [] for host in rollouts.fleet.guests}
+
+
+def _with_twin(node, name):
+    if isinstance(node, dict):
+        if isinstance(node.get("hosts"), dict) and (node["hosts"].get(name) or {}).get("ansible_port"):
+            node["hosts"]["twin"] = dict(node["hosts"][name])
+        for child in node.values():
+            _with_twin(child, name)
+    return node
