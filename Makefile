@@ -36,7 +36,7 @@ test-unit: setup ## Unit tests: newest and oldest ansible-core, and Python 3.6 f
 
 test-semantics: setup ## The behaviour of Ansible that the playbooks rely on, on the newest and the oldest ansible-core
 	@for core in current oldest; do \
-	  "$$($(TOOL)/venvs.py $$core)/bin/python" -m pytest tests/rollout/test_ansible_semantics.py $(PYTEST_ARGS) || exit 1; \
+	  "$$($(TOOL)/venvs.py $$core)/bin/python" -m pytest --noconftest tests/rollout/test_ansible_*.py $(PYTEST_ARGS) || exit 1; \
 	done
 
 lint: setup ## ansible-lint (profile production), and the changelog
@@ -53,7 +53,7 @@ test-integration: setup-lab ## Modules and roles against real kernels
 	@$(PYTHON) -m pytest tests/integration $(PYTEST_ARGS)
 
 test-rollout: setup-lab ## Whole rollouts, on local hosts and on real kernels
-	@$(PYTHON) -m pytest tests/rollout --ignore tests/rollout/test_ansible_semantics.py $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest tests/rollout --ignore-glob "*/test_ansible_*" $(PYTEST_ARGS)
 
 clean: ## Remove what was built in this checkout (the caches in the home directory stay)
 	rm -rf .venv .work .pytest_cache .hypothesis .ansible tests/output dist

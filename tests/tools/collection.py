@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Puts the checkout where Ansible finds a collection: .../ansible_collections/kernel/livepatch.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Finds the real Python interpreters of this machine.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
@@ -21,7 +20,7 @@ def pyenv_directories():
     """Return the bin directories of all versions that pyenv has installed, newest last."""
     if not shutil.which("pyenv"):
         return []
-    root = subprocess.run(["pyenv", "root"], stdout=subprocess.PIPE, universal_newlines=True).stdout.strip()
+    root = subprocess.run(["pyenv", "root"], stdout=subprocess.PIPE, universal_newlines=True, check=False).stdout.strip()
     return sorted(Path(root).glob("versions/*/bin")) if root else []
 
 
@@ -35,7 +34,7 @@ def candidates(minor):
 def real(path):
     """Return (minor, executable) of an interpreter, or None where it is not a usable one."""
     answer = subprocess.run(
-        [str(path), "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True
+        [str(path), "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, check=False
     )
     lines = answer.stdout.split("\n")
     return (int(lines[0]), lines[1]) if answer.returncode == 0 and lines[0] else None

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Runs the unit tests on every Python they must hold on, one pytest run each.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Makes the Python environments of the tests, once per machine, and prints where they are.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors

@@ -1,0 +1,99 @@
+# Runs ansible-test sanity on a copy of the checkout, with a home of its own and the real interpreters on PATH.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# usage: sanity.py ENVIRONMENT... [-- ansible-test arguments]
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from collection import ROOT, copy
+from pythons import interpreters
+from venvs import CACHE, NoPython, environment
+
+# The oldest core stands for the Pythons that newer ones have left behind; in between, the newest core checks.
+MINORS = {"oldest": (6, 7, 8), "current": range(9, 16)}
+
+HOME = CACHE / "ansible-test"
+PIP_CACHE = HOME / ".ansible/test/cache"
+
+# ansible-test makes environments without pip and fetches pip from a server of its own; this takes the same
+# version from the package index instead. It is named get_pip_<version>.py, the wheel lies beside it.
+GET_PIP = """\
+import os
+import re
+import sys
+
+here = os.path.dirname(os.path.abspath(__file__))
+version = re.sub(r".*get_pip_([0-9_]+).*", r"\\1", __file__).replace("_", ".")
+sys.path.insert(0, os.path.join(here, "pip-%s-py3-none-any.whl" % version))
+
+from pip._internal.cli.main import main
+
+options = [word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel")]
+sys.exit(main(["install", "--upgrade", "--force-reinstall"] + options))
+"""
+
+
+def provide_pip(venv):
+    """Put the pips that this ansible-test asks for into its cache."""
+    PIP_CACHE.mkdir(parents=True, exist_ok=True)
+    source = next(venv.glob("lib/python3*/site-packages/ansible_test/_internal/python_requirements.py")).read_text()
+    for version in re.findall(r"pip='([0-9.]+)'", source):
+        stub = PIP_CACHE / ("get_pip_%s.py" % version.replace(".", "_"))
+        if version.startswith("20.") or stub.exists():  # pip 20 is for Python 2.7, which is not checked
+            continue
+        command = [venv / "bin/python", "-m", "pip", "download", "-qq", "--no-deps", "--dest", PIP_CACHE]
+        subprocess.run([str(word) for word in command] + ["pip==" + version], check=True)
+        stub.write_text(GET_PIP)
+
+
+def share_pip_settings():
+    """Let pip in the separate home use the user's own settings (proxy, certificates, index)."""
+    target, link = Path.home() / ".config/pip", HOME / ".config/pip"
+    if target.is_dir() and not link.is_symlink():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)
+
+
+def settings(name, venv):
+    """Return the environment for ansible-test: real interpreters first, because it cannot use shims."""
+    found = interpreters(MINORS[name])
+    missing = [minor for minor in MINORS[name] if minor not in found and minor < 14]
+    if missing:
+        print("NOT CHECKED, no such Python here: " + ", ".join("3.%d" % minor for minor in missing))
+    directories = [venv / "bin"] + [Path(path).parent for path in found.values()] + ["/usr/local/bin", "/usr/bin", "/bin"]
+    return dict(os.environ, HOME=str(HOME), PATH=os.pathsep.join(str(directory) for directory in directories))
+
+
+def run(name, arguments):
+    """Run all sanity tests with one environment's ansible-core; return the exit status."""
+    venv = environment(name)
+    print("\n== ansible-test sanity, %s environment" % name, flush=True)
+    provide_pip(venv)
+    place = copy(ROOT / ".work" / ("sanity-" + name))
+    started = time.monotonic()
+    command = [str(venv / "bin/ansible-test"), "sanity", "--local", "--color", "no"] + arguments
+    status = subprocess.call(command, cwd=str(place), env=settings(name, venv))
+    outcome = "passed" if status == 0 else "FAILED (status %d)" % status
+    print("== ansible-test sanity, %s environment: %s in %d s" % (name, outcome, time.monotonic() - started), flush=True)
+    return status
+
+
+def main(words):
+    split = words.index("--") if "--" in words else len(words)
+    share_pip_settings()
+    try:
+        failures = [name for name in words[:split] if run(name, words[split + 1 :]) != 0]
+    except NoPython as error:
+        sys.exit(str(error))
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
