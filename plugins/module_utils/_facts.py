@@ -1,0 +1,67 @@
+# The facts about livepatches: one reading of the kernel's tree, no process.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# PRIVATE to this collection: anything may change without notice.
+
+import os
+
+from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
+
+
+def gather(root="/"):
+    """Return the facts (dict); what this kernel does not have is None, never missing."""
+    host = _sysfs.read_host(root)
+    return {
+        "supported": host.supported,
+        "kernel_release": host.kernel_release,
+        "architecture": os.uname().machine,
+        "effective_release": host.effective_release,
+        "boot_id": _sysfs.boot_id(root),
+        "enabled": host.topmost,
+        "patches": {name: _patch(root, host, name) for name in host.patches},
+        "inert": host.inert,
+        "transition": _transition(host),
+        "taint": _sysfs.taint(root),
+        "os_family_ids": _os_family_ids(root),
+    }
+
+
+def _patch(root, host, name):
+    patch = host.patches[name]
+    return {
+        "enabled": patch.enabled,
+        "transition": patch.transition,
+        "replace": patch.replace,
+        "stack_order": patch.stack_order,
+        "forced": None,
+        "objects": dict(patch.objects),
+        "build_id": _sysfs.build_id(root, name),
+        "srcversion": _sysfs.srcversion(root, name),
+        "package": None,
+        "taint": host.modules[name].taint if name in host.modules else None,
+        "persistent": None,
+    }
+
+
+def _transition(host):
+    name = host.pending
+    if name is None:
+        return None
+    return {"livepatch": name, "direction": "patching" if host.patches[name].enabled else "unpatching"}
+
+
+def _os_family_ids(root):
+    """The words of ID and ID_LIKE, without repetition (os-release(5): the second path is the fallback)."""
+    text = _sysfs.read_text(os.path.join(root, "etc/os-release")) or _sysfs.read_text(os.path.join(root, "usr/lib/os-release")) or ""
+    found = {}
+    for line in text.splitlines():
+        key, separator, value = line.partition("=")
+        if separator:
+            found[key.strip()] = value.strip().strip("\"'").lower().split()
+    words = []
+    for word in found.get("ID", []) + found.get("ID_LIKE", []):
+        if word not in words:
+            words.append(word)
+    return words

@@ -1,0 +1,314 @@
+#!/usr/bin/python
+# Bring one kernel livepatch, or all of a host, to a wanted state.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: livepatch
+short_description: Enables, disables or unloads a kernel livepatch
+version_added: 0.1.0
+description:
+  - Brings a kernel livepatch to a state, waits until every task of the host has switched, and proves that the code in
+    the kernel is the code of the file.
+  - A livepatch counts as enabled only when its transition has ended and the build id of the running code equals the
+    file's. Another livepatch of the same name is never taken for the wanted one.
+  - A new livepatch is in before an old one goes. What was begun and cannot be finished is undone, and the result says so.
+  - Only the interfaces of the kernel are used. No C(kpatch) or other livepatch program is needed, and where one is
+    installed it is left alone.
+extends_documentation_fragment:
+  - kernel.livepatch.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Everything that can be read is read and checked, also the module file. What only the kernel can judge, for
+        example a signature's key or a missing symbol, shows in the real run.
+      - Whether a livepatch replaces the others is read from its file. Where the file does not show it, O(replace) is
+        believed, and without it a livepatch is expected to be cumulative, that is to replace the others.
+  diff_mode:
+    support: full
+options:
+  name:
+    description:
+      - Name of the livepatch's module, as C(modinfo -F name) prints it and C(/sys/kernel/livepatch) shows it.
+      - For O(state=enabled) its file is looked up for the running kernel, first as C(depmod) recorded it, then in the
+        directories C(updates), C(extra) and C(livepatch) of the kernel's modules.
+      - Exactly one of O(name), O(path), O(package) and O(all) is required.
+    type: str
+  path:
+    description: A file on the target, V(.ko), V(.ko.xz), V(.ko.gz) or V(.ko.zst). It says the name of its module itself.
+    type: path
+  package:
+    description:
+      - An installed RPM package with exactly one module for the running kernel, as C(rpm -q) takes it.
+      - With O(state=enabled) the package's files are compared with the RPM database before anything is loaded.
+    type: str
+  all:
+    description:
+      - Every livepatch of the host, the newest first.
+      - For O(state=disabled) and O(state=absent) only.
+    type: bool
+    default: false
+  state:
+    description:
+      - V(enabled) loads the livepatch, if it is not enabled, and waits for its transition.
+      - V(disabled) takes it out of use; its module may stay loaded, inert.
+      - V(absent) also unloads the module.
+      - Disabling a livepatch that has replaced others does not bring those back. To go back to an older livepatch,
+        enable that one.
+    type: str
+    choices: [enabled, disabled, absent]
+    default: enabled
+  replace:
+    description:
+      - What is expected of the livepatch, that it replaces all others (V(true)) or stacks on them (V(false)).
+      - It changes nothing about the livepatch. If the livepatch is of the other kind the task fails with the error
+        V(replace_mismatch), and it is taken out again where that leaves the host as it was.
+      - When unset, the livepatch may be of either kind.
+    type: bool
+  unload_inert:
+    description:
+      - Also unload livepatch modules that are loaded but no longer enabled, after O(state=enabled) is reached.
+      - Modules that the kernel still holds, as after a forced transition, stay, with a warning.
+    type: bool
+    default: true
+  timeout:
+    description:
+      - Seconds that one transition may take.
+      - The kernel nudges tasks that hold up a transition after about 15 seconds, so less than 20 gives up early.
+    type: int
+    default: 60
+  on_stall:
+    description:
+      - What to do when a transition takes longer than O(timeout).
+      - V(revert) turns it round, waits for that, unloads a livepatch that was being loaded, and fails.
+      - V(wait) waits for O(timeout) once more, then fails and leaves the transition pending.
+      - V(fail) fails at once and leaves the transition pending. Until it ends the kernel refuses every other livepatch.
+    type: str
+    choices: [revert, wait, fail]
+    default: revert
+  force:
+    description:
+      - When a transition has stalled, let the kernel force it, instead of what O(on_stall) says.
+      - This gives up the kernel's guarantee that no task runs old and new code at once. Modules that take part can then
+        not be unloaded before the next boot, and RV(forced) is V(true).
+    type: bool
+    default: false
+author:
+  - kernel.livepatch contributors (@kernel-livepatch)
+requirements:
+  - Linux 5.10 or later with CONFIG_LIVEPATCH
+  - Python 3.6 or later on the target
+  - C(rpm) for O(package), C(zstd) for files compressed with it
+seealso:
+  - module: kernel.livepatch.livepatch_facts
+  - module: kernel.livepatch.livepatch_package
+notes:
+  - On failure RV(error) is one of V(stalled), V(busy), V(key_rejected), V(not_permitted), V(vermagic), V(not_a_livepatch),
+    V(bad_module_file), V(object_missing), V(symbol_missing), V(incompatible_state), V(already_forced), V(other_code),
+    V(unsupported), V(not_found), V(bad_name), V(bad_option), V(package_modified), V(package_failed),
+    V(no_module_in_package), V(other_kernel), V(unload_refused), V(replace_mismatch), V(load_failed), V(not_proven).
+  - A transition that is already pending is waited for first, for up to O(timeout). If it is the wanted livepatch's own
+    and goes the wrong way it is turned round instead.
+"""
+
+EXAMPLES = r"""
+- name: Enable the livepatch of an installed package
+  kernel.livepatch.livepatch:
+    package: klp-6.1.0-56-amd64-hotfix3
+  become: true
+
+- name: Enable a livepatch by file, and give it two minutes
+  kernel.livepatch.livepatch:
+    path: /root/hotfix3.ko
+    timeout: 120
+  become: true
+
+- name: Stack a livepatch that must not replace the others
+  kernel.livepatch.livepatch:
+    name: addon_a
+    replace: false
+  become: true
+
+- name: Take one livepatch out and unload its module
+  kernel.livepatch.livepatch:
+    name: addon_a
+    state: absent
+  become: true
+
+- name: Go back to the kernel as it was booted
+  kernel.livepatch.livepatch:
+    all: true
+    state: absent
+  become: true
+"""
+
+RETURN = r"""
+name:
+  description: Name of the livepatch, V(null) with O(all).
+  returned: always
+  type: str
+  sample: hotfix3
+before:
+  description: What the host ran before.
+  returned: always
+  type: dict
+  contains:
+    enabled:
+      description: The topmost enabled livepatch, or V(null).
+      type: str
+    effective_release:
+      description: The kernel release with that livepatch.
+      type: str
+effective_release:
+  description: Kernel release plus the topmost enabled livepatch, afterwards; in check mode as predicted.
+  returned: always
+  type: str
+  sample: 6.1.0-56-amd64-hotfix3
+diff:
+  description:
+    - C(before) and C(after), each with the livepatches that are C(enabled), oldest first, and the modules that are C(inert).
+    - If a transition was pending, C(before) is what was there when it had ended.
+  returned: always
+  type: dict
+replaced:
+  description: Livepatches that are no longer enabled because this one has replaced them, newest first.
+  returned: always
+  type: list
+  elements: str
+unloaded:
+  description: Modules that were unloaded.
+  returned: always
+  type: list
+  elements: str
+transition:
+  description: The transitions of this run.
+  returned: always
+  type: dict
+  contains:
+    seconds:
+      description: How long they took.
+      type: float
+    blocking:
+      description: How many tasks had not switched when the timeout was over.
+      type: int
+    blockers:
+      description: Up to 50 of these tasks.
+      type: list
+      elements: dict
+      contains:
+        pid:
+          description: The task's id.
+          type: int
+        comm:
+          description: The task's name.
+          type: str
+        kthread:
+          description: Whether it is a thread of the kernel.
+          type: bool
+        state:
+          description: The letter that C(ps) shows, for example V(D) for an uninterruptible sleep.
+          type: str
+        unit:
+          description: Its systemd unit, or V(null).
+          type: str
+        reason:
+          description: Why it has not switched, as far as its stack tells.
+          type: str
+        function:
+          description: The function that it is in, or V(null).
+          type: str
+        stack:
+          description: Its stack in the kernel, the innermost function first.
+          type: list
+          elements: str
+forced:
+  description: Whether the transition was forced.
+  returned: always
+  type: bool
+build_id:
+  description: Build id of the file, V(null) where no file was needed.
+  returned: always
+  type: str
+since:
+  description: The position of the kernel's log before anything was done. M(kernel.livepatch.livepatch_health) takes it.
+  returned: always
+  type: dict
+  contains:
+    boot_id:
+      description: The kernel's name for this boot.
+      type: str
+    sequence:
+      description: Number of the next record, V(null) where the log cannot be read.
+      type: int
+proven:
+  description:
+    - Whether the wanted state was read back from the kernel.
+    - For O(state=enabled) that means enabled, no transition, the build id of the code in the kernel equal to the file's,
+      and every present object patched. V(false) when check mode predicts a change.
+  returned: always
+  type: bool
+error:
+  description: A code for the reason, see the notes.
+  returned: on failure
+  type: str
+  sample: stalled
+errno:
+  description: Name of the kernel's error when it refused the module.
+  returned: when loading fails
+  type: str
+  sample: EINVAL
+kernel_log:
+  description: What the kernel logged about the refusal, at most five lines.
+  returned: when loading fails
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._livepatch import Run
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            name=dict(type="str"),
+            path=dict(type="path"),
+            package=dict(type="str"),
+            all=dict(type="bool", default=False),
+            state=dict(type="str", choices=["enabled", "disabled", "absent"], default="enabled"),
+            replace=dict(type="bool"),
+            unload_inert=dict(type="bool", default=True),
+            timeout=dict(type="int", default=60),
+            on_stall=dict(type="str", choices=["revert", "wait", "fail"], default="revert"),
+            force=dict(type="bool", default=False),
+        ),
+        mutually_exclusive=[("name", "path", "package")],
+        supports_check_mode=True,
+    )
+    given = [option for option in ("name", "path", "package", "all") if module.params[option]]
+    if len(given) != 1:
+        module.fail_json(
+            error="bad_option",
+            msg="Expected exactly one of name, path, package and all, found %s." % (", ".join(given) or "none of them"),
+        )
+    run = Run(module.params, module.run_command, module.check_mode)
+    try:
+        result = run.execute()
+    except LivepatchError as error:
+        _warn(module, run)
+        module.fail_json(msg=error.message, error=error.code, **error.details)
+    _warn(module, run)
+    module.exit_json(**result)
+
+
+def _warn(module, run):
+    for warning in run.warnings:
+        module.warn(warning)
+
+
+if __name__ == "__main__":
+    main()
