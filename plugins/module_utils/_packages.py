@@ -5,6 +5,7 @@
 #
 # PRIVATE to this collection: anything may change without notice.
 
+import collections
 import os
 import re
 
@@ -35,6 +36,12 @@ VERIFY_COLUMNS = {
 VERIFY_LINE = re.compile(r"\A(?P<columns>[SM5DLUGTP?.]{8,}|missing) +(?:(?P<kind>[a-z]) +)?(?P<path>/.*)\Z")
 
 
+Installed = collections.namedtuple("Installed", "name version release arch time")
+Installed.nevra = property(lambda package: "%s-%s-%s.%s" % package[:4])
+
+_QUERY = "installed\\t%{NAME}\\t%{VERSION}\\t%{RELEASE}\\t%{ARCH}\\t%{INSTALLTIME}\\n"
+
+
 def package_spec(value):
     """Return value when it can be a package name or name-version-release, or raise bad_name."""
     if not PACKAGE_SPEC.match(value):
@@ -46,6 +53,75 @@ def package_spec(value):
     return value
 
 
+def installed(run_command, *packages):
+    """Return those of the packages that are installed: list of Installed, in the order given.
+
+    run_command: AnsibleModule.run_command. packages: names or name-version-release as `rpm -q` takes them (str).
+    Of several installed at once under one name the one installed last counts.
+    Raises LivepatchError: bad_name, no_package_manager (there is no rpm), package_failed (rpm itself failed).
+    """
+    code, output, errors = _rpm(run_command, ["-q", "--qf", _QUERY] + [package_spec(package) for package in packages])
+    rows = [Installed(*line.split("\t")[1:]) for line in output.splitlines() if line.startswith("installed\t")]
+    if code != 0 and not rows and "not installed" not in output:
+        raise LivepatchError(
+            "package_failed",
+            "RPM database: expected an answer about %s, found: %s. Check `rpm -q %s` on the host."
+            % (packages[0], (output + errors).strip()[:300], packages[0]),
+        )
+    found = []
+    for package in packages:
+        matches = [match for match in rows if package in forms(match)]
+        if matches:
+            found.append(max(matches, key=lambda match: int(match.time)))
+    return found
+
+
+def forms(package):
+    """Return what `rpm -q` finds an Installed package by: name, version, release and architecture, from the left."""
+    name, version, release, arch = package[:4]
+    short = [name, "%s-%s" % (name, version), "%s-%s-%s" % (name, version, release)]
+    return short + ["%s.%s" % (form, arch) for form in short]
+
+
+def is_newer(run_command, first, second):
+    """Tell whether first is newer than second, as rpm compares (version, release) (tuples of str). Epochs are ignored."""
+    for one, other in zip(first, second):
+        comparison = '%%{lua:print(rpm.vercmp("%s","%s"))}' % (package_spec(one), package_spec(other))
+        order = _rpm(run_command, ["--eval", comparison])[1].strip()
+        if order in ("1", "-1"):
+            return order == "1"
+    return False
+
+
+def signature(run_command, package):
+    """Return a word on how an installed package is signed, or None when it is not signed at all (str).
+
+    The tags of old packages are looked at first; OPENPGP is what rpm 6 calls the signatures of new ones.
+    """
+    for tags in (("RSAHEADER", "DSAHEADER", "SIGPGP", "SIGGPG"), ("OPENPGP",)):
+        query = "".join("%%{%s:pgpsig}\n" % tag for tag in tags)
+        code, output, dummy = _rpm(run_command, ["-q", "--qf", query, package_spec(package)])
+        signed = [line for line in output.splitlines() if line.strip() not in ("", "(none)")]
+        if code == 0 and signed:
+            return signed[0]
+    return None
+
+
+def erase(run_command, package, test):
+    """Remove an installed package, or with test=True only find out whether that is possible.
+
+    `rpm -e` refuses where other packages need this one, and never removes them. Raises LivepatchError: package_failed.
+    """
+    code, output, errors = _rpm(run_command, ["-e"] + (["--test"] if test else []) + [package_spec(package)])
+    if code != 0:
+        raise LivepatchError(
+            "package_failed",
+            "package %s: expected to remove it, found: %s. Remove what needs it first, or keep it."
+            % (package, (errors or output).strip()[:600]),
+            stderr=errors[-2000:],
+        )
+
+
 def module_files(run_command, package, kernel_release=None):
     """Return the paths (list of str) of the kernel modules that an installed package has for a kernel.
 
@@ -55,7 +131,7 @@ def module_files(run_command, package, kernel_release=None):
     Raises LivepatchError: bad_name, not_found, no_module_in_package, other_kernel.
     """
     kernel_release = kernel_release or os.uname().release
-    code, output, errors = run_command(["rpm", "-ql", package_spec(package)])
+    code, output, errors = _rpm(run_command, ["-ql", package_spec(package)])
     if code != 0:
         raise LivepatchError(
             "not_found",
@@ -86,7 +162,7 @@ def verify(run_command, package):
     Returns a list of {"file": path, "differs": [words of VERIFY_COLUMNS, or "missing"]}, empty when all are as
     shipped. Configuration files do not count. Raises LivepatchError: bad_name, package_failed (rpm itself failed).
     """
-    code, output, errors = run_command(["rpm", "-V", "--nodeps", "--noscripts", package_spec(package)])
+    code, output, errors = _rpm(run_command, ["-V", "--nodeps", "--noscripts", package_spec(package)])
     matches = [VERIFY_LINE.match(line) for line in output.splitlines()]
     if code != 0 and not any(matches):
         raise LivepatchError(
@@ -99,6 +175,17 @@ def verify(run_command, package):
         for match in matches
         if match and match.group("kind") != "c"
     ]
+
+
+def _rpm(run_command, arguments):
+    try:
+        return run_command(["rpm"] + arguments, handle_exceptions=False)
+    except EnvironmentError as error:
+        raise LivepatchError(
+            "no_package_manager",
+            "rpm: expected the program on this host, found: %s. Only hosts with RPM packages can be served."
+            % (error.strerror or error,),
+        )
 
 
 def _kernels_in(path):

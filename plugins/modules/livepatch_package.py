@@ -1,0 +1,275 @@
+#!/usr/bin/python
+#
+# Installs the livepatch package for the running kernel, or removes one.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: livepatch_package
+short_description: Install the livepatch package that was built for the running kernel
+version_added: 0.1.0
+author:
+  - kernel.livepatch contributors (@kernel-livepatch)
+description:
+  - Finds the package that brings a release to the kernel that runs on this host, installs it with the package manager
+    of the host (C(dnf), C(yum) or C(zypper)), and compares what was installed with the RPM database.
+  - Nothing is loaded into the kernel. M(kernel.livepatch.livepatch) does that.
+  - That no repository has a build for this kernel is not a failure but the outcome V(not_applicable). A repository that
+    cannot be reached is a failure, and is never taken for one that does not have the package.
+  - A package that is installed already costs no run of the package manager, only questions to the RPM database.
+extends_documentation_fragment:
+  - kernel.livepatch.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - The package is looked up in the repositories. The package manager may refresh its metadata for that.
+      - Signatures and the files of a package that is not installed yet can only be checked by the real run.
+  diff_mode:
+    support: full
+options:
+  release:
+    description:
+      - The release to bring to this host, for example V(hotfix3), or what the vendor numbers its livepatch packages
+        with, for example V(1-5) for RHEL and V(6-150400.2.2) for SUSE, without the tag of the distribution.
+      - Exactly one of O(release) and O(package) is needed.
+    type: str
+  pattern:
+    description:
+      - How the package of a release is called. The result must be something that both C(dnf install) and C(rpm -q)
+        understand, a name, or a name with version or with version and release.
+      - V({release}) is O(release), V({kernel}) what C(uname -r) prints, V({arch}) what C(uname -m) prints.
+      - V({kernel_base}) is V({kernel}) without the architecture and without the tag of the distribution,
+        V({kernel_base_underscored}) the same with C(_) for C(.), V({dist}) is that tag with its dot, or nothing. Of
+        C(5.14.0-427.40.1.el9_4.x86_64) they are C(5.14.0-427.40.1), C(5_14_0-427_40_1) and C(.el9_4).
+      - Without this option the name pattern of the vendor is used where O(release) is numbered as the vendor does, by
+        C(ID) and C(ID_LIKE) in C(os-release)
+      - V(kpatch-patch-{kernel_base_underscored}-{release}{dist}) for the RHEL family,
+        V(kernel-livepatch-{kernel_base_underscored}-{release}) for SUSE,
+        V(kernel-livepatch-{kernel_base}-{release}{dist}) for Amazon Linux,
+        V(patch-kernel-{kernel_base}{dist}-{release}) for openEuler.
+      - For every other release and host it is V(klp-{kernel}-{release}).
+    type: str
+  package:
+    description:
+      - The package itself, as C(rpm -q) knows it, instead of O(release).
+    type: str
+  state:
+    description:
+      - V(present) installs the package. Another version under the same name is replaced.
+      - V(absent) removes it. Where other packages need it, that is refused. The livepatch in the kernel stays.
+    type: str
+    choices: [present, absent]
+    default: present
+  allow_downgrade:
+    description:
+      - Whether a newer version under the same name may be replaced, which is what going back to an older release is.
+    type: bool
+    default: true
+  gpg_check:
+    description:
+      - Force signature checks for this transaction, also where the configuration of C(dnf) or of a repository has them
+        off, and refuse an installed package that has no signature.
+      - C(zypper) cannot force them. There a repository that has them off is refused.
+      - With V(false) the configuration of the host decides.
+    type: bool
+    default: true
+  timeout:
+    description:
+      - Seconds that one command of the package manager may take, waiting for its lock included.
+    type: int
+    default: 600
+requirements:
+  - rpm, and dnf, yum or zypper, on the host
+  - root
+seealso:
+  - module: kernel.livepatch.livepatch
+"""
+
+EXAMPLES = r"""
+- name: Install release hotfix3 for the running kernel
+  kernel.livepatch.livepatch_package:
+    release: hotfix3
+  become: true
+  register: package
+
+- name: Load it where there is a build for the kernel
+  kernel.livepatch.livepatch:
+    package: "{{ package.package }}"
+  become: true
+  when: package.outcome != 'not_applicable'
+
+- name: Install a livepatch that is named in the house's own way
+  kernel.livepatch.livepatch_package:
+    release: "7"
+    pattern: "acme-livepatch-{kernel_base_underscored}-{release}"
+  become: true
+
+- name: Remove the files of a release
+  kernel.livepatch.livepatch_package:
+    release: hotfix2
+    state: absent
+  become: true
+"""
+
+RETURN = r"""
+outcome:
+  description: What became of the package on this host.
+  returned: success
+  type: str
+  sample: installed
+  choices: [installed, already_installed, not_applicable, removed, already_absent]
+spec:
+  description: The package that was asked for.
+  returned: once the name is known
+  type: str
+  sample: klp-6.1.0-56-amd64-hotfix3
+package:
+  description:
+    - Name, version, release and architecture of the package that is installed, or V(null).
+    - With RV(outcome=not_applicable) the one that was installed before, under the same name.
+  returned: success
+  type: str
+  sample: klp-6.1.0-56-amd64-hotfix3-1.x86_64
+before:
+  description: The package that was installed under this name before, or V(null).
+  returned: success, and on failure when something had been installed
+  type: str
+  sample: klp-6.1.0-56-amd64-hotfix2-1.x86_64
+module_files:
+  description: Files of the package that are kernel modules for the running kernel. Empty when it is only predicted.
+  returned: success
+  type: list
+  elements: str
+  sample: [/usr/lib/modules/6.1.0-56-amd64/livepatch/hotfix3.ko]
+module_name:
+  description: What the kernel calls the livepatch of this release, or V(null) where the rule of the vendor is not known.
+  returned: when O(release) is given
+  type: str
+  sample: hotfix3
+kernel_release:
+  description: What C(uname -r) prints.
+  returned: always
+  type: str
+  sample: 6.1.0-56-amd64
+modified_files:
+  description: The files that are not as shipped, and in what.
+  returned: when RV(error=modified_files)
+  type: list
+  elements: dict
+  sample: [{file: /usr/lib/modules/6.1.0-56-amd64/livepatch/hotfix3.ko, differs: [size, digest]}]
+stderr:
+  description: The end of what the package manager wrote, at most 2000 characters.
+  returned: when a command failed
+  type: str
+  sample: "Error: GPG check FAILED"
+error:
+  description:
+    - Why it failed.
+    - V(repository_unavailable), a repository or a package in it cannot be fetched. V(bad_signature), a package or the
+      metadata of a repository is not signed, or with a key that is not trusted. V(disk_full). V(modified_files), a file
+      of the installed package is not as shipped.
+    - V(no_package_manager), the host has no C(rpm), C(dnf), C(yum) or C(zypper). V(no_module_in_package), the package
+      has no kernel module. V(other_kernel), its modules are for other kernels. V(bad_name), the release, pattern or
+      package cannot be a name. V(package_failed), everything else, explained in RV(msg) and RV(stderr).
+  returned: failure
+  type: str
+  sample: repository_unavailable
+  choices:
+    - repository_unavailable
+    - bad_signature
+    - disk_full
+    - modified_files
+    - no_package_manager
+    - no_module_in_package
+    - other_kernel
+    - bad_name
+    - package_failed
+msg:
+  description: What was expected, what was found, what to do next.
+  returned: failure
+  type: str
+  sample: "package klp-6.1.0-56-amd64-hotfix3: expected dnf install to succeed, found: GPG check FAILED."
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kernel.livepatch.plugins.module_utils import (
+    _facts,
+    _package_names,
+    _package_state,
+    _packages,
+)
+from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+
+ARGUMENTS = dict(
+    release=dict(type="str"),
+    pattern=dict(type="str"),
+    package=dict(type="str"),
+    state=dict(type="str", choices=["present", "absent"], default="present"),
+    allow_downgrade=dict(type="bool", default=True),
+    gpg_check=dict(type="bool", default=True),
+    timeout=dict(type="int", default=600),
+)
+
+
+def names(params, system):
+    """Return the result's keys spec and, for a release, module_name. system: os.uname()."""
+    if params["package"] is not None:
+        return {"spec": _packages.package_spec(params["package"])}
+    release = _package_names.release_name(params["release"])
+    values = _package_names.placeholders(system.release, system.machine, release)
+    vendor = _package_names.vendor(_facts._os_family_ids("/"), release)
+    pattern = params["pattern"] or (vendor.package if vendor else _package_names.GENERIC)
+    return {
+        "spec": _package_names.spec(pattern, values),
+        "module_name": _package_names.module_name(vendor, values),
+    }
+
+
+def act(module, spec, kernel_release):
+    """Bring the package to its state and return the result (dict)."""
+    wanted = _package_state.Wanted(
+        spec,
+        kernel_release,
+        gpg_check=module.params["gpg_check"],
+        allow_downgrade=module.params["allow_downgrade"],
+        timeout=module.params["timeout"],
+        check_mode=module.check_mode,
+    )
+    if module.params["state"] == "absent":
+        return _package_state.absent(module.run_command, wanted)
+    return _package_state.present(module.run_command, module.get_bin_path, wanted)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS,
+        mutually_exclusive=[("release", "package"), ("pattern", "package")],
+        required_one_of=[("release", "package")],
+        supports_check_mode=True,
+    )
+    module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
+    system = os.uname()
+    result = {"changed": False, "kernel_release": system.release}
+    try:
+        if module.params["timeout"] < 1:
+            raise LivepatchError("bad_name", "timeout: expected at least 1 second, found %d." % module.params["timeout"])
+        result.update(names(module.params, system))
+        result.update(act(module, result["spec"], system.release))
+    except LivepatchError as error:
+        result.update(error.details)
+        module.fail_json(msg=error.message, error=error.code, **result)
+    if module._diff:
+        result["diff"] = {
+            "before": "%s\n" % (result["before"] or "absent"),
+            "after": "%s\n" % (result["package"] or "absent"),
+        }
+    module.exit_json(failed=False, **result)
+
+
+if __name__ == "__main__":
+    main()
