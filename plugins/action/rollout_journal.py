@@ -1,0 +1,116 @@
+# rollout_journal: the entries that playbooks write into the journal themselves.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import getpass
+import os
+import time
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence, gate, journal, lock, session, summary, values, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+
+SPEC = {
+    "journal": {"type": "path", "required": True},
+    "entry": {"type": "str", "required": True, "choices": ["slice", "soak", "rollback", "end", "read"]},
+    "tier": {"type": "int"},
+    "slice": {"type": "int"},
+    "hosts": {"type": "list", "elements": "str"},
+    "reason": {"type": "raw", "default": "asked for"},
+    "result": {"type": "str", "choices": ["complete", "stopped", "interrupted"]},
+}
+NEEDED = [
+    ("entry", "slice", ["tier", "hosts"]), ("entry", "soak", ["tier"]), ("entry", "rollback", ["hosts"]), ("entry", "end", ["result"]),
+]
+
+
+class ActionModule(ActionBase):
+    """Runs on the controller; needs no connection to the host it is called for."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        unused, args = self.validate_argument_spec(SPEC, required_if=NEEDED)
+        if self._task.check_mode and args["entry"] != "read":
+            result.update(changed=False, slice=args["slice"], seconds=0, progress=[], msg="Check mode: nothing is written.")
+            return result
+        try:
+            result.update(_write(values.plain(args), task_vars["hostvars"]))
+        except RolloutError as error:
+            result.update(failed=True, msg=str(error))
+        return result
+
+
+def _write(args, hostvars):
+    if args["entry"] == "read":
+        return _read(args["journal"])
+    current = session.existing(args["journal"], lock.owner(os.getppid(), getpass.getuser()))
+    return ENTRIES[args["entry"]](current, args, hostvars)
+
+
+def _read(path):
+    """Read without the lock: looking is allowed while another controller works."""
+    if not os.path.isfile(path):
+        raise RolloutError(f"There is no journal {path}: expected the journal of a rollout; check livepatch_rollout and livepatch_journal_dir.")
+    current = session.Session(path, None, dry=True)
+    if current.state.tiers is None:
+        raise RolloutError(f"The journal {path} has no finished plan, so no host was touched.")
+    return dict(view.report(current.state, path), changed=False, progress=[])
+
+
+def _slice(current, args, unused):
+    state = current.state
+    if state.stop:
+        raise RolloutError(gate.stop_message(state, current.path))
+    expected = set(state.remaining(args["tier"]))
+    strangers = [name for name in args["hosts"] if name not in expected]
+    if strangers or not args["hosts"]:
+        raise RolloutError(
+            f"{strangers[0] if strangers else 'No host'} is not to be patched in tier {args['tier']}: "
+            "expected hosts of this tier that have no outcome yet. Take them from the result of rollout_plan."
+        )
+    number = args["slice"] or state.hosts[args["hosts"][0]]["slice"]
+    current.add([{"kind": "slice", "tier": args["tier"], "slice": number, "hosts": args["hosts"]}])
+    return {"changed": True, "slice": number, "progress": []}
+
+
+def _soak(current, args, unused):
+    tier = next((tier for tier in current.state.tiers if tier["number"] == args["tier"]), None)
+    if tier is None:
+        raise RolloutError(f"The plan has no tier {args['tier']}: expected 1 to {len(current.state.tiers)}.")
+    begins = args["tier"] not in current.state.soaks
+    if begins:
+        until = time.time() + tier["soak"]
+        current.add([{"kind": "soak", "tier": args["tier"], "until": journal.now(lambda: until)}])
+    left = view.soak_left(current.state, args["tier"], time.time())
+    return {"changed": begins, "seconds": left, "progress": [f"tier {tier['name']} soaks for {left} s"] if left else []}
+
+
+def _rollback(current, args, hostvars):
+    def result(name):
+        return values.plain(hostvars[name].get("livepatch_result_rollback") or {})
+    found = evidence.of_rollback(current.state, args["hosts"], result, values.reason(args["reason"], "reason"))
+    current.add(found)
+    failed = [entry for entry in found if entry.get("outcome") == "rollback_failed"]
+    progress = [f"rolled back {len(found) - 1 - len(failed)} of {len(found) - 1} hosts"]
+    progress += [f"{entry['host']} is not rolled back: {entry['reason']}" for entry in failed]
+    return dict(view.report(current.state, current.path), changed=True, progress=progress)
+
+
+def _end(current, args, unused):
+    left = [tier["name"] for tier in current.state.tiers if tier["number"] not in current.state.tiers_done]
+    if args["result"] == "complete" and left:
+        raise RolloutError(f"The rollout is not complete: the gate has not passed tier {', '.join(left)}. Run the same command again.")
+    changed = current.state.ended != args["result"]
+    if changed:
+        current.add([{"kind": "end", "result": args["result"]}])
+    current.release()
+    report = view.report(current.state, current.path)
+    return dict(report, changed=changed, progress=[f"{args['result']}: {summary.count_line(report['counts'])}"])
+
+
+ENTRIES = {"slice": _slice, "soak": _soak, "rollback": _rollback, "end": _end}

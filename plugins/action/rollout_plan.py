@@ -1,0 +1,122 @@
+# rollout_plan: opens the journal, takes the lock, makes the plan or reads it.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import getpass
+import os
+import secrets
+import time
+
+from ansible.plugins.action import ActionBase
+from ansible.release import __version__ as ansible_version
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import fleet, gate, lock, opening, session, values, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+
+SPEC = {
+    "release": {"type": "raw", "required": True},
+    "rollout": {"type": "raw", "required": True},
+    "journal_dir": {"type": "path", "required": True},
+    "hosts": {"type": "list", "elements": "str", "required": True},
+    "tiers": {"type": "raw", "required": True},
+    "slice": {"type": "raw", "default": "25%"},
+    "max_failures": {"type": "raw", "default": "1%"},
+    "seed": {"type": "raw"},
+    "retry": {"type": "raw"},
+    "module_pattern": {"type": "str"},
+}
+FACTS = ("supported", "kernel_release", "effective_release", "boot_id", "enabled", "transition", "os_family_ids")
+
+
+class ActionModule(ActionBase):
+    """Runs on the controller; needs no connection to the host it is called for."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        unused, args = self.validate_argument_spec(SPEC)
+        try:
+            result.update(self._open(values.plain(args), task_vars))
+        except RolloutError as error:
+            result.update(failed=True, msg=str(error))
+        return result
+
+    def _open(self, args, task_vars):
+        request = _request(args, task_vars)
+        seen = fleet.survey(_raw(args["hosts"], task_vars["hostvars"]), request["release"], args["module_pattern"])
+        dry = self._task.check_mode
+        if not dry:
+            session.make_directory(args["journal_dir"])
+        path = os.path.join(args["journal_dir"], request["rollout"] + ".jsonl")
+        current = session.Session(path, lock.owner(os.getppid(), request["run"]["user"]), dry)
+        resumed = current.state.tiers is not None and current.state.ended != "complete"
+        entries, notes = opening.opening(current.state, request, seen)
+        current.add(entries, current.state.runs + 1)
+        self._judge(current)
+        return _result(current, resumed, bool(entries) and not dry, notes)
+
+    def _judge(self, current):
+        """What was found at a resume may be too much already."""
+        if current.state.stop:
+            return
+        verdict = gate.judge(current.state)
+        if verdict["verdict"] == "stop":
+            current.add([verdict])
+
+
+def _request(args, task_vars):
+    user = str(task_vars.get("awx_user_name") or getpass.getuser())
+    seed = args["seed"]
+    if isinstance(seed, (bool, dict, list)) or len(str(seed)) > 100:
+        raise RolloutError(f"seed is {seed!r}: expected a number or a short text.")
+    return {
+        "release": values.name(args["release"], "release"),
+        "rollout": values.name(args["rollout"], "rollout"),
+        "tiers": args["tiers"], "slice": args["slice"], "max_failures": args["max_failures"],
+        "seed": secrets.randbelow(10**9) if seed in (None, "") else seed,
+        "retry": values.reason(args["retry"], "retry") if args["retry"] not in (None, "") else None,
+        "groups": task_vars.get("groups", {}),
+        "run": {
+            "kind": "run", "user": user, "controller": os.uname().nodename, "ansible": ansible_version,
+            "inventory": values.plain(task_vars.get("ansible_inventory_sources") or []),
+        },
+    }
+
+
+def _raw(hosts, hostvars):
+    unknown = [name for name in hosts if name not in hostvars]
+    if unknown:
+        raise RolloutError(f"{unknown[0]!r} of hosts is not a host of the inventory: expected names like those in groups.all.")
+    return {name: _raw_host(hostvars[name]) for name in hosts}
+
+
+def _raw_host(variables):
+    """Take what the plan needs, and no more: each variable that is read is templated."""
+    result = variables.get("livepatch_result_facts") or {}
+    facts = (result.get("ansible_facts") or variables.get("ansible_facts") or {}).get("livepatch") or {}
+    return {
+        "result": values.plain({key: result.get(key) for key in ("unreachable", "failed", "msg")}),
+        "facts": values.plain({key: facts.get(key) for key in FACTS}) if facts else None,
+        "cohort": values.plain(variables.get("livepatch_cohort")),
+        "domain": values.plain(variables.get("livepatch_domain")),
+    }
+
+
+def _result(current, resumed, changed, notes):
+    state = current.state
+    result = view.report(state, current.path) if state.stop or state.ended == "complete" else {}
+    result.update(
+        journal=current.path, counts=gate.counts(state), hosts_patched=state.patched(),
+        changed=changed, resumed=resumed, verdict="stop" if state.stop else "pass", seed=state.seed, progress=notes,
+        complete=state.ended == "complete",
+        tiers=view.tiers(state, time.time()),
+        hosts_already=[name for name, entry in state.excluded.items() if entry["outcome"] == "already"],
+        hosts_excluded={name: entry["reason"] for name, entry in state.excluded.items() if entry["outcome"] != "already"},
+    )
+    if state.stop:
+        current.release()
+        result.update(failed=True, msg=result["stop_message"])
+    return result

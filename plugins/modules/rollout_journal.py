@@ -1,0 +1,135 @@
+#!/usr/bin/python
+# Documentation of rollout_journal; the work is done by the action plugin of the same name.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: rollout_journal
+short_description: Write into, or read, the journal of a livepatch rollout
+version_added: 0.1.0
+description:
+  - Writes the entries that a playbook makes itself, and returns what they mean for it.
+  - Every entry is on disk before the task ends.
+author:
+  - kernel.livepatch contributors (@kernel-livepatch)
+options:
+  journal:
+    description: Path of the journal, as M(kernel.livepatch.rollout_plan) returns it.
+    type: path
+    required: true
+  entry:
+    description:
+      - V(slice) says which hosts are about to be touched. Fails when the rollout is stopped.
+      - V(soak) begins the soak of a tier, or goes on with it.
+      - V(rollback) takes C(livepatch_result_rollback) of O(hosts) and records whether they were rolled back.
+      - V(end) ends the run and gives the lock back.
+      - V(read) writes nothing and needs no lock; it returns the summary and the hosts that could be rolled back.
+    type: str
+    required: true
+    choices: [slice, soak, rollback, end, read]
+  tier:
+    description: Number of the tier. Required with O(entry=slice) and O(entry=soak).
+    type: int
+  slice:
+    description: Number of the slice. By default that of the first host in the plan.
+    type: int
+  hosts:
+    description: Names of hosts. Required with O(entry=slice) and O(entry=rollback).
+    type: list
+    elements: str
+  reason:
+    description: Why hosts are rolled back.
+    type: raw
+    default: asked for
+  result:
+    description:
+      - How the run ended. Required with O(entry=end).
+      - V(complete) is refused while the gate has not passed all tiers.
+    type: str
+    choices: [complete, stopped, interrupted]
+attributes:
+  action:
+    description: Has a corresponding action plugin; all of the work is done on the controller.
+    support: full
+  check_mode:
+    description: Can run in C(check_mode) without writing anything.
+    support: full
+    details:
+      - Writes nothing. O(entry=read) works as ever.
+  diff_mode:
+    description: Returns what has changed, or would change, when in C(diff_mode).
+    support: none
+  platform:
+    description: Kinds of target this runs on.
+    support: full
+    details:
+      - No connection to the host is made.
+    platforms: posix
+"""
+
+EXAMPLES = r"""
+- name: Say which hosts are touched next
+  kernel.livepatch.rollout_journal:
+    journal: "{{ hostvars['localhost'].livepatch_plan.journal }}"
+    entry: slice
+    tier: 1
+    hosts: "{{ ansible_play_batch }}"
+  run_once: true
+  register: livepatch_slice
+
+- name: End the rollout
+  kernel.livepatch.rollout_journal:
+    journal: "{{ livepatch_plan.journal }}"
+    entry: end
+    result: complete
+"""
+
+RETURN = r"""
+slice:
+  description: Number of the slice.
+  returned: with O(entry=slice)
+  type: int
+seconds:
+  description: Seconds that the tier has still to soak.
+  returned: with O(entry=soak)
+  type: int
+progress:
+  description: Lines for people.
+  returned: success
+  type: list
+  elements: str
+counts:
+  description: Number of hosts by outcome.
+  returned: with O(entry=rollback), O(entry=end) and O(entry=read)
+  type: dict
+hosts_patched:
+  description: Hosts that this rollout has patched.
+  returned: with O(entry=rollback), O(entry=end) and O(entry=read)
+  type: list
+  elements: str
+rollback:
+  description: The hosts that could be rolled back, latest first, with what they had before.
+  returned: with O(entry=rollback), O(entry=end) and O(entry=read)
+  type: list
+  elements: dict
+summary:
+  description: A row for each host, with host, kernel_release, tier, effective_release, outcome and reason.
+  returned: with O(entry=rollback), O(entry=end) and O(entry=read)
+  type: list
+  elements: dict
+table:
+  description: The summary as lines for people.
+  returned: with O(entry=rollback), O(entry=end) and O(entry=read)
+  type: list
+  elements: str
+stats:
+  description: The summary for M(ansible.builtin.set_stats).
+  returned: with O(entry=rollback), O(entry=end) and O(entry=read)
+  type: dict
+stop_message:
+  description: Where and why the rollout is stopped, and the commands to roll back and to go on.
+  returned: when the rollout is stopped
+  type: str
+"""

@@ -1,0 +1,211 @@
+#!/usr/bin/python
+# Documentation of rollout_plan; the work is done by the action plugin of the same name.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: rollout_plan
+short_description: Plan a livepatch rollout, or go on with the plan in its journal
+version_added: 0.1.0
+description:
+  - Reads the livepatch facts of all hosts, spreads the hosts over tiers and slices, and writes the plan into the journal.
+  - When the journal has a plan already, the plan is read and not made anew. What was done is verified from the facts.
+  - Takes the lock of the journal. A second controller is refused until the first one ends or dies.
+  - Hosts that run the release already are counted and not touched.
+  - Run it on C(localhost), after M(kernel.livepatch.livepatch_facts) ran on the hosts with C(ignore_unreachable) and was
+    registered as C(livepatch_result_facts).
+  - The variables C(livepatch_cohort) and C(livepatch_domain) of a host say which hosts share a weakness and which share a fate.
+author:
+  - kernel.livepatch contributors (@kernel-livepatch)
+options:
+  release:
+    description: The release to bring to the hosts, for example V(hotfix3).
+    type: raw
+    required: true
+  rollout:
+    description: Name of the rollout; its journal is called after it.
+    type: raw
+    required: true
+  journal_dir:
+    description: Directory on the controller for the journal. It is made if it is missing.
+    type: path
+    required: true
+  hosts:
+    description: Inventory names of all hosts of the rollout.
+    type: list
+    elements: str
+    required: true
+  tiers:
+    description:
+      - List of at most 12 tiers, each a dictionary with C(name), exactly one of C(hosts), C(share) and C(group), and
+        optionally C(soak), C(max_failures) and, with C(hosts), C(max_share).
+      - C(hosts) adds that many hosts, C(group) the hosts of an inventory group, and C(share) as many hosts as it takes to cover
+        that share of all hosts to be patched. Shares are cumulative, so they rise, and the last one is V(100%).
+      - C(soak) is the time that the tier must live before its verdict, like V(30m) or V(4h).
+    type: raw
+    required: true
+  slice:
+    description: How many hosts of a tier are patched at once, as a count or a share of the tier. A share means at most 250 hosts.
+    type: raw
+    default: 25%
+  max_failures:
+    description:
+      - How many failed hosts a tier tolerates, as a count or a share of the tier rounded down, counted over the whole tier.
+      - The first tier tolerates none.
+    type: raw
+    default: 1%
+  seed:
+    description: Seed of the random order of hosts. By default a new one is drawn. It is kept in the journal.
+    type: raw
+  retry:
+    description:
+      - Why a stopped rollout may go on. Forgives its failures and tries the failed hosts again.
+      - Goes into the journal with the name of the user. Ignored when nothing was stopped and no host failed.
+    type: raw
+  module_pattern:
+    description:
+      - How the livepatch of the release is called in the kernel, with the placeholders C({release}), C({kernel}),
+        C({kernel_version}) and C({kernel_release}). By default the vendor's naming.
+      - Only used to see which hosts run the release already.
+    type: str
+attributes:
+  action:
+    description: Has a corresponding action plugin; all of the work is done on the controller.
+    support: full
+  check_mode:
+    description: Can run in C(check_mode) without writing anything.
+    support: full
+    details:
+      - Returns the plan that it would use; writes nothing and takes no lock.
+  diff_mode:
+    description: Returns what has changed, or would change, when in C(diff_mode).
+    support: none
+  platform:
+    description: Kinds of target this runs on.
+    support: full
+    details:
+      - No connection to the host is made.
+    platforms: posix
+"""
+
+EXAMPLES = r"""
+- name: Plan the rollout
+  kernel.livepatch.rollout_plan:
+    release: hotfix3
+    rollout: web-hotfix3
+    journal_dir: /var/lib/livepatch
+    hosts: "{{ groups['web'] }}"
+    tiers:
+      - name: canary
+        hosts: 12
+        max_share: 10%
+        soak: 2h
+      - name: early
+        share: 5%
+        soak: 4h
+      - name: rest
+        share: 100%
+        soak: 2h
+  register: livepatch_plan
+"""
+
+RETURN = r"""
+journal:
+  description: Path of the journal.
+  returned: success or stopped
+  type: str
+resumed:
+  description: Whether a plan was read instead of made.
+  returned: success or stopped
+  type: bool
+complete:
+  description: Whether the rollout was complete before and nothing is left to do.
+  returned: success or stopped
+  type: bool
+verdict:
+  description: V(stop) when the rollout is stopped; the task has failed then. Otherwise V(pass).
+  returned: success or stopped
+  type: str
+seed:
+  description: The seed of the plan.
+  returned: success or stopped
+  type: str
+tiers:
+  description: The tiers in order.
+  returned: success or stopped
+  type: list
+  elements: dict
+  contains:
+    number:
+      description: Number of the tier, from 1.
+      type: int
+    name:
+      description: Name of the tier.
+      type: str
+    hosts:
+      description: Hosts still to be patched, in order.
+      type: list
+      elements: str
+    serial:
+      description: How many of these hosts make up each slice; never empty.
+      type: list
+      elements: int
+    all_hosts:
+      description: All hosts of the tier.
+      type: list
+      elements: str
+    soak_seconds:
+      description: Seconds the tier has still to soak.
+      type: int
+    done:
+      description: Whether the gate has passed the tier.
+      type: bool
+hosts_already:
+  description: Hosts that run the release already.
+  returned: success or stopped
+  type: list
+  elements: str
+hosts_excluded:
+  description: The reason for each other host that is not in the plan.
+  returned: success or stopped
+  type: dict
+hosts_patched:
+  description: Hosts that this rollout has patched so far.
+  returned: success or stopped
+  type: list
+  elements: str
+counts:
+  description: Number of hosts by outcome.
+  returned: success or stopped
+  type: dict
+progress:
+  description: Lines for people.
+  returned: success or stopped
+  type: list
+  elements: str
+stop_message:
+  description: Where and why the rollout is stopped, and the commands to roll back and to go on.
+  returned: stopped
+  type: str
+rollback:
+  description: The hosts to be rolled back, latest first, with what they had before.
+  returned: stopped or complete
+  type: list
+  elements: dict
+summary:
+  description: A row for each host.
+  returned: stopped or complete
+  type: list
+  elements: dict
+table:
+  description: The summary as lines for people.
+  returned: stopped or complete
+  type: list
+  elements: str
+stats:
+  description: The summary for M(ansible.builtin.set_stats).
+  returned: stopped or complete
+  type: dict
+"""

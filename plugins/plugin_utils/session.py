@@ -1,0 +1,56 @@
+# One controller at work on one journal: it holds the lock, reads the state, and adds to it.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import os
+import time
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal, lock, state
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+
+
+class Session:
+    """The journal at `path`, locked for `owner` (from lock.owner) unless `dry`: then nothing is written."""
+
+    def __init__(self, path, owner, dry=False, clock=time.time):
+        self.path, self.owner, self.dry, self.clock = path, owner, dry, clock
+        if not dry:
+            lock.take(path, owner)
+        self.state = state.state(journal.read(path))
+
+    def add(self, entries, run=None):
+        """Write the entries and advance the state by them; run: the number of this run, by default the last one's."""
+        number = self.state.runs if run is None else run
+        if self.dry:
+            stamp = journal.now(self.clock)
+            written = [dict({"time": stamp, "run": number}, **entry) for entry in entries]
+        else:
+            written = journal.append(self.path, entries, number, self.clock) if entries else []
+        self.state = state.advance(self.state, written)
+
+    def release(self):
+        """Let another controller have the rollout."""
+        if not self.dry:
+            lock.release(self.path, self.owner)
+
+
+def existing(path, owner):
+    """Return the Session of a journal that rollout_plan has made, or raise RolloutError."""
+    if not os.path.isfile(path):
+        raise RolloutError(f"There is no journal {path}: run kernel.livepatch.rollout_plan first, and give its journal.")
+    session = Session(path, owner)
+    if session.state.tiers is None:
+        raise RolloutError(f"The journal {path} has no finished plan: run the rollout again, it makes the plan anew.")
+    return session
+
+
+def make_directory(path):
+    """Make the journal's directory, for its owner alone, or raise RolloutError."""
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise RolloutError(f"The journal's directory {path} cannot be made: {error.strerror}. Set livepatch_journal_dir to a writable one.") from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise RolloutError(f"The journal's directory {path} is not writable. Set livepatch_journal_dir to a writable one.")

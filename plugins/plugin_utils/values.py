@@ -1,0 +1,93 @@
+# Options given by people, checked and turned into numbers: counts, shares, durations, names.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import re
+from fractions import Fraction
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,99}")
+COUNT = re.compile(r"[0-9]{1,9}")
+SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
+DURATION = re.compile(r"([0-9]{1,9}) ?([smhd]?)")
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def plain(value):
+    """Return the value built of plain dict, list, str, int, float, bool and None only.
+
+    Values out of Ansible are subclasses that carry tags and templates; neither belongs into a journal.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+def name(value, what):
+    """Return the name of a release, rollout or tier (str); it becomes part of file names and commands."""
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise RolloutError(
+            f"{what} {value!r} is not a name: expected letters, digits, '_', '-', '.', '+', "
+            "beginning with a letter, a digit or '_', at most 100 characters."
+        )
+    return value
+
+
+def reason(value, what):
+    """Return a reason that a person gave (str): one line of 1 to 500 characters."""
+    text = value.strip() if isinstance(value, str) else ""
+    if not text or len(text) > 500 or not text.isprintable():
+        raise RolloutError(f"{what} {value!r} is not a reason: expected one line of text of at most 500 characters.")
+    return text
+
+
+def count_or_share(value, what):
+    """Return a count as int, a share of a whole as Fraction: 5 and "5" give 5, "2%" gives 1/50."""
+    text = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    if COUNT.fullmatch(text):
+        return int(text)
+    match = SHARE.fullmatch(text)
+    if match and Fraction(match.group(1)) <= 100:
+        return Fraction(match.group(1)) / 100
+    raise RolloutError(f"{what} is {value!r}: expected a count like 5, or a share between 0% and 100% like '2%'.")
+
+
+def count(value, what):
+    """Return a count of at least 1 (int)."""
+    number = count_or_share(value, what)
+    if isinstance(number, Fraction) or number < 1:
+        raise RolloutError(f"{what} is {value!r}: expected a count of at least 1.")
+    return number
+
+
+def share(value, what):
+    """Return a share above 0% as Fraction."""
+    number = count_or_share(value, what)
+    if not isinstance(number, Fraction) or number == 0:
+        raise RolloutError(f"{what} is {value!r}: expected a share above 0%, up to 100%, like '5%'.")
+    return number
+
+
+def of(number, whole):
+    """Return how many of `whole` (int) a count or share is, rounded down (int)."""
+    return int(number * whole) if isinstance(number, Fraction) else number
+
+
+def duration(value, what):
+    """Return a duration in seconds (int): 90, "90s", "30m", "4h", "1d"."""
+    text = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    match = DURATION.fullmatch(text)
+    if not match:
+        raise RolloutError(f"{what} is {value!r}: expected seconds, or a number with s, m, h or d, like '30m' or '4h'.")
+    return int(match.group(1)) * SECONDS[match.group(2)]

@@ -1,0 +1,61 @@
+# What playbooks read of a rollout: tiers and hosts still to be done, hosts to roll back. Pure.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from itertools import groupby
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import gate, summary
+
+
+def tiers(state, now):
+    """Return a dict a tier: number, name, hosts (still to be patched, in order), serial, all_hosts, soak_seconds, done.
+
+    serial: how many of exactly these hosts make up each slice, never empty; now: seconds since 1970.
+    """
+    return [_tier(state, tier, now) for tier in state.tiers]
+
+
+def _tier(state, tier, now):
+    number = tier["number"]
+    left = state.remaining(number)
+    done = number in state.tiers_done
+    sizes = [len(list(group)) for unused, group in groupby(left, key=lambda name: state.hosts[name]["slice"])]
+    return {
+        "number": number, "name": tier["name"],
+        "hosts": [] if done else left, "serial": [1] if done else sizes or [1],
+        "all_hosts": state.tier_hosts(number), "soak_seconds": 0 if done else soak_left(state, number, now), "done": done,
+    }
+
+
+def soak_left(state, number, now):
+    """Return the seconds (int) that tier `number` has still to soak."""
+    if number in state.soaks:
+        return max(0, round(state.soaks[number] - now))
+    return next(tier["soak"] for tier in state.tiers if tier["number"] == number)
+
+
+def to_roll_back(state):
+    """Return a dict for each host that the rollout touched, latest first: what it had before, and has now."""
+    return [_before(state, name) for name in reversed(state.touched())]
+
+
+def _before(state, name):
+    outcome, planned = state.outcomes.get(name, {}), state.hosts[name]
+    return {
+        "host": name, "package": outcome.get("package"), "package_before": outcome.get("package_before"),
+        "livepatch": outcome.get("livepatch"), "enabled_before": outcome.get("enabled_before", planned["enabled"]),
+        "outcome": outcome.get("outcome"),
+    }
+
+
+def report(state, path):
+    """Return what every action hands back: the journal, counts, and rows and lines of the summary."""
+    rows = summary.rows(state)
+    found = summary.summary(state, path)
+    return {
+        "journal": path, "counts": found["counts"], "hosts_patched": state.patched(), "rollback": to_roll_back(state),
+        "summary": rows, "table": summary.table(rows), "stats": {"livepatch_rollout": found},
+        **({"stop_message": gate.stop_message(state, path)} if state.stop else {}),
+    }
