@@ -85,12 +85,10 @@ def test_a_task_of_the_controller_that_runs_once_runs_on_the_lost_first_host_and
     - name: judge
       debug:
         msg:
-          lost: "{{ ansible_play_batch | select('in', lost) }}"
-          failed: "{{ ansible_play_batch | select('in', failed) }}"
+          lost: "{{ results | selectattr('touched.unreachable', 'defined') | map(attribute='inventory_hostname') }}"
+          failed: "{{ results | selectattr('worked.failed') | map(attribute='inventory_hostname') }}"
       vars:
-        lost: "{{ hostvars | dict2items | selectattr('value.touched.unreachable', 'defined') | map(attribute='key') }}"
-        failed: "{{ hostvars | dict2items | selectattr('value.worked', 'defined')
-                    | selectattr('value.worked.failed') | map(attribute='key') }}"
+        results: "{{ ansible_play_batch | map('extract', hostvars) }}"
       run_once: true
 """, lost=[1, 4])
     assert outcome.hosts("judge") == ["h1"]

@@ -22,8 +22,11 @@ class Outcome:
         self.events = events
 
     def hosts(self, task, status="ok"):
-        """Return the hosts, in order, on which the task had this status (ok, failed, ignored, unreachable, skipped)."""
-        return [event["host"] for event in self.events if event["task"] == task and event["status"] == status]
+        """Return the hosts on which the task had this status (ok, failed, ignored, unreachable, skipped).
+
+        In the order of their names: which host of a batch answers first is chance.
+        """
+        return sorted(event["host"] for event in self.events if event["task"] == task and event["status"] == status)
 
     def messages(self, task):
         """Return the msg of every result of the task, in order."""
