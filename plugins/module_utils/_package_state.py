@@ -36,9 +36,9 @@ def present(run_command, find, wanted):
         _refuse_downgrade(run_command, manager, before, wanted)
     if wanted.check_mode:
         available = manager.available(wanted.spec)
-        return _result("installed" if available else "not_applicable", before, available or _nevra(before), [])
+        return _result("installed" if available else "not_applicable", before, available, [])
     if not manager.install(wanted.spec, wanted.gpg_check):
-        return _result("not_applicable", before, _nevra(before), [])
+        return _result("not_applicable", before, None, [])
     try:
         current = find_installed(run_command, wanted.spec)[0]
         if not current:
@@ -102,10 +102,13 @@ def _proven(run_command, package, wanted):
 
 def _refuse_downgrade(run_command, manager, before, wanted):
     available = manager.available(wanted.spec)
-    if not available or available == wanted.spec:
+    if not available:
         return
-    version, release = available[len(before.name) + 1 :].rpartition(".")[0].rpartition("-")[::2]
-    if _packages.is_newer(run_command, (before.version, before.release), (version, release)):
+    # name-version-release.arch from dnf, what was asked for from zypper
+    version = available[len(before.name) + 1 :]
+    if version.endswith("." + before.arch):
+        version = version[: -len(before.arch) - 1]
+    if _packages.is_newer(run_command, (before.version, before.release), version.split("-")):
         raise LivepatchError(
             "package_failed",
             "package %s: expected nothing newer than it, found %s installed, and allow_downgrade is false. "

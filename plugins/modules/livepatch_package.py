@@ -128,8 +128,7 @@ spec:
   sample: klp-6.1.0-56-amd64-hotfix3
 package:
   description:
-    - Name, version, release and architecture of the package that is installed, or V(null).
-    - With RV(outcome=not_applicable) the one that was installed before, under the same name.
+    - Name, version, release and architecture of the package that was asked for, when it is installed now; else V(null).
   returned: success
   type: str
   sample: klp-6.1.0-56-amd64-hotfix3-1.x86_64
@@ -266,7 +265,7 @@ def main():
     if module._diff:
         result["diff"] = {
             "before": "%s\n" % (result["before"] or "absent"),
-            "after": "%s\n" % (result["package"] or "absent"),
+            "after": "%s\n" % ((result["package"] if result["changed"] else result["before"]) or "absent"),
         }
     module.exit_json(failed=False, **result)
 
