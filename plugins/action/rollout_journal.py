@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         unused, args = self.validate_argument_spec(SPEC, required_if=NEEDED)
         if self._task.check_mode and args["entry"] != "read":
-            result.update(changed=False, slice=args["slice"], seconds=0, progress=[], msg="Check mode: nothing is written.")
+            result.update(changed=False, slice=args["slice"], seconds=0, look_at=[], progress=[], msg="Check mode: nothing is written.")
             return result
         try:
             result.update(_write(values.plain(args), task_vars["hostvars"]))
@@ -87,12 +87,18 @@ def _soak(current, args, unused):
         until = time.time() + tier["soak"]
         current.add([{"kind": "soak", "tier": args["tier"], "until": journal.now(lambda: until)}])
     left = view.soak_left(current.state, args["tier"], time.time())
-    return {"changed": begins, "seconds": left, "progress": [f"tier {tier['name']} soaks for {left} s"] if left else []}
+    left = 0 if current.state.stop else left
+    return {
+        "changed": begins, "seconds": left, "look_at": view.to_look_at(current.state),
+        "progress": [f"tier {tier['name']} soaks for {left} s"] if left else [],
+    }
 
 
 def _rollback(current, args, hostvars):
     def result(name):
-        return values.plain(hostvars[name].get("livepatch_result_rollback") or {})
+        # The first of the two tasks that failed says why; the livepatch is what counts otherwise.
+        package, livepatch = (hostvars[name].get("livepatch_result_rollback" + step) or {} for step in ("_package", ""))
+        return values.plain(package if package.get("failed") or package.get("unreachable") else livepatch)
     found = evidence.of_rollback(current.state, args["hosts"], result, values.reason(args["reason"], "reason"))
     current.add(found)
     failed = [entry for entry in found if entry.get("outcome") == "rollback_failed"]

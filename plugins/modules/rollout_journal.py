@@ -95,6 +95,11 @@ seconds:
   description: Seconds that the tier has still to soak.
   returned: with O(entry=soak)
   type: int
+look_at:
+  description: The patched hosts, each with C(since), what to hand to M(kernel.livepatch.livepatch_health).
+  returned: with O(entry=soak)
+  type: list
+  elements: dict
 progress:
   description: Lines for people.
   returned: success

@@ -36,6 +36,21 @@ def soak_left(state, number, now):
     return next(tier["soak"] for tier in state.tiers if tier["number"] == number)
 
 
+def to_look_at(state):
+    """Return a dict for each patched host: host, since (what to hand to livepatch_health: read on from the last look).
+
+    None after a stop: nobody is looked at then.
+    """
+    return [] if state.stop else [{"host": name, "since": _since(state, name)} for name in state.patched()]
+
+
+def _since(state, name):
+    outcome, look = state.outcomes[name], state.looks.get(name, {})
+    if look.get("boot_id") == outcome.get("boot_id") and look.get("sequence") is not None:
+        return {"boot_id": look["boot_id"], "sequence": look["sequence"]}
+    return outcome.get("since") or {"boot_id": outcome.get("boot_id")}
+
+
 def to_roll_back(state):
     """Return a dict for each host that the rollout touched, latest first: what it had before, and has now."""
     return [_before(state, name) for name in reversed(state.touched())]
