@@ -128,7 +128,7 @@ def _read_all(descriptor, sequence, device, clock):
 
 
 def _is_number(field):
-    return field.isdigit() and len(field) < 20
+    return field.isdigit() and len(field) <= 16
 
 
 def _unescape(match):
