@@ -14,15 +14,15 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 
 SPEC = {
     "journal": {"type": "path", "required": True},
-    "entry": {"type": "str", "required": True, "choices": ["slice", "soak", "rollback", "end", "read"]},
+    "entry": {"type": "str", "required": True, "choices": ["slice", "soak", "rollback", "rolled_back", "end", "read"]},
     "tier": {"type": "int"},
     "slice": {"type": "int"},
     "hosts": {"type": "list", "elements": "str"},
     "reason": {"type": "raw", "default": "asked for"},
-    "result": {"type": "str", "choices": ["complete", "stopped", "interrupted"]},
+    "result": {"type": "str", "choices": ["complete", "stopped", "rolled_back"]},
 }
 NEEDED = [
-    ("entry", "slice", ["tier", "hosts"]), ("entry", "soak", ["tier"]), ("entry", "rollback", ["hosts"]), ("entry", "end", ["result"]),
+    ("entry", "slice", ["tier", "hosts"]), ("entry", "soak", ["tier"]), ("entry", "rolled_back", ["hosts"]), ("entry", "end", ["result"]),
 ]
 
 
@@ -94,15 +94,25 @@ def _soak(current, args, unused):
     }
 
 
-def _rollback(current, args, hostvars):
+def _rollback(current, args, unused):
+    """Write-ahead: which hosts are about to go back."""
+    targets = view.to_roll_back(current.state)
+    names = [target["host"] for target in targets]
+    if names:
+        current.add([{"kind": "rollback", "hosts": names, "reason": values.reason(args["reason"], "reason")}])
+    progress = [f"rolling back {len(names)} hosts: {args['reason']}" if names else "no host is to be rolled back"]
+    return {"changed": bool(names), "rollback": targets, "progress": progress}
+
+
+def _rolled_back(current, args, hostvars):
     def result(name):
         # The first of the two tasks that failed says why; the livepatch is what counts otherwise.
         package, livepatch = (hostvars[name].get("livepatch_result_rollback" + step) or {} for step in ("_package", ""))
         return values.plain(package if package.get("failed") or package.get("unreachable") else livepatch)
-    found = evidence.of_rollback(current.state, args["hosts"], result, values.reason(args["reason"], "reason"))
+    found = evidence.of_rollback(current.state, args["hosts"], result)
     current.add(found)
-    failed = [entry for entry in found if entry.get("outcome") == "rollback_failed"]
-    progress = [f"rolled back {len(found) - 1 - len(failed)} of {len(found) - 1} hosts"]
+    failed = [entry for entry in found if entry["outcome"] == "rollback_failed"]
+    progress = [f"rolled back {len(found) - len(failed)} of {len(found)} hosts"]
     progress += [f"{entry['host']} is not rolled back: {entry['reason']}" for entry in failed]
     return dict(view.report(current.state, current.path), changed=True, progress=progress)
 
@@ -119,4 +129,4 @@ def _end(current, args, unused):
     return dict(report, changed=changed, progress=[f"{args['result']}: {summary.count_line(report['counts'])}"])
 
 
-ENTRIES = {"slice": _slice, "soak": _soak, "rollback": _rollback, "end": _end}
+ENTRIES = {"slice": _slice, "soak": _soak, "rollback": _rollback, "rolled_back": _rolled_back, "end": _end}

@@ -23,12 +23,13 @@ options:
     description:
       - V(slice) says which hosts are about to be touched. Fails when the rollout is stopped.
       - V(soak) begins the soak of a tier, or goes on with it.
-      - V(rollback) takes C(livepatch_result_rollback) of O(hosts) and records whether they were rolled back.
+      - V(rollback) says that all hosts which the rollout touched are about to be rolled back, and returns them.
+      - V(rolled_back) takes C(livepatch_result_rollback) of O(hosts) and records whether they were rolled back.
       - V(end) ends the run and gives the lock back.
       - V(read) writes nothing and needs no lock; it returns the summary and the hosts that could be rolled back.
     type: str
     required: true
-    choices: [slice, soak, rollback, end, read]
+    choices: [slice, soak, rollback, rolled_back, end, read]
   tier:
     description: Number of the tier. Required with O(entry=slice) and O(entry=soak).
     type: int
@@ -36,7 +37,7 @@ options:
     description: Number of the slice. By default that of the first host in the plan.
     type: int
   hosts:
-    description: Names of hosts. Required with O(entry=slice) and O(entry=rollback).
+    description: Names of hosts. Required with O(entry=slice) and O(entry=rolled_back).
     type: list
     elements: str
   reason:
@@ -48,7 +49,7 @@ options:
       - How the run ended. Required with O(entry=end).
       - V(complete) is refused while the gate has not passed all tiers.
     type: str
-    choices: [complete, stopped, interrupted]
+    choices: [complete, stopped, rolled_back]
 attributes:
   action:
     description: Has a corresponding action plugin; all of the work is done on the controller.
@@ -107,31 +108,31 @@ progress:
   elements: str
 counts:
   description: Number of hosts by outcome.
-  returned: with O(entry=rollback), O(entry=end) and O(entry=read)
+  returned: with O(entry=rolled_back), O(entry=end) and O(entry=read)
   type: dict
 hosts_patched:
   description: Hosts that this rollout has patched.
-  returned: with O(entry=rollback), O(entry=end) and O(entry=read)
+  returned: with O(entry=rolled_back), O(entry=end) and O(entry=read)
   type: list
   elements: str
 rollback:
   description: The hosts that could be rolled back, latest first, with what they had before.
-  returned: with O(entry=rollback), O(entry=end) and O(entry=read)
+  returned: with O(entry=rollback), O(entry=rolled_back), O(entry=end) and O(entry=read)
   type: list
   elements: dict
 summary:
   description: A row for each host, with host, kernel_release, tier, effective_release, outcome and reason.
-  returned: with O(entry=rollback), O(entry=end) and O(entry=read)
+  returned: with O(entry=rolled_back), O(entry=end) and O(entry=read)
   type: list
   elements: dict
 table:
   description: The summary as lines for people.
-  returned: with O(entry=rollback), O(entry=end) and O(entry=read)
+  returned: with O(entry=rolled_back), O(entry=end) and O(entry=read)
   type: list
   elements: str
 stats:
   description: The summary for M(ansible.builtin.set_stats).
-  returned: with O(entry=rollback), O(entry=end) and O(entry=read)
+  returned: with O(entry=rolled_back), O(entry=end) and O(entry=read)
   type: dict
 stop_message:
   description: Where and why the rollout is stopped, and the commands to roll back and to go on.

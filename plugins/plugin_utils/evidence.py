@@ -46,10 +46,8 @@ def of_tier(state, hosts, results, now):
     return entries
 
 
-def of_rollback(state, hosts, results, reason):
-    """Return the rollback entry and the outcome entries of these hosts; results: name -> livepatch_result_rollback."""
-    entries = [{"kind": "rollback", "hosts": list(hosts), "reason": reason}]
-    for name in hosts:
-        if name in state.hosts:
-            entries.append(outcomes.of_rollback(state.outcomes.get(name), state.hosts[name], results(name)))
-    return entries
+def of_rollback(state, hosts, results):
+    """Return the outcome entries of these hosts; results: name -> livepatch_result_rollback."""
+    return [
+        outcomes.of_rollback(state.outcomes.get(name), state.hosts[name], results(name)) for name in hosts if name in state.hosts
+    ]

@@ -32,7 +32,7 @@ def opening(state, request, fleet):
         raise RolloutError("livepatch_slice is 0: expected a count of at least 1, or a share.")
     if state.stop and not request["retry"]:
         return [], []
-    if state.tiers is None or state.ended == "complete":
+    if state.tiers is None or state.over:
         return _new_round(state, request, fleet, tiers, slice_size)
     return _resume(state, request, fleet)
 

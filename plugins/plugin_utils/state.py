@@ -41,6 +41,11 @@ class State:
     soaks: dict = field(default_factory=dict)  # tier number -> seconds since 1970
     ended: str = ""
 
+    @property
+    def over(self):
+        """Is there nothing to go on with? Then the same command begins a new round."""
+        return not self.stop and self.ended in ("complete", "rolled_back")
+
     def tier_hosts(self, number):
         """Return the names of the tier's hosts that still belong to the plan, in order."""
         return [name for name, entry in self.hosts.items() if entry["tier"] == number and name not in self.excluded]
