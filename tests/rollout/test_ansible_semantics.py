@@ -86,7 +86,7 @@ def test_a_task_of_the_controller_that_runs_once_runs_on_the_lost_first_host_and
       debug:
         msg:
           lost: "{{ results | selectattr('touched.unreachable', 'defined') | map(attribute='inventory_hostname') }}"
-          failed: "{{ results | selectattr('worked.failed') | map(attribute='inventory_hostname') }}"
+          failed: "{{ results | rejectattr('worked.skipped', 'defined') | map(attribute='inventory_hostname') }}"
       vars:
         results: "{{ ansible_play_batch | map('extract', hostvars) }}"
       run_once: true

@@ -10,6 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ansible.release
+
+CORE = tuple(int(number) for number in ansible.release.__version__.split(".")[:2])
 HERE = Path(__file__).resolve().parent
 
 
