@@ -54,7 +54,11 @@ def _transition(host):
 
 def _os_family_ids(root):
     """The words of ID and ID_LIKE, without repetition (os-release(5): the second path is the fallback)."""
-    text = _sysfs.read_text(os.path.join(root, "etc/os-release")) or _sysfs.read_text(os.path.join(root, "usr/lib/os-release")) or ""
+    text = (
+        _sysfs.read_text(os.path.join(root, "etc/os-release"))
+        or _sysfs.read_text(os.path.join(root, "usr/lib/os-release"))
+        or ""
+    )
     found = {}
     for line in text.splitlines():
         key, separator, value = line.partition("=")

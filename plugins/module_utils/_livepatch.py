@@ -8,8 +8,17 @@
 import errno
 import os
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _loader, _module_file, _packages, _refusals, _source, _steps, _sysfs, _transition
-from ansible_collections.kernel.livepatch.plugins.module_utils import _kernel_log
+from ansible_collections.kernel.livepatch.plugins.module_utils import (
+    _kernel,
+    _kernel_log,
+    _module_file,
+    _packages,
+    _refusals,
+    _source,
+    _steps,
+    _sysfs,
+    _transition,
+)
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError, module_name
 
 # The kernel gives a module's last reference back some milliseconds after its transition has ended.
@@ -22,15 +31,15 @@ class Run(object):
     """One execution of the module livepatch.
 
     params: the module's options. run_command: AnsibleModule.run_command. The rest is for tests: the root of the file
-    system, who loads modules, reads the kernel log and keeps the time.
+    system, who changes the kernel, reads its log and keeps the time.
     """
 
-    def __init__(self, params, run_command, check_mode, root="/", loader=_loader, log=_kernel_log, clock=None):
+    def __init__(self, params, run_command, check_mode, root="/", kernel=_kernel, log=_kernel_log, clock=None):
         self.params = params
         self.run_command = run_command
         self.check_mode = check_mode
         self.root = root
-        self.loader = loader
+        self.kernel = kernel
         self.log = log
         self.clock = clock or _transition.Clock()
         self.warnings = []
@@ -62,7 +71,9 @@ class Run(object):
     def _identify(self):
         params = self.params
         if params["all"] and params["state"] == "enabled":
-            raise LivepatchError("bad_option", "all: expected state disabled or absent with it, found enabled. Name one livepatch.")
+            raise LivepatchError(
+                "bad_option", "all: expected state disabled or absent with it, found enabled. Name one livepatch."
+            )
         if params["timeout"] <= 0:
             raise LivepatchError("bad_option", "timeout: expected more than 0 seconds, found %s." % params["timeout"])
         if params["state"] == "enabled":
@@ -95,20 +106,28 @@ class Run(object):
         if self.name is not None and self.file.name != self.name:
             raise LivepatchError(
                 "bad_name",
-                "livepatch %s: expected a module of that name in %s, found %s. Give that name." % (self.name, path, self.file.name),
+                "livepatch %s: expected a module of that name in %s, found %s. Give that name."
+                % (self.name, path, self.file.name),
             )
         self.name = module_name(self.file.name)
 
     def _plan(self, host):
-        plan = _steps.plan(host, _steps.Wanted(
-            state=self.params["state"],
-            name=self.name,
-            every=self.params["all"],
-            file_code=self._code(self.file.build_id, self.file.srcversion) if self.file else None,
-            loaded_code=self._code(_sysfs.build_id(self.root, self.name), _sysfs.srcversion(self.root, self.name)) if self.file else None,
-            replace=self._will_replace(),
-            unload_inert=self.params["unload_inert"],
-        ))
+        plan = _steps.plan(
+            host,
+            _steps.Wanted(
+                state=self.params["state"],
+                name=self.name,
+                every=self.params["all"],
+                file_code=self._code(self.file.build_id, self.file.srcversion) if self.file else None,
+                loaded_code=(
+                    self._code(_sysfs.build_id(self.root, self.name), _sysfs.srcversion(self.root, self.name))
+                    if self.file
+                    else None
+                ),
+                replace=self._will_replace(),
+                unload_inert=self.params["unload_inert"],
+            ),
+        )
         return plan._replace(steps=[step for step in plan.steps if step not in self.kept])
 
     def _code(self, build_id, srcversion):
@@ -128,7 +147,11 @@ class Run(object):
         if any(step.action == _steps.LOAD for step in plan.steps):
             _refusals.check_host(self.file, self.root)
         if plan.steps and os.geteuid() != 0:
-            raise LivepatchError("not_permitted", "livepatch %s: expected to be root, found user id %d. Use become." % (self.name or "(all)", os.geteuid()))
+            raise LivepatchError(
+                "not_permitted",
+                "livepatch %s: expected to be root, found user id %d. Use become."
+                % (self.name or "(all)", os.geteuid()),
+            )
 
     def _check_replace(self, patch):
         shown = patch.replace if patch is not None and patch.replace is not None else self.file.replace
@@ -164,7 +187,10 @@ class Run(object):
 
     def _finished(self, host, plan):
         for name in plan.pinned:
-            self.warnings.append("Module %s is inert but held by the kernel, as after a forced transition: it stays until the next boot." % name)
+            self.warnings.append(
+                "Module %s is inert but held by the kernel, as after a forced transition: it stays until the next boot."
+                % name
+            )
         problems = self._unproven(host)
         if problems:
             raise LivepatchError(
@@ -199,7 +225,8 @@ class Run(object):
         raise LivepatchError(
             "busy",
             "livepatch %s: expected the transition of livepatch %s to end within %s s, found %s. The kernel allows one "
-            "transition at a time: end that one first." % (self.name or "(all)", name, self.params["timeout"], self._who_blocks()),
+            "transition at a time: end that one first."
+            % (self.name or "(all)", name, self.params["timeout"], self._who_blocks()),
         )
 
     def _load(self, name):
@@ -207,7 +234,7 @@ class Run(object):
         self._load_depends()
         started = self.clock.now()
         try:
-            self.loader.load(self.file.path, self.file.image, self.file.packed)
+            self.kernel.load(self.file.path, self.file.image, self.file.packed)
         except OSError as error:
             self._unload_depends()
             raise _refusals.explain_load(error, self.file, self.root, self.log, self.since["sequence"])
@@ -249,7 +276,7 @@ class Run(object):
 
         def gone():
             try:
-                self.loader.unload(name)
+                self.kernel.unload(name)
             except OSError as error:
                 if error.errno == errno.ENOENT:
                     return True
@@ -284,11 +311,7 @@ class Run(object):
     def _write(self, name, attribute, value):
         path = os.path.join(self.root, _sysfs.LIVEPATCHES, name, attribute)
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(descriptor, value.encode("ascii"))
-            finally:
-                os.close(descriptor)
+            self.kernel.write(path, value)
         except OSError as error:
             self._write_refused(name, attribute, value, error)
 
@@ -299,10 +322,15 @@ class Run(object):
             return
         pending = _sysfs.read_host(self.root).pending
         if error.errno == errno.EBUSY and pending not in (None, name):
-            raise LivepatchError("busy", "livepatch %s: expected no other transition, found livepatch %s in one. Run again when it has ended." % (name, pending))
+            raise LivepatchError(
+                "busy",
+                "livepatch %s: expected no other transition, found livepatch %s in one. Run again when it has ended."
+                % (name, pending),
+            )
         raise LivepatchError(
             "not_permitted" if error.errno in (errno.EPERM, errno.EACCES) else "load_failed",
-            "livepatch %s: expected to write %s to its %s, found %s. See the kernel log." % (name, value, attribute, error.strerror),
+            "livepatch %s: expected to write %s to its %s, found %s. See the kernel log."
+            % (name, value, attribute, error.strerror),
         )
 
     # --- transitions ----------------------------------------------------------------------------------------------
@@ -352,7 +380,10 @@ class Run(object):
         self.forced = True
         # The tasks are switched at once; the kernel notices with its next try, a second later.
         if not _transition.wait(lambda: _transition.is_over(self.root, name), self.params["timeout"], self.clock):
-            raise LivepatchError("stalled", "livepatch %s: expected the forced transition to end, found it pending. See the kernel log." % name)
+            raise LivepatchError(
+                "stalled",
+                "livepatch %s: expected the forced transition to end, found it pending. See the kernel log." % name,
+            )
 
     def _note_blockers(self, name):
         self.blockers, self.blocking = _transition.blockers(self.root, name)
@@ -366,7 +397,10 @@ class Run(object):
     def _wait_released(self, names):
         def released():
             host = _sysfs.read_host(self.root)
-            return all(name in host.patches or name not in host.modules or not host.modules[name].refcount for name in names)
+            return all(
+                name in host.patches or name not in host.modules or not host.modules[name].refcount for name in names
+            )
+
         _transition.wait(released, _RELEASE_SECONDS, self.clock)
 
     def _contradicted_early(self, name):
@@ -385,7 +419,9 @@ class Run(object):
         if replaced == self.params["replace"]:
             return
         if replaced:
-            raise self._replace_mismatch(True, "It has taken the place of %s, which only loading those again would undo." % ", ".join(former))
+            raise self._replace_mismatch(
+                True, "It has taken the place of %s, which only loading those again would undo." % ", ".join(former)
+            )
         self._disable(name)
         self._try_unload(name)
         raise self._replace_mismatch(False, "It was taken out again: %s enabled as before." % ", ".join(still))

@@ -28,7 +28,9 @@ _ABSOLUTE = {62: 1, 21: 38, 22: 22, 183: 257, 258: 2}
 # struct klp_patch (include/linux/livepatch.h, 5.10 to 7.2): mod, objs, states are pointers, then bool replace.
 _OBJS, _STATES, _REPLACE, _PATCH_HEAD = 8, 16, 24, 32
 
-ModuleFile = namedtuple("ModuleFile", "path name vermagic livepatch depends build_id srcversion signed machine replace image packed")
+ModuleFile = namedtuple(
+    "ModuleFile", "path name vermagic livepatch depends build_id srcversion signed machine replace image packed"
+)
 _Section = namedtuple("_Section", "name kind offset size link info")
 
 
@@ -58,7 +60,10 @@ def _contents(path):
             data = stream.read(LIMIT + 1)
     except EnvironmentError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise LivepatchError("not_found", "%s: expected a kernel module, found no such file. Install its package or correct the path." % path)
+            raise LivepatchError(
+                "not_found",
+                "%s: expected a kernel module, found no such file. Install its package or correct the path." % path,
+            )
         raise _bad(path, "an unreadable one (%s)" % error.strerror)
     return _bounded(path, data)
 
@@ -69,10 +74,12 @@ def _unpack(path, data):
         if data[:2] == b"\x1f\x8b":
             import gzip
             import io
+
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
                 return _bounded(path, stream.read(LIMIT + 1))
         if data[:6] == b"\xfd7zXZ\x00":
             import lzma
+
             return _bounded(path, lzma.LZMADecompressor().decompress(data, LIMIT + 1))
         if data[:4] == b"\x28\xb5\x2f\xfd":
             return _bounded(path, _unzstd(path))
@@ -86,6 +93,7 @@ def _unpack(path, data):
 def _unzstd(path):
     # Python has zstd since 3.14 only.
     import subprocess
+
     try:
         process = subprocess.Popen(["zstd", "-dcq", "--", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except EnvironmentError as error:
@@ -141,23 +149,25 @@ def _parse(path, image):
 
 
 def _sections(image, order):
-    start, = struct.unpack_from(order + "Q", image, 40)
+    (start,) = struct.unpack_from(order + "Q", image, 40)
     size, count, names_index = struct.unpack_from(order + "HHH", image, 58)
     if not count or size != 64 or start + count * size > len(image):
         raise ValueError("its section headers lie outside the file")
     headers = [struct.unpack_from(order + "IIQQQQIIQQ", image, start + number * size) for number in range(count)]
     names = _bytes(image, headers[names_index][4], headers[names_index][5])
-    return [_Section(_string(names, header[0]), header[1], header[4], header[5], header[6], header[7]) for header in headers]
+    return [
+        _Section(_string(names, header[0]), header[1], header[4], header[5], header[6], header[7]) for header in headers
+    ]
 
 
 def _bytes(image, offset, size):
     if offset + size > len(image):
         raise ValueError("a section lies outside the file")
-    return image[offset:offset + size]
+    return image[offset : offset + size]
 
 
 def _string(table, offset):
-    return table[offset:table.find(b"\0", offset)].decode("utf-8", "replace")
+    return table[offset : table.find(b"\0", offset)].decode("utf-8", "replace")
 
 
 def _content(image, sections, name):
@@ -203,18 +213,19 @@ def _patch_structs(image, sections, rela, target, order, machine):
     pointers = _pointers(image, sections, rela, order, machine)
     data = _bytes(image, target.offset, target.size)
     for start, (name, _section_name) in pointers.items():
-        head = data[start:start + _PATCH_HEAD]
+        head = data[start : start + _PATCH_HEAD]
         objects = pointers.get(start + _OBJS, (None, ""))[1]
         is_patch = (
-            name == "__this_module" and len(head) == _PATCH_HEAD
+            name == "__this_module"
+            and len(head) == _PATCH_HEAD
             and objects.startswith((".data", ".rodata", ".bss"))
             and start + _REPLACE not in pointers
             and not head[:_REPLACE].strip(b"\0")
-            and head[_REPLACE:_REPLACE + 1] in (b"\0", b"\1")
-            and not head[_REPLACE + 1:].strip(b"\0")
+            and head[_REPLACE : _REPLACE + 1] in (b"\0", b"\1")
+            and not head[_REPLACE + 1 :].strip(b"\0")
         )
         if is_patch:
-            yield head[_REPLACE:_REPLACE + 1] == b"\1"
+            yield head[_REPLACE : _REPLACE + 1] == b"\1"
 
 
 def _pointers(image, sections, rela, order, machine):

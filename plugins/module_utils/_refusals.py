@@ -19,11 +19,17 @@ _ABOUT_MODULES = ("livepatch", "module", "Module", "Lockdown", "magic", "symbol"
 
 # For EINVAL, ENOENT and ENOEXEC the errno does not tell cases apart; the kernel's own line does (5.10 to 7.2).
 _BY_LOG = (
-    ("symbol_missing", re.compile(r"not found in symbol table|unresolvable ambiguity|Unknown symbol"),
-     "The file was built for other code than this kernel or module: install the build for exactly this kernel."),
-    ("incompatible_state", re.compile(r"not compatible with the already installed livepatches"),
-     "Load a livepatch that knows the state of the enabled ones, or disable those first."),
-    ("not_a_livepatch", re.compile(r"not marked as a livepatch module"), "Build it with MODULE_INFO(livepatch, \"Y\")."),
+    (
+        "symbol_missing",
+        re.compile(r"not found in symbol table|unresolvable ambiguity|Unknown symbol"),
+        "The file was built for other code than this kernel or module: install the build for exactly this kernel.",
+    ),
+    (
+        "incompatible_state",
+        re.compile(r"not compatible with the already installed livepatches"),
+        "Load a livepatch that knows the state of the enabled ones, or disable those first.",
+    ),
+    ("not_a_livepatch", re.compile(r"not marked as a livepatch module"), 'Build it with MODULE_INFO(livepatch, "Y").'),
     ("vermagic", re.compile(r"version magic|disagrees about version"), "Install the build for exactly this kernel."),
 )
 
@@ -73,7 +79,9 @@ def check_host(module, root):
         )
     lockdown = _lockdown(root)
     if lockdown not in (None, "none"):
-        raise _not_permitted(module, "the module is not signed and the kernel is locked down (%s)" % lockdown, "Install a signed build.")
+        raise _not_permitted(
+            module, "the module is not signed and the kernel is locked down (%s)" % lockdown, "Install a signed build."
+        )
 
 
 def explain_load(error, module, root, log, sequence):
@@ -81,13 +89,18 @@ def explain_load(error, module, root, log, sequence):
 
     log: the module _kernel_log. sequence: the kernel log's position before loading.
     """
-    lines = [line for line in log.lines_since(sequence, _READ_LINES) if module.name in line or any(word in line for word in _ABOUT_MODULES)]
+    lines = [
+        line
+        for line in log.lines_since(sequence, _READ_LINES)
+        if module.name in line or any(word in line for word in _ABOUT_MODULES)
+    ]
     lines = lines[-_QUOTED_LINES:]
     code, found, advice = _meaning(error.errno, "\n".join(lines), root)
     said = " The kernel said: %s." % " | ".join(lines) if lines else " The kernel logged nothing about it."
     return LivepatchError(
         code,
-        "livepatch %s (%s): expected the kernel to take it, found %s.%s %s" % (module.name, module.path, found, said, advice),
+        "livepatch %s (%s): expected the kernel to take it, found %s.%s %s"
+        % (module.name, module.path, found, said, advice),
         errno=errno.errorcode.get(error.errno, str(error.errno)),
         kernel_log=lines,
     )
@@ -103,7 +116,11 @@ def _meaning(number, said, root):
     if number == errno.EBUSY:
         return _busy(said, root)
     if number == errno.EEXIST:
-        return "busy", "a module of that name loaded meanwhile", "Somebody else is patching this host: run again when they have ended."
+        return (
+            "busy",
+            "a module of that name loaded meanwhile",
+            "Somebody else is patching this host: run again when they have ended.",
+        )
     for code, pattern, advice in _BY_LOG:
         if pattern.search(said):
             return code, os.strerror(number), advice
@@ -117,7 +134,11 @@ def _busy(said, root):
     if pending:
         return "busy", "livepatch %s in transition" % pending, "Run again when its transition has ended."
     if "ftrace" in said:
-        return "load_failed", "a function that it changes already taken", "Stop the tracer or probe that holds the function, or set kernel.ftrace_enabled=1."
+        return (
+            "load_failed",
+            "a function that it changes already taken",
+            "Stop the tracer or probe that holds the function, or set kernel.ftrace_enabled=1.",
+        )
     return "busy", "it busy with another livepatch", "Run again."
 
 

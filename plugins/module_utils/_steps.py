@@ -173,7 +173,8 @@ def _other_code(host, wanted):
         "other_code",
         "livepatch %s: expected the code of the file (%s), found other code of the same name enabled (%s). The kernel "
         "cannot replace a livepatch by one of its own name: build the new code under a new module name, or accept an "
-        "unpatched moment and disable %s first." % (wanted.name, wanted.file_code or "unknown", wanted.loaded_code or "unknown", wanted.name),
+        "unpatched moment and disable %s first."
+        % (wanted.name, wanted.file_code or "unknown", wanted.loaded_code or "unknown", wanted.name),
     )
 
 

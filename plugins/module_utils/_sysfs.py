@@ -51,7 +51,8 @@ class Host(namedtuple("Host", "supported kernel_release patches modules")):
         A disabled or replaced livepatch has no directory any more; its module keeps the taint K (5.10 to 7.2).
         """
         return sorted(
-            name for name, module in self.modules.items()
+            name
+            for name, module in self.modules.items()
             if "K" in module.taint and module.live and name not in self.patches
         )
 
@@ -145,8 +146,8 @@ def parse_build_id(notes, order="="):
         name_size, size, kind = struct.unpack_from(order + "III", notes, offset)
         name_start = offset + 12
         start = name_start + (name_size + 3) // 4 * 4
-        if kind == 3 and notes[name_start:name_start + name_size] == b"GNU\0":
-            found = notes[start:start + size]
+        if kind == 3 and notes[name_start : name_start + name_size] == b"GNU\0":
+            found = notes[start : start + size]
             return "".join("%02x" % byte for byte in bytearray(found)) if size and len(found) == size else None
         offset = start + (size + 3) // 4 * 4
     return None

@@ -105,7 +105,11 @@ def _why(state, stack, functions, livepatches):
         return None, "running: it switches when it next leaves the kernel or sleeps outside the changed functions"
     if not frames:
         return None, "its stack cannot be read: it may just be switching, or the kernel cannot tell what it runs"
-    return frames[0][0], "no changed function on its stack (top: %s): the kernel has no reliable stack of it, or it is just switching" % frames[0][0]
+    return (
+        frames[0][0],
+        "no changed function on its stack (top: %s): the kernel has no reliable stack of it, or it is just switching"
+        % frames[0][0],
+    )
 
 
 def _stat(task):

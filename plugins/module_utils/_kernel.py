@@ -1,4 +1,4 @@
-# Loading and unloading modules by system call: the real errno is the only honest account of a refusal.
+# All that changes the kernel: loading and unloading by system call, so that the real errno is seen, and sysfs writes.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
@@ -41,6 +41,15 @@ def load(path, image, packed):
 def unload(name):
     """Take a module out of the kernel; OSError carries the kernel's errno (EAGAIN: still in use)."""
     _call(_DELETE, name.encode("ascii"), ctypes.c_uint(_O_NONBLOCK))
+
+
+def write(path, value):
+    """Write a sysfs attribute; OSError carries the kernel's errno. May block for a second or more on 6.12."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, value.encode("ascii"))
+    finally:
+        os.close(descriptor)
 
 
 def _call(which, *arguments):

@@ -1,0 +1,149 @@
+# A host with an RPM database and a package manager, as AnsibleModule.run_command shows them.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# The texts are what dnf 4.14, zypper 1.14 and rpm 4.18 wrote on a real host in the same situation.
+
+import errno
+
+KERNEL = "6.1.0-56-amd64"
+NAME = "klp-" + KERNEL
+
+NO_MATCH = "Error: Unable to find a match: %s\n"
+REPOSITORY_DOWN = (
+    "Error: Failed to download metadata for repo 'lab': Cannot download repomd.xml: "
+    "Cannot download repodata/repomd.xml: All mirrors were tried\n"
+)
+PACKAGE_GONE = "Error: Error downloading packages:\n  %s-1.x86_64: Cannot download, all mirrors were already tried\n"
+UNSIGNED = "Package %s-1.x86_64.rpm is not signed\nError: GPG check FAILED\n"
+OTHER_KEY = (
+    'The GPG keys listed for the "lab" repository are already installed but they are not correct for this package.\n'
+    "Error: GPG check FAILED\n"
+)
+FULL = (
+    "Error: Transaction test error:\n"
+    "  installing package %s-1.x86_64 needs 8KB more space on the /usr/lib/modules filesystem\n"
+)
+EXCLUDED = "All matches were filtered out by exclude filtering for argument: %s\n" + NO_MATCH
+SCRIPTLET = "Error: Transaction failed\n"
+
+
+class RpmHost(object):
+    """Installs, removes and answers for packages called NAME, with the release as version and 1 as RPM release.
+
+    available: releases in the repositories. stale: releases that only fresh metadata shows. trouble: what dnf install
+    writes when it fails. down: whether a repository is unreachable. skips: whether dnf is configured to overlook that.
+    """
+
+    def __init__(self, program="dnf", available=("hotfix1", "hotfix2", "hotfix3")):
+        self.program = program
+        self.available = set(available)
+        self.stale = set()
+        self.installed = None
+        self.signature = "RSA/SHA512, Sat Nov 21 10:51:57 2026, Key ID 9a16baf8d3115ce6"
+        self.files = ["/usr/lib/modules/%s/livepatch/{release}.ko" % KERNEL]
+        self.verification = ""
+        self.needed_by = None
+        self.trouble = None
+        self.down = False
+        self.skips = True
+        self.slow = False
+        self.gpg_off = False
+        self.calls = []
+
+    def find(self, name):
+        return {"timeout": "/usr/bin/timeout", self.program: "/usr/bin/" + self.program}.get(name)
+
+    def run(self, command, environ_update=None, handle_exceptions=True):
+        self.calls.append(list(command))
+        if command[0] == "rpm":
+            if self.program is None:
+                raise OSError(errno.ENOENT, "No such file or directory")
+            return getattr(self, "_rpm_" + command[1].strip("-"))(command[2:])
+        assert command[0] == "/usr/bin/timeout"
+        if self.slow:
+            return 124, "", ""
+        words = command[3:]
+        assert command[2] == "/usr/bin/" + self.program
+        return self._zypper(words) if self.program == "zypper" else self._dnf(words)
+
+    def ran(self, program):
+        """The commands of a program (last part of its path) that have been run, without what limits their time."""
+        commands = [call[2:] if call[0].endswith("timeout") else call for call in self.calls]
+        return [call[1:] for call in commands if call[0].split("/")[-1] == program]
+
+    # --- rpm
+
+    def _rpm_q(self, words):
+        query, packages = words[1], words[2:]
+        lines, missing = [], 0
+        for package in packages:
+            if not self._means(package):
+                lines.append("package %s is not installed\n" % package)
+                missing += 1
+            elif "pgpsig" in query:
+                tags = query.count("pgpsig")
+                lines.append("%s\n" % self.signature + "(none)\n" * (tags - 1))
+            else:
+                lines.append("installed\t%s\t%s\t1\tx86_64\t100\n" % (NAME, self.installed))
+        return missing, "".join(lines), ""
+
+    def _rpm_ql(self, words):
+        if not self._means(words[0]):
+            return 1, "package %s is not installed\n" % words[0], ""
+        return 0, "".join(path.format(release=self.installed) + "\n" for path in self.files), ""
+
+    def _rpm_V(self, words):
+        return (1 if self.verification else 0), self.verification, ""
+
+    def _rpm_e(self, words):
+        if self.needed_by:
+            return 1, "", "error: Failed dependencies:\n\t%s is needed by (installed) %s\n" % (NAME, self.needed_by)
+        if "--test" not in words:
+            self.installed = None
+        return 0, "", ""
+
+    def _rpm_eval(self, words):
+        first, second = words[0].split('"')[1:4:2]
+        return 0, "%d\n" % ((first > second) - (first < second)), ""
+
+    def _means(self, package):
+        base = "%s-%s" % (NAME, self.installed)
+        return self.installed is not None and package in (NAME, base, base + "-1", base + "-1.x86_64")
+
+    # --- dnf
+
+    def _dnf(self, words):
+        release = words[-1][len(NAME) + 1 :]
+        strict = "--setopt=*.skip_if_unavailable=0" in words
+        if "--refresh" in words and not self.down:
+            self.available |= self.stale
+        if self.down and (strict or not self.skips):
+            return 1, "", REPOSITORY_DOWN
+        known = release in self.available and not self.down
+        if "repoquery" in words:
+            return 0, ("%s-1.x86_64\n\n" % words[-1] if known else ""), ""
+        assert "install" in words
+        if self.trouble:
+            return 1, "", self.trouble.replace("%s", words[-1])
+        if not known:
+            return 1, "", NO_MATCH % words[-1]
+        self.installed = release
+        return 0, "Complete!\n", ""
+
+    # --- zypper
+
+    def _zypper(self, words):
+        if "repos" in words:
+            return 0, '<repo alias="lab" enabled="1" gpgcheck="%d" pkg_gpgcheck="1">\n' % (not self.gpg_off), ""
+        if "refresh" in words:
+            return (4 if self.down else 0), "", "Valid metadata not found at specified URL\n" if self.down else ""
+        release = words[-1][len(NAME) + 1 :]
+        if release not in self.available or self.down:
+            return 104, "", "No provider of '%s' found.\n" % words[-1]
+        if self.trouble:
+            return 8, "", self.trouble.replace("%s", words[-1])
+        if "--dry-run" not in words:
+            self.installed = release
+        return 0, "", ""
