@@ -24,6 +24,9 @@ for directory in (COLLECTIONS, ROOT):
     if directory not in sys.path:
         sys.path.insert(0, directory)
 
+# pytest 7.0 puts an empty module in the place of each package that is not imported yet.
+import tests.unit.fakes  # noqa: E402,F401
+
 
 @contextlib.contextmanager
 def arguments(options):
