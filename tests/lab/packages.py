@@ -1,0 +1,108 @@
+"""The lab's livepatches as RPMs like a vendor's, and the signed repository that offers them."""
+
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+
+from tests.lab import cache, keys, modules, processes, progress
+from tests.lab.kernels import Kernel
+
+_FILE = pathlib.Path(__file__)
+
+# A good livepatch in a package that somebody unknown has signed.
+BAD_SIGNATURE = "badsig"
+
+# rpm would strip the module, and link its build id to where another version's is.
+_SPEC = """\
+%global __os_install_post %{{nil}}
+%global debug_package %{{nil}}
+%global _build_id_links none
+
+Name: klp-{kernel}
+Version: {release}
+Release: 1
+Summary: Livepatch {release} for the kernel {kernel}
+License: GPL-2.0-only
+Group: System/Kernel
+AutoReqProv: no
+
+%description
+A cumulative livepatch for the kernel {kernel}. Installing it changes files
+only: nothing is loaded until somebody, or the next boot, loads the module.
+
+%install
+install -D -m 0644 {source} %{{buildroot}}/usr/lib/modules/{kernel}/livepatch/{module}.ko
+
+%files
+%dir /usr/lib/modules/{kernel}/livepatch
+/usr/lib/modules/{kernel}/livepatch/{module}.ko
+
+%changelog
+* Thu Jan 01 2026 Livepatch Lab <lab@example.org> - {release}-1
+- {release}: see the advisory of the same name
+"""
+
+
+def get(kernel: Kernel) -> pathlib.Path:
+    """The directory with one signed RPM for each release, for this kernel."""
+    inputs = [_FILE, str(modules.get(kernel)), str(keys.get())]
+    return cache.entry("packages", inputs, lambda work: _build(kernel, work))
+
+
+def _build(kernel: Kernel, work: pathlib.Path) -> None:
+    built = modules.get(kernel)
+    with progress.step(f"kernel {kernel.release}: build and sign packages"):
+        for release in modules.releases():
+            build_package(kernel.release, release, modules.module_name(release), built / f"{release}.ko", work)
+        sign_packages(sorted(work.glob("*.rpm")), "lab")
+        bad = build_package(kernel.release, BAD_SIGNATURE, BAD_SIGNATURE, built / "hotfix1.ko", work)
+        sign_packages([bad], "stranger")
+
+
+def build_package(kernel_release: str, release: str, module: str, source: pathlib.Path, directory: pathlib.Path) -> pathlib.Path:
+    """Build an unsigned RPM around one module file and return its path."""
+    name = f"klp-{kernel_release}-{release}-1.x86_64.rpm"
+    top = directory / f".rpmbuild-{release}"
+    top.mkdir()
+    spec = top / "livepatch.spec"
+    spec.write_text(_SPEC.format(kernel=kernel_release, release=release, module=module, source=source))
+    processes.run(["rpmbuild", "--quiet", "-bb", "--target", "x86_64-linux", "--define", f"_topdir {top}",
+                   "--define", f"_rpmdir {directory}", "--define", "_binary_payload w1.gzdio",
+                   "--define", "_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm", str(spec)])
+    shutil.rmtree(top)
+    return directory / name
+
+
+def sign_packages(files: list[pathlib.Path], signer: str) -> None:
+    """Sign RPMs as "lab" or as "stranger"."""
+    user = {"lab": keys.SIGNER, "stranger": keys.STRANGER}[signer]
+    with keys.keyring(signer) as home:
+        processes.run(["rpmsign", "--define", f"_gpg_name {user}", "--define", f"_gpg_path {home}",
+                       "--define", f"__gpg {shutil.which('gpg')}", "--addsign", *map(str, files)],
+                      env={"GNUPGHOME": str(home)})
+
+
+def write_metadata(directory: pathlib.Path) -> None:
+    """Make a directory of RPMs a repository, or bring it up to date, and sign its metadata."""
+    processes.run(["createrepo_c", "--quiet", "--no-database", str(directory)])
+    index = directory / "repodata/repomd.xml"
+    with keys.keyring("lab") as home:
+        keys.gpg(home, ["--armor", "--detach-sign", "--output", f"{index}.asc", str(index)])
+    shutil.copyfile(keys.get() / "lab.asc", f"{index}.key")
+
+
+def get_repository(kernels: list[Kernel]) -> pathlib.Path:
+    """A repository with the packages for these kernels. It is the cache's: copy it before changing it."""
+    sources = [get(kernel) for kernel in kernels if kernel.builds_livepatches]
+    return cache.entry("repositories", [_FILE, *map(str, sources)], lambda work: _collect(sources, work))
+
+
+def _collect(sources: list[pathlib.Path], work: pathlib.Path) -> None:
+    with progress.step("make the repository"):
+        for source in sources:
+            shutil.copytree(source, work, dirs_exist_ok=True)
+        write_metadata(work)

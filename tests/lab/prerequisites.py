@@ -1,0 +1,62 @@
+"""The programs the lab calls, and the packages that bring them."""
+
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+
+from tests.lab import processes, suites
+from tests.lab.errors import LabError
+
+# Program: Debian package (Ubuntu's have the same names).
+_PROGRAMS = {
+    "chroot": "coreutils",
+    "cpio": "cpio",
+    "createrepo_c": "createrepo-c",
+    "depmod": "kmod",
+    "gpg": "gnupg",
+    "gpgconf": "gnupg",
+    "mke2fs": "e2fsprogs",
+    "mmdebstrap": "mmdebstrap",
+    "qemu-img": "qemu-utils",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "rpmbuild": "rpm",
+    "rpmsign": "rpm",
+    "scp": "openssh-client",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "unshare": "util-linux",
+}
+_FILES = {suites.KEYRING: "debian-archive-keyring"}
+
+
+def missing() -> dict[str, str]:
+    """What is missing here: program or file, and the package that brings it."""
+    programs = {name: package for name, package in _PROGRAMS.items() if not shutil.which(name)}
+    files = {name: package for name, package in _FILES.items() if not pathlib.Path(name).exists()}
+    return {**programs, **files}
+
+
+def install_command(absent: dict[str, str]) -> list[str]:
+    """The command that installs the packages of missing()."""
+    return ["apt-get", "install", "-y", "--no-install-recommends", *sorted(set(absent.values()))]
+
+
+def check() -> None:
+    """LabError naming every missing program and the command that installs it."""
+    absent = missing()
+    if absent:
+        raise LabError(f"The lab needs programs that were not found: {', '.join(sorted(absent))}. "
+                       f"Next: {' '.join(install_command(absent))} (as root), or python3 -m tests.lab prerequisites --install")
+
+
+def install() -> None:
+    """Install what is missing; with sudo when the user is not root."""
+    absent = missing()
+    if absent:
+        processes.run_as_root(["apt-get", "-q", "update"])
+        processes.run_as_root(install_command(absent), env={"DEBIAN_FRONTEND": "noninteractive"})
+        check()
