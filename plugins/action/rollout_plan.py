@@ -26,7 +26,7 @@ SPEC = {
     "retry": {"type": "raw"},
     "module_pattern": {"type": "str"},
 }
-FACTS = ("supported", "kernel_release", "effective_release", "boot_id", "enabled", "transition", "os_family_ids")
+FACTS = ("supported", "kernel_release", "architecture", "effective_release", "boot_id", "enabled", "transition", "os_family_ids")
 
 
 class ActionModule(ActionBase):

@@ -66,8 +66,8 @@ options:
     type: raw
   module_pattern:
     description:
-      - How the livepatch of the release is called in the kernel, with the placeholders C({release}), C({kernel}),
-        C({kernel_version}) and C({kernel_release}). By default the vendor's naming.
+      - How the livepatch of the release is called in the kernel, with the placeholders C({release}),
+        C({kernel}) (C(uname -r)) and C({kernel_base}) (without architecture and distribution tag). By default the vendor's naming.
       - Only used to see which hosts run the release already.
     type: str
 attributes:

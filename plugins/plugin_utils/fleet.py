@@ -46,7 +46,9 @@ def _facts_problem(entry):
 def _state_problem(facts, release, pattern):
     if not facts.get("supported"):
         return "unsupported", "the kernel has no livepatch support"
-    wanted = releases.livepatch_name(release, facts["kernel_release"], facts.get("os_family_ids") or (), pattern)
+    wanted = releases.livepatch_name(
+        release, facts["kernel_release"], facts.get("architecture") or "", facts.get("os_family_ids") or (), pattern
+    )
     if facts.get("enabled") == wanted and not facts.get("transition"):
         return "already", f"runs {wanted}"
     return None

@@ -1,0 +1,113 @@
+# Builds whole rollouts in memory: facts, requests, results, and the journal's entries they lead to.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence, fleet, gate, journal, opening
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import state as states
+
+TIERS = [{"name": "canary", "hosts": 2}, {"name": "rest", "share": "100%"}]
+
+
+def facts(name, **changed):
+    found = {
+        "supported": True, "kernel_release": "6.1.0-1", "effective_release": "6.1.0-1", "boot_id": f"boot-{name}",
+        "enabled": None, "transition": None, "os_family_ids": ["fedora"],
+    }
+    return dict(found, **changed)
+
+
+def raw(names, **changed):
+    """What is read from hostvars; changed: host name (with _ for -) -> changed facts, or None for an unreachable host."""
+    found = {}
+    for name in names:
+        change = changed.get(name.replace("-", "_"), {})
+        lost = change is None
+        found[name] = {"facts": None if lost else facts(name, **change), "result": {"unreachable": lost}}
+    return found
+
+
+def hosts(count):
+    return [f"host-{number}" for number in range(1, count + 1)]
+
+
+def request(**changed):
+    found = {
+        "rollout": "web", "release": "hotfix3", "tiers": TIERS, "slice": "50%", "max_failures": 1, "seed": 7, "retry": None,
+        "groups": {}, "run": {"kind": "run", "user": "ann", "controller": "desk", "ansible": "2.21", "inventory": ["site"]},
+    }
+    return dict(found, **changed)
+
+
+def good(name, **steps):
+    """Registered results of a host that was patched; steps: package, apply, look -> changed keys."""
+    results = {
+        "package": {"changed": True, "outcome": "installed", "package": "hotfix-3-1.x86_64", "before": None},
+        "apply": {
+            "changed": True, "name": "hotfix3", "proven": True, "before": {"enabled": None},
+            "since": {"boot_id": f"boot-{name}", "sequence": 5}, "transition": {"seconds": 0.5},
+        },
+        "look": {
+            "boot_id": f"boot-{name}", "rebooted": False, "enabled": "hotfix3", "effective_release": "6.1.0-1-hotfix3",
+            "uptime_seconds": 100000, "events": [], "sequence": 9, "sources": {"kmsg": "read"},
+        },
+    }
+    return {step: dict(found, **steps.get(step, {})) for step, found in results.items()}
+
+
+REBOOTED = {"look": {"boot_id": "other", "rebooted": True, "enabled": None, "uptime_seconds": 2}}
+
+
+class Rollout:
+    """A rollout on a clock of its own; `entries` is its journal."""
+
+    def __init__(self, names, changed=None, **options):
+        self.now, self.entries, self.notes = 1000000.0, [], []
+        self.names, self.options = list(names), options
+        self.open(**(changed or {}))
+
+    @property
+    def state(self):
+        return states.state(self.entries)
+
+    def write(self, entries, run=None):
+        number = self.state.runs if run is None else run
+        stamp = journal.now(lambda: self.now)
+        self.entries += [dict({"time": stamp, "run": number}, **entry) for entry in entries]
+
+    def open(self, retry=None, options=None, **changed):
+        """One start of a controller; changed: as in raw(), on top of what the rollout has brought."""
+        for name in self.state.patched():
+            known = changed.get(name.replace("-", "_"), {})
+            changed[name.replace("-", "_")] = known if known is None else dict({"enabled": "hotfix3"}, **known)
+        wanted = request(**dict(self.options, retry=retry, **(options or {})))
+        found, self.notes = opening.opening(self.state, wanted, fleet.survey(raw(self.names, **changed), "hotfix3"))
+        self.write(found, self.state.runs + 1)
+        return found
+
+    def begin(self, tier, names=None):
+        number = self.state.hosts[self.state.remaining(tier)[0]]["slice"]
+        names = names or [name for name in self.state.remaining(tier) if self.state.hosts[name]["slice"] == number]
+        self.write([{"kind": "slice", "tier": tier, "slice": number, "hosts": names}])
+        return number, names
+
+    def patch(self, tier, **bad):
+        """Patch the next slice; bad: host name (with _ for -) -> steps for good(). Returns the verdict."""
+        number, names = self.begin(tier)
+        self.now += 10
+        self.write(evidence.of_slice(self.state, names, lambda name: good(name, **bad.get(name.replace("-", "_"), {})), self.now))
+        return self.judge(tier, number)
+
+    def look(self, tier, names=None, **bad):
+        names = self.state.patched() if names is None else names
+        self.now += 100
+        self.write(evidence.of_tier(self.state, names, lambda name: good(name, **bad.get(name.replace("-", "_"), {})), self.now))
+        verdict = self.judge(tier)
+        if verdict["verdict"] == "pass":
+            self.write([{"kind": "tier_done", "tier": tier}])
+        return verdict
+
+    def judge(self, tier, number=None):
+        verdict = gate.judge(self.state, tier, number)
+        self.write([verdict])
+        return verdict

@@ -1,0 +1,202 @@
+# Tests of what becomes of a host, and of the judge's verdict on it.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import pytest
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import gate, summary
+from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, hosts
+
+ALARM = {"look": {"events": [{"kind": "bug", "text": "kernel BUG at fs/ext4/inode.c:1", "signature": "bug:ext4"}]}}
+LOST = {"apply": {"unreachable": True, "msg": "no route"}, "look": {"unreachable": True}}
+NO_BUILD = {"package": {"changed": False, "outcome": "not_applicable", "kernel_release": "6.1.0-1"}, "apply": {"skipped": True}}
+
+
+def key(name):
+    return name.replace("-", "_")
+
+
+def one(**steps):
+    """The outcome entry of a single host with these steps."""
+    rollout = Rollout(hosts(1), slice=1)
+    rollout.patch(1, host_1=steps)
+    return rollout.state.outcomes["host-1"]
+
+
+@pytest.mark.parametrize("steps, outcome, reason", [
+    ({}, "patched", ""),
+    ({"package": {"failed": True, "error": "disk_full", "msg": "no space\nleft"}}, "failed", "livepatch_package failed (disk_full): no space left"),
+    ({"package": {"unreachable": True}}, "unreachable", "unreachable at livepatch_package"),
+    ({"apply": {"failed": True, "error": "vermagic", "msg": "other kernel"}}, "failed", "livepatch failed (vermagic): other kernel"),
+    ({"apply": {"failed": True, "msg": "boom"}}, "failed", "livepatch failed: boom"),
+    ({"apply": {"failed": True, "error": "stalled", "msg": "pid 7 blocks"}}, "stalled", "pid 7 blocks"),
+    ({"apply": {"skipped": True}}, "failed", "livepatch did not run"),
+    ({"apply": {"proven": False}}, "failed", "the livepatch is not proven to run"),
+    ({"apply": {"proven": None}}, "failed", "the livepatch is not proven to run"),
+    (LOST, "unreachable", "unreachable at livepatch"),
+    ({"look": {"unreachable": True}}, "unreachable", "unreachable at livepatch_health"),
+    ({"look": {"skipped": True}}, "failed", "livepatch_health did not run"),
+    ({"look": {"failed": True, "msg": "no"}}, "failed", "livepatch_health failed: no"),
+    ({"look": {"sources": {"kmsg": "unreadable"}}}, "failed", "the kernel log cannot be read, so an alarm would not be seen"),
+    ({"look": {"enabled": None}}, "failed", "runs no livepatch instead of hotfix3"),
+    ({"look": {"enabled": "hotfix2"}}, "failed", "runs hotfix2 instead of hotfix3"),
+    (ALARM, "alarmed", "kernel alarm, bug: kernel BUG at fs/ext4/inode.c:1"),
+    (REBOOTED, "rebooted", "rebooted 8 s after its slice began (boot id changed)"),
+    ({"look": {"boot_id": "other", "uptime_seconds": 3}}, "rebooted", "rebooted 7 s after its slice began (boot id changed)"),
+    (NO_BUILD, "not_applicable", "no repository has a build for kernel 6.1.0-1"),
+])
+def test_the_outcome_of_a_host_follows_from_its_results(steps, outcome, reason):
+    entry = one(**steps)
+    assert (entry["outcome"], entry["reason"]) == (outcome, reason)
+
+
+def test_a_host_without_any_result_has_not_been_patched():
+    assert one(package={"outcome": None}, apply={"proven": None, "name": None})["outcome"] == "failed"
+
+
+def test_a_reboot_before_the_slice_began_is_not_blamed_on_it():
+    entry = one(apply={"since": {"boot_id": "new"}}, look={"boot_id": "new", "uptime_seconds": 3600})
+    assert entry["outcome"] == "patched"
+
+
+def test_a_reboot_hides_behind_no_failed_task():
+    entry = one(apply={"unreachable": True, "since": None}, look={"boot_id": "new", "uptime_seconds": 1})
+    assert entry["outcome"] == "rebooted"
+
+
+def test_the_outcome_keeps_what_a_rollback_needs():
+    entry = one(package={"before": "hotfix-2-1.x86_64"}, apply={"before": {"enabled": "hotfix2"}})
+    assert (entry["package"], entry["package_before"]) == ("hotfix-3-1.x86_64", "hotfix-2-1.x86_64")
+    assert (entry["livepatch"], entry["enabled_before"]) == ("hotfix3", "hotfix2")
+
+
+def test_one_failure_in_the_first_tier_stops_and_says_which_host_and_why():
+    rollout = Rollout(hosts(6), slice=2)
+    name = rollout.state.remaining(1)[1]
+    verdict = rollout.patch(1, **{key(name): ALARM})
+    assert verdict["reasons"] == [
+        f"stop: 1 of 2 hosts of tier canary failed, 0 tolerated: {name} kernel alarm, bug: kernel BUG at fs/ext4/inode.c:1"
+    ]
+    assert verdict["failures"] == {name: ["kernel alarm, bug: kernel BUG at fs/ext4/inode.c:1"]}
+
+
+def failing(count, **options):
+    """A rollout of 22 hosts in slices of 4 after the canary; the first `count` slices of tier 2 lose a host each."""
+    rollout = Rollout(hosts(22), **dict({"slice": 4, "max_failures": 2}, **options))
+    rollout.patch(1)
+    rollout.look(1)
+    verdicts = [rollout.patch(2, **{key(rollout.state.remaining(2)[0]): LOST})["verdict"] for unused in range(count)]
+    return rollout, verdicts
+
+
+def test_failures_are_counted_over_the_whole_tier_and_not_per_slice():
+    unused, verdicts = failing(4)
+    assert verdicts == ["pass", "pass", "stop", "stop"]
+
+
+def test_a_share_of_failures_is_of_the_planned_hosts_of_the_tier():
+    unused, verdicts = failing(2, max_failures="5%")
+    assert verdicts == ["pass", "stop"]
+
+
+def test_the_verdict_of_a_pass_says_how_much_was_tolerated():
+    rollout, unused = failing(1)
+    assert rollout.state.verdicts[-1]["reasons"] == ["pass: 1 of 20 hosts of tier rest failed, 2 tolerated"]
+
+
+def test_a_late_failure_of_a_host_of_an_earlier_tier_counts_for_that_tier():
+    rollout, unused = failing(0)
+    name = rollout.state.tier_hosts(1)[0]
+    while rollout.state.remaining(2):
+        rollout.patch(2)
+    verdict = rollout.look(2, **{key(name): ALARM})
+    assert verdict["verdict"] == "stop" and f"of tier canary failed, 0 tolerated: {name}" in verdict["reasons"][0]
+
+
+def test_a_host_counts_once_however_often_it_fails():
+    rollout, unused = failing(1)
+    while rollout.state.remaining(2):
+        rollout.patch(2)
+    name = next(iter(rollout.state.failures))
+    assert name not in rollout.state.patched()
+    for unused2 in range(3):
+        assert rollout.look(2, **{key(name): ALARM})["verdict"] == "pass"
+    assert len(rollout.state.failures) == 1
+
+
+def test_a_later_look_finds_a_reboot_and_says_how_long_after_patching():
+    rollout = Rollout(hosts(2), slice=2)
+    rollout.patch(1)
+    verdict = rollout.look(1, host_1={"look": {"boot_id": "other", "enabled": None, "uptime_seconds": 40}})
+    assert "host-1 rebooted 60 s after patching (boot id changed)" in verdict["reasons"][0]
+
+
+@pytest.mark.parametrize("look, reason", [
+    ({"unreachable": True, "boot_id": None}, "unreachable at livepatch_health"),
+    ({"enabled": None}, "runs no livepatch instead of hotfix3"),
+])
+def test_a_later_look_that_goes_wrong_counts(look, reason):
+    rollout = Rollout(hosts(2), slice=2)
+    rollout.patch(1)
+    assert rollout.look(1, host_2={"look": look})["failures"] == {"host-2": [reason]}
+
+
+def test_a_patched_host_that_was_not_looked_at_counts_as_failed():
+    rollout = Rollout(hosts(2), slice=2)
+    rollout.patch(1)
+    assert rollout.look(1, names=["host-1"])["failures"] == {"host-2": ["livepatch_health did not run"]}
+
+
+def test_a_host_of_the_slice_that_got_lost_on_the_way_counts_as_unreachable():
+    from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence
+
+    rollout = Rollout(hosts(2), slice=2)
+    rollout.begin(1)
+    rollout.write(evidence.of_slice(rollout.state, [], None, rollout.now))
+    assert set(rollout.state.failures) == {"host-1", "host-2"}
+
+
+def test_a_tier_in_which_no_host_has_a_build_stops_with_that_reason():
+    rollout = Rollout(hosts(6), slice=1)
+    first, second = rollout.state.remaining(1)
+    assert rollout.patch(1, **{key(first): NO_BUILD})["verdict"] == "pass"
+    verdict = rollout.patch(1, **{key(second): NO_BUILD})
+    assert verdict["reasons"] == ["stop: no host of tier canary has a build of release hotfix3 (kernel releases 6.1.0-1)"]
+
+
+def test_a_tier_in_which_some_host_has_a_build_goes_on():
+    rollout = Rollout(hosts(6), slice=2)
+    assert rollout.patch(1, **{key(rollout.state.remaining(1)[0]): NO_BUILD})["verdict"] == "pass"
+    assert rollout.look(1)["verdict"] == "pass"
+
+
+def test_the_same_state_gives_the_same_verdict_and_a_stop_stays_a_stop():
+    rollout, unused = failing(3)
+    assert gate.judge(rollout.state, 2, 3) == gate.judge(rollout.state, 2, 3)
+    assert gate.judge(rollout.state, 2)["verdict"] == "stop"
+
+
+def test_a_message_about_many_failures_stays_short():
+    rollout = Rollout(hosts(40), tiers=[{"name": "all", "share": "100%"}], slice=40)
+    verdict = rollout.patch(1, **{key(name): LOST for name in hosts(40)})
+    assert verdict["reasons"][0].count("unreachable") == 10 and verdict["reasons"][0].endswith("; and 30 more")
+
+
+def test_the_table_shows_every_host_of_a_small_fleet():
+    rollout = Rollout(hosts(3), {"host_3": None}, slice=2)
+    rollout.patch(1, host_1=ALARM)
+    lines = summary.table(summary.rows(rollout.state))
+    assert [line.split() for line in sorted(lines)] == [
+        ["host", "kernel", "release", "tier", "effective", "release", "outcome"],
+        ["host-1", "6.1.0-1", "canary", "6.1.0-1-hotfix3", "alarmed"],
+        ["host-2", "6.1.0-1", "canary", "6.1.0-1-hotfix3", "patched"],
+        ["host-3", "-", "-", "-", "unreachable"],
+    ]
+
+
+def test_the_table_of_a_large_fleet_shows_the_hosts_that_need_a_person():
+    rollout = Rollout(hosts(100), tiers=[{"name": "all", "share": "100%"}], slice=100)
+    rollout.patch(1, host_7=ALARM)
+    lines = summary.table(summary.rows(rollout.state))
+    assert len(lines) == 3 and lines[1].startswith("host-7") and lines[2] == "(99 more hosts are in the journal)"

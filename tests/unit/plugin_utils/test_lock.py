@@ -1,0 +1,132 @@
+# Tests of the lock: one controller at a time, dead ones do not count.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import lock
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+
+# Tries to take the lock as soon as it is told to, says how it went, and lives on until its input ends.
+RACER = """
+import os, sys
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import lock
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+me = lock.owner(os.getpid(), "racer")
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    lock.take(sys.argv[1], me)
+    print("taken", flush=True)
+except RolloutError as error:
+    print("refused:", error, flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return str(tmp_path / "web.jsonl")
+
+
+@pytest.fixture
+def racers(journal):
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+    started = []
+
+    def start():
+        child = subprocess.Popen(
+            [sys.executable, "-c", RACER, journal], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+        )
+        started.append(child)
+        assert child.stdout.readline() == "ready\n"
+        return child
+
+    yield start
+    for child in started:
+        child.kill()
+        child.wait()
+        child.stdin.close()
+        child.stdout.close()
+
+
+def go(child):
+    child.stdin.write("go\n")
+    child.stdin.flush()
+
+
+def test_of_processes_that_race_for_the_lock_one_gets_it_and_the_others_learn_who(racers):
+    children = [racers() for unused in range(4)]
+    for child in children:
+        go(child)
+    answers = [child.stdout.readline() for child in children]
+    assert sorted(answer.split()[0] for answer in answers) == ["refused:", "refused:", "refused:", "taken"]
+    winner = children[answers.index("taken\n")]
+    for answer in answers:
+        assert answer == "taken\n" or f"process {winner.pid}, since" in answer
+
+
+def test_the_lock_of_a_killed_process_is_taken_over_even_before_it_is_reaped(racers, journal):
+    child = racers()
+    go(child)
+    assert child.stdout.readline() == "taken\n"
+    with pytest.raises(RolloutError, match="Another controller works on this rollout: racer on .* Wait for it to end"):
+        lock.take(journal, lock.owner(os.getpid(), "ann"))
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    lock.take(journal, lock.owner(os.getpid(), "ann"))
+
+
+def test_taking_it_twice_and_releasing_it_for_another_is_fine(journal):
+    me, other = lock.owner(os.getpid(), "ann"), lock.owner(os.getppid(), "bob")
+    lock.take(journal, me)
+    lock.take(journal, me)
+    lock.release(journal, other)
+    with pytest.raises(RolloutError, match="ann"):
+        lock.take(journal, other)
+    lock.release(journal, me)
+    lock.take(journal, other)
+
+
+def test_a_pid_that_another_process_has_by_now_is_not_the_holder(journal):
+    me = lock.owner(os.getpid(), "ann")
+    lock.take(journal, dict(me, pid=os.getppid(), start="1"))
+    lock.take(journal, me)
+
+
+def test_a_reboot_of_the_machine_ends_its_locks(journal):
+    me = lock.owner(os.getpid(), "ann")
+    lock.take(journal, dict(me, boot_id="another", pid=1, start=lock.start_time(1)))
+    lock.take(journal, me)
+
+
+def test_a_lock_of_another_machine_is_refused_and_says_how_to_clear_it(journal):
+    me = lock.owner(os.getpid(), "ann")
+    lock.take(journal, dict(me, controller="elsewhere", user="bob"))
+    with pytest.raises(RolloutError, match=r"bob on elsewhere, .* remove .*web\.jsonl\.lock and run the same command"):
+        lock.take(journal, me)
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"pid": 1', b"[]", b'{"pid": 1}'])
+def test_a_lock_torn_by_a_crash_counts_as_free(journal, torn):
+    with open(journal + ".lock", "wb") as stream:
+        stream.write(torn)
+    lock.take(journal, lock.owner(os.getpid(), "ann"))
+
+
+def test_where_there_is_no_proc_a_living_process_still_holds_its_lock(journal):
+    me, unseen = lock.owner(os.getpid(), "ann"), {"boot_id": "", "start": ""}
+    assert not lock.is_stale(dict(me, **unseen), dict(me, boot_id=""))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert lock.is_stale(dict(me, pid=ended.pid, **unseen), dict(me, boot_id=""))
+
+
+def test_a_directory_that_is_not_there_is_a_clear_error(tmp_path):
+    with pytest.raises(RolloutError, match="cannot be opened: No such file"):
+        lock.take(str(tmp_path / "no" / "web.jsonl"), lock.owner(os.getpid(), "ann"))

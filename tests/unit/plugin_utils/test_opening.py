@@ -1,0 +1,338 @@
+# Tests of whole rollouts in memory: plan, resume, stop, retry, new rounds.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import pytest
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence, gate, summary, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, good, hosts
+
+
+def outcome(rollout, name):
+    return rollout.state.outcomes[name]["outcome"]
+
+
+def canary(rollout):
+    return rollout.state.tier_hosts(1)
+
+
+def key(name):
+    return name.replace("-", "_")
+
+
+def finished(count=6):
+    rollout = Rollout(hosts(count))
+    for tier in (1, 2):
+        while rollout.state.remaining(tier):
+            assert rollout.patch(tier)["verdict"] == "pass"
+        assert rollout.look(tier)["verdict"] == "pass"
+    rollout.write([{"kind": "end", "result": "complete"}])
+    return rollout
+
+
+def test_a_good_rollout_passes_every_gate_and_ends_with_all_hosts_patched():
+    rollout = finished()
+    assert gate.counts(rollout.state) == {"patched": 6}
+    assert [row["effective_release"] for row in summary.rows(rollout.state)] == ["6.1.0-1-hotfix3"] * 6
+    assert summary.summary(rollout.state, "/j/web.jsonl")["result"] == "complete"
+
+
+def test_hosts_that_run_the_release_or_cannot_are_counted_and_not_planned():
+    rollout = Rollout(hosts(6), {"host_1": {"enabled": "hotfix3"}, "host_2": {"supported": False}, "host_3": None})
+    assert set(rollout.state.hosts) == {"host-4", "host-5", "host-6"}
+    assert gate.counts(rollout.state) == {"already": 1, "unsupported": 1, "unreachable": 1, "untouched": 3}
+    assert "not in the plan: 1 already, 1 unreachable, 1 unsupported" in rollout.notes
+
+
+def test_a_host_whose_transition_to_the_release_still_runs_is_planned():
+    rollout = Rollout(hosts(2), {"host_1": {"enabled": "hotfix3", "transition": {"livepatch": "hotfix3"}}})
+    assert "host-1" in rollout.state.hosts
+
+
+def test_two_names_for_one_machine_are_refused_and_both_named():
+    with pytest.raises(RolloutError, match="host-1 and host-3 are one machine"):
+        Rollout(hosts(3), {"host_3": {"boot_id": "boot-host-1"}})
+
+
+@pytest.mark.parametrize("changed", [{"host_1": None, "host_2": None}, {"host_1": {"supported": False}, "host_2": None}])
+def test_a_fleet_of_which_no_host_can_be_patched_is_refused_with_the_counts(changed):
+    with pytest.raises(RolloutError, match="None of the 2 hosts can be patched: .*unreachable"):
+        Rollout(hosts(2), changed)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"tiers": []}, "at least one tier"), ({"slice": "0"}, "livepatch_slice is 0"), ({"slice": "x"}, "livepatch_slice is 'x'"),
+    ({"max_failures": "200%"}, "max_failures is '200%'"),
+])
+def test_bad_options_are_refused_before_anything_is_planned(options, message):
+    with pytest.raises(RolloutError, match=message):
+        Rollout(hosts(2), **options)
+
+
+def test_a_resume_reads_the_plan_and_leaves_only_what_is_not_done():
+    rollout = Rollout(hosts(6))
+    before = list(rollout.state.hosts.items())
+    rollout.patch(1)
+    done = list(rollout.state.outcomes)
+    rollout.open()
+    assert [name for name, unused in before] == list(rollout.state.hosts)
+    left = view.tiers(rollout.state, rollout.now)[0]
+    assert left["hosts"] == [name for name in canary(rollout) if name not in done]
+    assert left["serial"] == [len(left["hosts"])]
+    assert rollout.state.runs == 2
+
+
+def test_a_tier_that_is_done_has_no_hosts_left_but_a_serial():
+    found = view.tiers(finished().state, 0)
+    assert [(tier["hosts"], tier["serial"], tier["done"], tier["soak_seconds"]) for tier in found] == [([], [1], True, 0)] * 2
+
+
+def test_other_tiers_at_a_resume_do_not_change_the_plan_and_this_is_said():
+    rollout = Rollout(hosts(6))
+    rollout.open(options={"tiers": [{"name": "all", "share": "100%"}]})
+    assert [tier["name"] for tier in rollout.state.tiers] == ["canary", "rest"]
+    assert any("the plan in the journal is kept" in note for note in rollout.notes)
+
+
+def test_a_plan_that_was_not_finished_is_made_anew():
+    rollout = Rollout(hosts(6), tiers=[{"name": "all", "share": "100%"}])
+    rollout.entries = rollout.entries[:-1]
+    rollout.open(options={"seed": 99})
+    assert rollout.state.seed == "99" and len(rollout.state.tiers) == 1 and len(rollout.state.hosts) == 6
+
+
+def test_a_journal_of_another_release_is_refused():
+    with pytest.raises(RolloutError, match="is of release hotfix3, not hotfix4"):
+        Rollout(hosts(2)).open(options={"release": "hotfix4"})
+
+
+def test_a_journal_of_another_fleet_is_refused_with_the_missing_hosts():
+    rollout = Rollout(hosts(4))
+    rollout.names = ["host-1", "host-2", "other"]
+    with pytest.raises(RolloutError, match=r"of another fleet: 2 of its 4 hosts .*host-[34], host-[34]"):
+        rollout.open()
+
+
+def test_a_new_host_waits_for_the_next_round():
+    rollout = Rollout(hosts(4))
+    rollout.names.append("host-5")
+    rollout.open()
+    assert "host-5" not in rollout.state.hosts
+    assert any("1 hosts are new" in note for note in rollout.notes)
+
+
+def test_a_done_host_that_rebooted_since_counts_as_failed_at_the_resume():
+    rollout = Rollout(hosts(6))
+    rollout.patch(1)
+    name = next(iter(rollout.state.outcomes))
+    rollout.open(**{key(name): {"boot_id": "new"}})
+    assert outcome(rollout, name) == "rebooted"
+    verdict = gate.judge(rollout.state)
+    assert verdict["verdict"] == "stop" and f"{name} rebooted since it was patched" in verdict["reasons"][0]
+
+
+def test_a_done_host_that_no_longer_runs_the_release_counts_as_failed_at_the_resume():
+    rollout = Rollout(hosts(6))
+    rollout.patch(1)
+    name = next(iter(rollout.state.outcomes))
+    rollout.open(**{key(name): {"enabled": None}})
+    assert rollout.state.failures == {name: "runs no livepatch instead of hotfix3"}
+
+
+def test_a_done_host_that_is_well_is_not_written_again_at_the_resume():
+    rollout = Rollout(hosts(6))
+    rollout.patch(1)
+    assert [entry["kind"] for entry in rollout.open()] == ["run"]
+
+
+def test_a_host_whose_controller_was_killed_is_done_again_and_remembers_what_it_had():
+    rollout = Rollout(hosts(6), {key(name): {"enabled": "hotfix2"} for name in hosts(6)})
+    unused, names = rollout.begin(1)
+    rollout.open(**{key(name): {"enabled": "hotfix3"} for name in hosts(6)})
+    assert rollout.state.remaining(1)[0] == names[0]
+    idle = {"package": {"changed": False, "outcome": "already_installed"}, "apply": {"changed": False, "before": {"enabled": "hotfix3"}}}
+    rollout.patch(1, **{key(names[0]): idle})
+    entry = rollout.state.outcomes[names[0]]
+    assert (entry["outcome"], entry["enabled_before"]) == ("patched", "hotfix2")
+    assert names[0] in rollout.state.touched()
+
+
+def test_a_host_that_ran_the_release_before_its_slice_came_is_already():
+    rollout = Rollout(hosts(2))
+    idle = {"package": {"changed": False, "outcome": "already_installed"}, "apply": {"changed": False}}
+    rollout.patch(1, host_1=idle, host_2=idle)
+    assert set(gate.counts(rollout.state)) <= {"already", "untouched"} and rollout.state.touched() == []
+
+
+def test_a_begun_host_that_came_back_with_another_boot_id_counts_as_rebooted():
+    rollout = Rollout(hosts(6))
+    unused, names = rollout.begin(1)
+    rollout.open(**{key(names[0]): {"boot_id": "new"}})
+    assert outcome(rollout, names[0]) == "rebooted"
+    assert gate.judge(rollout.state)["verdict"] == "stop"
+
+
+def test_a_begun_host_that_did_not_come_back_counts_as_unreachable():
+    rollout = Rollout(hosts(6))
+    unused, names = rollout.begin(1)
+    rollout.open(**{key(names[0]): None})
+    assert outcome(rollout, names[0]) == "unreachable"
+
+
+def test_an_untouched_host_may_reboot_go_and_come_back_without_blame():
+    rollout = Rollout(hosts(6))
+    name = rollout.state.tier_hosts(2)[0]
+    rollout.open(**{key(name): {"boot_id": "new"}})
+    assert rollout.state.boot_ids[name] == "new" and not rollout.state.failures
+    rollout.open(**{key(name): None})
+    assert name not in rollout.state.remaining(2) and rollout.state.excluded[name]["outcome"] == "unreachable"
+    rollout.open()
+    assert name in rollout.state.remaining(2) and not rollout.state.failures
+
+
+def test_a_host_excluded_at_a_resume_stays_in_the_summary_once():
+    rollout = Rollout(hosts(6))
+    name = rollout.state.tier_hosts(2)[0]
+    rollout.open(**{key(name): None})
+    assert [row["outcome"] for row in summary.rows(rollout.state) if row["host"] == name] == ["unreachable"]
+    assert sum(gate.counts(rollout.state).values()) == 6
+
+
+def stopped():
+    rollout = Rollout(hosts(6), tiers=[{"name": "canary", "hosts": 2}, {"name": "rest", "share": "100%"}], slice=2)
+    name = rollout.state.remaining(1)[0]
+    assert rollout.patch(1, **{key(name): REBOOTED})["verdict"] == "stop"
+    return rollout, name
+
+
+def test_a_stopped_rollout_adds_nothing_when_it_is_run_again():
+    rollout, unused = stopped()
+    assert rollout.open() == []
+    assert rollout.state.stop
+
+
+def test_the_stop_message_names_hosts_reasons_and_the_two_commands():
+    rollout, name = stopped()
+    lines = gate.stop_message(rollout.state, "/var/lib/lp/web.jsonl").split("\n")
+    assert lines[0] == "The rollout web of release hotfix3 was stopped after tier canary, slice 1; 4 hosts are untouched."
+    assert lines[1] == (
+        f"stop: 1 of 2 hosts of tier canary failed, 0 tolerated: {name} rebooted 8 s after its slice began (boot id changed)"
+    )
+    command = "ansible-playbook kernel.livepatch.{} -i site -e livepatch_release=hotfix3 -e livepatch_rollout=web -e livepatch_journal_dir=/var/lib/lp"
+    assert lines[2].endswith(command.format("rollback")) and "2 hosts" in lines[2]
+    assert lines[3].endswith(command.format("rollout") + " -e 'livepatch_retry=<reason>'")
+
+
+def test_a_retry_forgives_is_written_down_and_tries_the_failed_hosts_again():
+    rollout, name = stopped()
+    rollout.open(retry="firmware was bad", **{key(name): {"boot_id": "new"}})
+    retry = next(entry for entry in rollout.entries if entry["kind"] == "retry")
+    assert (retry["user"], retry["reason"]) == ("ann", "firmware was bad")
+    assert not rollout.state.stop and rollout.state.remaining(1) == [name]
+    fresh = {"look": {"boot_id": "new"}, "apply": {"since": {"boot_id": "new"}}}
+    assert rollout.patch(1, **{key(name): fresh})["verdict"] == "pass"
+
+
+def test_a_retry_takes_the_present_state_of_done_hosts_as_it_is():
+    rollout, name = stopped()
+    other = next(host for host in canary(rollout) if host != name)
+    rollout.open(retry="power cut", **{key(name): {"boot_id": "new"}, key(other): {"boot_id": "new2"}})
+    assert sorted(rollout.state.remaining(1)) == sorted([name, other])
+    assert not rollout.state.failures
+
+
+def test_a_host_that_fails_again_after_a_retry_stops_the_rollout_again():
+    rollout, name = stopped()
+    rollout.open(retry="once more", **{key(name): {"boot_id": "new"}})
+    assert rollout.patch(1, **{key(name): {"apply": {"failed": True, "error": "vermagic", "msg": "other kernel"}}})["verdict"] == "stop"
+    assert outcome(rollout, name) == "failed"
+
+
+def test_a_failed_host_that_is_to_be_tried_again_still_counts_as_touched():
+    rollout, name = stopped()
+    rollout.open(retry="once more", **{key(name): None})
+    assert name in rollout.state.touched()
+    assert name not in rollout.state.remaining(1)
+
+
+def test_a_retry_of_a_rollout_that_never_failed_is_ignored_and_this_is_said():
+    rollout = Rollout(hosts(4))
+    rollout.open(retry="habit")
+    assert not any(entry["kind"] == "retry" for entry in rollout.entries)
+    assert any("livepatch_retry is ignored" in note for note in rollout.notes)
+
+
+def test_rolled_back_hosts_are_patched_again_after_a_retry():
+    rollout, name = stopped()
+    names = [entry["host"] for entry in view.to_roll_back(rollout.state)]
+    results = {host: {"changed": True} for host in names}
+    results[name] = {"failed": True, "msg": "no answer"}
+    rollout.write(evidence.of_rollback(rollout.state, names, results.get))
+    assert sorted(outcome(rollout, host) for host in names) == ["rollback_failed", "rolled_back"]
+    assert rollout.state.stop, "a rollback does not undo the verdict"
+    assert rollout.state.touched() == [name]
+    rollout.open(retry="fixed build", **{key(name): {"boot_id": "new"}})
+    assert sorted(rollout.state.remaining(1)) == sorted(names)
+
+
+def test_what_is_to_be_rolled_back_tells_what_each_host_had_before():
+    rollout = Rollout(hosts(2))
+    rollout.patch(1, host_1={"package": {"before": "hotfix-2-1"}, "apply": {"before": {"enabled": "hotfix2"}}})
+    rollout.begin(1)
+    found = {entry["host"]: entry for entry in view.to_roll_back(rollout.state)}
+    if rollout.state.outcomes.get("host-1"):
+        assert (found["host-1"]["package_before"], found["host-1"]["enabled_before"]) == ("hotfix-2-1", "hotfix2")
+    assert len(found) == 2, "a host that was begun may have been changed"
+
+
+def test_a_complete_rollout_with_nothing_left_writes_nothing():
+    rollout = finished()
+    assert rollout.open() == []
+    assert "nothing is left to do" in rollout.notes[0]
+
+
+def test_a_complete_rollout_plans_a_new_round_for_hosts_that_lack_the_release():
+    rollout = finished()
+    rollout.names.append("host-7")
+    rollout.open()
+    assert list(rollout.state.hosts) == ["host-7"] and rollout.state.rounds == 2
+    assert gate.counts(rollout.state) == {"already": 6, "untouched": 1}
+
+
+def test_the_soak_goes_on_where_it_was_after_a_resume():
+    rollout = Rollout(hosts(4), tiers=[{"name": "canary", "hosts": 2, "soak": "1h"}, {"name": "rest", "share": "100%"}])
+    assert view.soak_left(rollout.state, 1, rollout.now) == 3600
+    rollout.write([{"kind": "soak", "tier": 1, "until": "1970-01-12T13:46:41.000Z"}])
+    assert view.soak_left(rollout.state, 1, 1000000) == 1
+    assert view.soak_left(rollout.state, 1, 1000099) == 0
+
+
+def test_the_state_is_the_same_however_the_entries_come_in():
+    from ansible_collections.kernel.livepatch.plugins.plugin_utils import state as states
+
+    rollout, unused = stopped()
+    for cut in range(len(rollout.entries)):
+        halves = states.replay(states.state(rollout.entries[:cut]), rollout.entries[cut:])
+        assert halves == rollout.state
+
+
+def test_a_journal_cut_off_anywhere_can_be_resumed():
+    whole = finished()
+    for cut in range(1, len(whole.entries)):
+        rollout = Rollout(hosts(6))
+        rollout.entries = whole.entries[:cut]
+        rollout.open()
+        for tier in (1, 2):
+            while rollout.state.remaining(tier):
+                assert rollout.patch(tier)["verdict"] == "pass"
+            assert rollout.look(tier)["verdict"] == "pass"
+        assert gate.counts(rollout.state) == {"patched": 6}
+
+
+def test_good_results_are_what_the_other_tests_take_them_for():
+    rollout = Rollout(hosts(2))
+    rollout.begin(1)
+    found = evidence.of_slice(rollout.state, ["host-1"], lambda name: good(name), rollout.now)
+    assert {entry["kind"] for entry in found} <= {"outcome", "look"}
