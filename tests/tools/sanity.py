@@ -16,8 +16,11 @@ from collection import ROOT, copy
 from pythons import interpreters
 from venvs import CACHE, NoPython, environment
 
-# The oldest core stands for the Pythons that newer ones have left behind; in between, the newest core checks.
-MINORS = {"oldest": (6, 7, 8), "current": range(9, 16)}
+# Python 3 versions that each core knows; where one is missing, ansible-test skips it and says so.
+MINORS = {"oldest": range(6, 13), "current": range(9, 15)}
+
+# Files of the lab's guests: their init runs under busybox, which ansible-test does not know as a shell.
+FOREIGN = ["tests/lab/guest/"]
 
 HOME = CACHE / "ansible-test"
 PIP_CACHE = HOME / ".ansible/test/cache"
@@ -64,9 +67,11 @@ def share_pip_settings():
 def settings(name, venv):
     """Return the environment for ansible-test: real interpreters first, because it cannot use shims."""
     found = interpreters(MINORS[name])
-    missing = [minor for minor in MINORS[name] if minor not in found and minor < 14]
-    if missing:
-        print("NOT CHECKED, no such Python here: " + ", ".join("3.%d" % minor for minor in missing))
+    if name == "oldest" and 6 not in found and os.environ.get("CI") == "true":
+        raise NoPython(
+            "Without Python 3.6 nothing checks that modules run on the oldest targets. "
+            "Install it, e.g.: pyenv install 3.6.15"
+        )
     directories = [venv / "bin"] + [Path(path).parent for path in found.values()] + ["/usr/local/bin", "/usr/bin", "/bin"]
     return dict(os.environ, HOME=str(HOME), PATH=os.pathsep.join(str(directory) for directory in directories))
 
@@ -78,7 +83,8 @@ def run(name, arguments):
     provide_pip(venv)
     place = copy(ROOT / ".work" / ("sanity-" + name))
     started = time.monotonic()
-    command = [str(venv / "bin/ansible-test"), "sanity", "--local", "--color", "no"] + arguments
+    command = [str(venv / "bin/ansible-test"), "sanity", "--local", "--color", "no"]
+    command += [word for folder in FOREIGN for word in ("--exclude", folder)] + arguments
     status = subprocess.call(command, cwd=str(place), env=settings(name, venv))
     outcome = "passed" if status == 0 else "FAILED (status %d)" % status
     print("== ansible-test sanity, %s environment: %s in %d s" % (name, outcome, time.monotonic() - started), flush=True)

@@ -90,6 +90,7 @@ def run(directory, playbook, count=5, lost=(), arguments=(), **files):
             stderr=subprocess.STDOUT,
             text=True,
             timeout=120,
+            check=False,
         )
     trace = directory / "trace"
     events = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
