@@ -8,6 +8,7 @@ import copy
 from dataclasses import dataclass, field
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 FAILURES = ("failed", "unreachable", "stalled", "rebooted", "alarmed")
 ROLLED_BACK = ("rolled_back", "rollback_failed")
@@ -80,8 +81,18 @@ def advance(current, entries):
     for entry in entries:
         handler = HANDLERS.get(entry["kind"])
         if handler:
-            handler(current, entry)
+            _take(handler, current, entry)
     return current
+
+
+def _take(handler, current, entry):
+    try:
+        handler(current, entry)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RolloutError(
+            f"The journal's entry {str(entry)[:200]} cannot be understood ({error!r}): expected what this collection writes. "
+            "Put the journal back from a copy, or use another livepatch_rollout."
+        ) from None
 
 
 def _rollout(current, entry):

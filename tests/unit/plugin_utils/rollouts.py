@@ -70,6 +70,9 @@ class Rollout:
     def state(self):
         return states.state(self.entries)
 
+    def state_after(self, entry):
+        return states.state([*self.entries, entry])
+
     def write(self, entries, run=None):
         number = self.state.runs if run is None else run
         stamp = journal.now(lambda: self.now)

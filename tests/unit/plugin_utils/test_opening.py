@@ -331,6 +331,16 @@ def test_a_journal_cut_off_anywhere_can_be_resumed():
         assert gate.counts(rollout.state) == {"patched": 6}
 
 
+@pytest.mark.parametrize("entry", [{"kind": "slice"}, {"kind": "outcome", "host": "x"}, {"kind": "rollout"}, {"kind": "soak", "tier": 1, "until": 5}])
+def test_an_entry_that_lacks_something_is_a_clear_error(entry):
+    with pytest.raises(RolloutError, match="cannot be understood .* expected what this collection writes"):
+        Rollout(hosts(2)).state_after(entry)
+
+
+def test_an_entry_of_an_unknown_kind_is_passed_over():
+    assert Rollout(hosts(2)).state_after({"kind": "weather"}) == Rollout(hosts(2)).state
+
+
 def test_good_results_are_what_the_other_tests_take_them_for():
     rollout = Rollout(hosts(2))
     rollout.begin(1)

@@ -1,0 +1,313 @@
+# Tests of the three actions and the callback inside real runs of ansible-playbook, with results injected.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+HOSTS = ["h1", "h2", "h3", "h4"]
+LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+TIERS = [{"name": "canary", "hosts": 2}, {"name": "rest", "share": "100%"}]
+
+
+def results(name, **changed):
+    facts = {
+        "supported": True, "kernel_release": "6.1.0-1", "architecture": "x86_64", "effective_release": "6.1.0-1",
+        "boot_id": f"boot-{name}", "enabled": None, "transition": None, "os_family_ids": [],
+    }
+    found = {
+        "livepatch_result_facts": {"ansible_facts": {"livepatch": facts}},
+        "livepatch_result_package": {"changed": True, "outcome": "installed", "package": "hotfix-3-1", "before": None},
+        "livepatch_result_apply": {
+            "changed": True, "name": "hotfix3", "proven": True, "before": {"enabled": None},
+            "since": {"boot_id": f"boot-{name}", "sequence": 1}, "transition": {"seconds": 1},
+        },
+        "livepatch_result_look": {
+            "boot_id": f"boot-{name}", "rebooted": False, "enabled": "hotfix3", "effective_release": "6.1.0-1-hotfix3",
+            "uptime_seconds": 9999, "events": [], "sequence": 2, "sources": {"kmsg": "read"},
+        },
+    }
+    for key, change in changed.items():
+        found["livepatch_result_" + key].update(change)
+    return found
+
+
+class Site:
+    """An inventory and a journal of its own, and the means to run playbooks on them."""
+
+    def __init__(self, path):
+        self.path = path
+        self.hosts = {name: results(name) for name in HOSTS}
+        self.groups = {}
+        self.journals = path / "journals"
+        self.journal = self.journals / "web.jsonl"
+
+    def plan(self, **changed):
+        options = {
+            "release": "hotfix3", "rollout": "web", "journal_dir": str(self.journals), "hosts": list(self.hosts), "tiers": TIERS,
+            "slice": "100%", "seed": 7,
+        }
+        return {"kernel.livepatch.rollout_plan": dict(options, **changed), "register": "plan"}
+
+    def start(self, tasks, *arguments):
+        children = {name: {"hosts": {host: {} for host in hosts}} for name, hosts in self.groups.items()}
+        inventory = {"all": {"hosts": dict(self.hosts, localhost=LOCAL), "children": children}}
+        (self.path / "inventory.json").write_text(json.dumps(inventory))
+        named = [dict({"name": task.get("register", "other")}, **task) for task in tasks]
+        (self.path / "play.json").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": named}]))
+        environment = dict(
+            os.environ, ANSIBLE_COLLECTIONS_PATH=os.path.join(ROOT, ".work", "collections"), ANSIBLE_HOME=str(self.path / "home"),
+            ANSIBLE_CALLBACKS_ENABLED="kernel.livepatch.rollout", ANSIBLE_NOCOLOR="1", ANSIBLE_LOCALHOST_WARNING="false",
+            ANSIBLE_CALLBACK_PLUGINS=os.path.join(os.path.dirname(os.path.abspath(__file__)), "callbacks"),
+            RECORDER_PATH=str(self.path / "results"),
+        )
+        command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", "inventory.json", "play.json", *arguments]
+        return subprocess.Popen(command, cwd=self.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def run(self, tasks, *arguments):
+        child = self.start(tasks, *arguments)
+        output = child.communicate(timeout=120)[0]
+        return child.returncode, output
+
+    def entries(self, kind=None):
+        found = [json.loads(line) for line in self.journal.read_bytes().split(b"\n")[:-1]]
+        return [entry for entry in found if kind in (None, entry["kind"])]
+
+    def result(self, name):
+        """The last result that was registered under this name."""
+        found = [json.loads(line) for line in (self.path / "results").read_text().splitlines()]
+        return [result for register, result in found if register == name][-1]
+
+    def gate(self, tier, number=None, hosts="{{ plan.tiers[%d].hosts }}"):
+        options = {"journal": "{{ plan.journal }}", "tier": tier, "hosts": hosts % (tier - 1) if "%" in hosts else hosts}
+        return {"kernel.livepatch.rollout_gate": dict(options, **({"slice": number} if number else {})), "register": "gate"}
+
+    def entry(self, kind, **options):
+        return {"kernel.livepatch.rollout_journal": dict({"journal": "{{ plan.journal }}", "entry": kind}, **options), "register": "written"}
+
+    def tier(self, number):
+        """Patch and judge a whole tier in one slice."""
+        hosts = "{{ plan.tiers[%d].hosts }}" % (number - 1)
+        look_at = "{{ written.look_at | map(attribute='host') | list }}"
+        return [
+            self.entry("slice", tier=number, hosts=hosts), self.gate(number, 1),
+            self.entry("soak", tier=number), self.gate(number, hosts=look_at),
+        ]
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path)
+
+
+def test_a_good_rollout_runs_to_its_end_and_its_output_tells_how_it_went(site):
+    tasks = [site.plan(), *site.tier(1), *site.tier(2), site.entry("end", result="complete")]
+    code, output = site.run(tasks)
+    assert code == 0, output
+    assert [entry["kind"] for entry in site.entries() if entry["kind"] not in ("host", "look", "outcome")] == [
+        "rollout", "run", "planned", "slice", "verdict", "soak", "verdict", "tier_done",
+        "slice", "verdict", "soak", "verdict", "tier_done", "end",
+    ]
+    assert {entry["outcome"] for entry in site.entries("outcome")} == {"patched"}
+    assert site.result("written")["stats"]["livepatch_rollout"]["counts"] == {"patched": 4}
+    lines = [line for line in output.splitlines() if line.startswith("livepatch | ")]
+    assert lines[0] == "livepatch | plan: 4 hosts in 2 tiers (canary 2, rest 2), seed 7"
+    assert "livepatch | tier canary, slice 1: 2 patched; pass: 0 of 2 hosts of tier canary failed, 0 tolerated" in lines
+    assert lines[-1] == f"livepatch | journal: {site.journal}"
+    assert sum("6.1.0-1-hotfix3" in line and "patched" in line for line in lines) == 4
+    assert "Traceback" not in output and "WARNING" not in output
+
+
+def test_a_stop_is_refused_again_until_a_person_gives_a_reason(site):
+    site.hosts["h1"] = results("h1", apply={"failed": True, "error": "stalled", "msg": "pid 7 (mount.nfs) blocks"})
+    both = {"tiers": [{"name": "all", "share": "100%"}]}
+    code, output = site.run([site.plan(**both), site.entry("slice", tier=1, hosts=HOSTS), site.gate(1, 1, "{{ groups.all }}")])
+    assert code == 0, output
+    gate = site.result("gate")
+    assert (gate["verdict"], gate["failures"]) == ("stop", {"h1": ["pid 7 (mount.nfs) blocks"]})
+    assert {entry["host"] for entry in gate["rollback"]} == set(HOSTS)
+
+    code, output = site.run([site.plan(**both)])
+    assert code == 2 and "was stopped after tier all, slice 1" in output
+    assert "h1 pid 7 (mount.nfs) blocks" in output and "kernel.livepatch.rollback" in output and "livepatch_retry=<reason>" in output
+
+    site.hosts["h1"] = results("h1")
+    for name in HOSTS[1:]:
+        site.hosts[name]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
+    code, output = site.run([site.plan(retry="nfs is back", **both), *site.tier(1), site.entry("end", result="complete")])
+    assert code == 0, output
+    assert site.result("plan")["tiers"][0]["hosts"] == ["h1"]
+    assert [entry["reason"] for entry in site.entries("retry")] == ["nfs is back"]
+
+
+def test_a_slice_is_refused_once_the_rollout_is_stopped(site):
+    site.hosts["h1"] = results("h1", look={"unreachable": True})
+    site.hosts["h2"] = results("h2", look={"unreachable": True})
+    site.hosts["h3"] = results("h3", look={"unreachable": True})
+    tasks = [site.plan(), *site.tier(1)[:2], site.entry("slice", tier=2, hosts="{{ plan.tiers[1].hosts }}")]
+    code, output = site.run(tasks)
+    assert code == 2 and "was stopped after tier canary" in output
+    assert [entry["tier"] for entry in site.entries("slice")] == [1]
+
+
+def test_hosts_that_are_not_to_be_patched_now_are_refused(site):
+    tasks = [site.plan(), site.entry("slice", tier=1, hosts="{{ plan.tiers[1].hosts }}")]
+    code, output = site.run(tasks)
+    assert code == 2 and "is not to be patched in tier 1" in output
+
+
+def test_a_tier_gets_no_verdict_and_a_rollout_no_end_while_hosts_are_left(site):
+    first = dict(site.gate(1, hosts="{{ plan.tiers[0].hosts }}"), ignore_errors=True)
+    code, output = site.run([site.plan(), first, site.entry("end", result="complete")])
+    assert code == 2
+    assert "2 hosts of tier canary have no outcome yet" in output
+    assert "The rollout is not complete: the gate has not passed tier canary, rest" in output
+
+
+def test_a_rollback_is_written_before_and_after(site):
+    for name, livepatch in (("h1", {"changed": True}), ("h2", {"failed": True, "msg": "no answer"})):
+        site.hosts[name].update(livepatch_result_rollback_package={"changed": True}, livepatch_result_rollback=livepatch)
+    tiers = [{"name": "all", "share": "100%"}]
+    tasks = [
+        site.plan(tiers=tiers, hosts=["h1", "h2"]), *site.tier(1), site.entry("rollback", reason="wrong build"),
+        site.entry("rolled_back", hosts=["h1", "h2"]),
+    ]
+    code, output = site.run(tasks)
+    assert code == 0, output
+    assert site.entries("rollback")[0]["reason"] == "wrong build"
+    assert site.result("written")["counts"] == {"rolled_back": 1, "rollback_failed": 1}
+    assert "livepatch | h2 is not rolled back: the rollback failed: no answer" in output
+
+
+def test_the_journal_can_be_read_by_anybody_who_may_while_another_works(site):
+    tasks = [site.plan(), {"ansible.builtin.wait_for": {"path": str(site.path / "go"), "timeout": 60}}]
+    child = site.start(tasks)
+    try:
+        wait_for(lambda: site.journal.exists() and site.entries("planned"))
+        holder = json.loads((site.journals / "web.jsonl.lock").read_text())
+        assert holder["pid"] == child.pid, "the lock belongs to ansible-playbook, not to a worker"
+        code, output = site.run([site.plan()])
+        assert code == 2 and f"process {child.pid}, since" in output and "Another controller works on this rollout" in output
+        read = {"kernel.livepatch.rollout_journal": {"journal": str(site.journal), "entry": "read"}, "register": "written"}
+        code, output = site.run([read])
+        assert code == 0 and site.result("written")["counts"] == {"untouched": 4}
+    finally:
+        (site.path / "go").touch()
+        child.communicate(timeout=120)
+    assert len(site.entries("run")) == 1
+
+
+def test_a_controller_killed_in_a_slice_loses_nothing_and_the_next_one_goes_on(site):
+    waiting = {"ansible.builtin.wait_for": {"path": str(site.path / "never"), "timeout": 60}}
+    child = site.start([site.plan(), *site.tier(1), site.entry("slice", tier=2, hosts="{{ plan.tiers[1].hosts }}"), waiting])
+    wait_for(lambda: site.journal.exists() and len(site.entries("slice")) == 2)
+    child.send_signal(signal.SIGKILL)
+    child.communicate(timeout=60)
+    with open(site.journal, "ab") as stream:
+        stream.write(b'{"kind": "outco')
+    done = {entry["host"] for entry in site.entries("outcome")}
+    for name in done:
+        site.hosts[name]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
+    code, output = site.run([site.plan(), *site.tier(2), site.entry("end", result="complete")])
+    assert code == 0, output
+    plan = site.result("plan")
+    assert plan["resumed"] and [tier["done"] for tier in plan["tiers"]] == [True, False]
+    assert set(plan["tiers"][1]["hosts"]) == set(HOSTS) - done
+    assert [entry["host"] for entry in site.entries("outcome")].count(next(iter(done))) == 1
+    assert len(site.entries("planned")) == 1
+
+
+def test_check_mode_shows_the_plan_and_writes_nothing(site):
+    tasks = [site.plan(), *site.tier(1), site.entry("end", result="complete")]
+    code, output = site.run(tasks, "--check")
+    assert code == 0, output
+    assert len(site.result("plan")["tiers"]) == 2
+    assert not site.journals.exists()
+
+
+def test_bad_input_is_refused_with_its_reason_before_anything_is_written(site):
+    site.groups = {"empty": [], "one": ["h1", "h2"], "two": ["h2", "h3"]}
+    site.hosts["twin"] = results("h1")
+    names = HOSTS
+    cases = [
+        ({"release": "a/b"}, "release 'a/b' is not a name"),
+        ({"release": "a b"}, "release 'a b' is not a name"),
+        ({"rollout": "-rf"}, "rollout '-rf' is not a name"),
+        ({"rollout": ".hidden"}, "rollout '.hidden' is not a name"),
+        ({"hosts": []}, "livepatch_hosts matches no host"),
+        ({"hosts": ["nobody"]}, "'nobody' of hosts is not a host of the inventory"),
+        ({"hosts": [*names, "twin"]}, "h1 and twin are one machine"),
+        ({"slice": "many"}, "livepatch_slice is 'many'"),
+        ({"slice": True}, "livepatch_slice is True"),
+        ({"max_failures": "101%"}, "max_failures is '101%'"),
+        ({"retry": "two\nlines"}, "is not a reason"),
+        ({"seed": [1]}, "seed is [1]"),
+        ({"tiers": []}, "expected a list of at least one tier"),
+        ({"tiers": [{"name": "t", "share": "90%"}]}, "the last must be 100%"),
+        ({"tiers": [{"name": "t", "hosts": 1}]}, "The tiers cover 1 of 4 hosts"),
+        ({"tiers": [{"name": "t", "group": "nope"}]}, "which the inventory does not have"),
+        ({"tiers": [{"name": "t", "group": "empty"}]}, "has none of the hosts of this rollout"),
+        ({"tiers": [{"name": "t", "group": "one"}, {"name": "u", "group": "two"}]}, "Host h2 is in two tiers"),
+        ({"module_pattern": "{what}"}, "module_pattern '{what}' cannot be filled in"),
+        ({"surprise": 1}, "surprise"),
+    ]
+    tasks = []
+    for number, (options, unused) in enumerate(cases):
+        task = dict(site.plan(**dict({"hosts": names}, **options)), register=f"case{number}", ignore_errors=True)
+        tasks.append(task)
+    code, output = site.run(tasks)
+    assert code == 0, output
+    for number, (options, message) in enumerate(cases):
+        result = site.result(f"case{number}")
+        assert message in result.get("msg", "") and "Traceback" not in json.dumps(result), (options, result)
+    assert not site.journal.exists()
+
+
+def test_a_journal_that_is_not_one_or_cannot_be_written_is_refused(site):
+    site.journals.mkdir()
+    site.journal.write_text('{"kind": "note", "schema": 1}\ngarbage\n{"kind": "end"}\n')
+    (site.path / "file").write_text("")
+    tasks = [
+        dict(site.plan(), ignore_errors=True),
+        dict(site.plan(journal_dir=str(site.path / "file" / "below")), register="below", ignore_errors=True),
+        dict(site.plan(journal_dir="/proc/none"), register="proc", ignore_errors=True),
+    ]
+    code, output = site.run(tasks)
+    assert code == 0, output
+    assert "is not a journal: line 2 is b'garbage" in site.result("plan")["msg"]
+    assert "cannot be made: Not a directory" in site.result("below")["msg"]
+    assert "The journal's directory /proc/none cannot be made" in site.result("proc")["msg"]
+
+
+def test_a_journal_of_another_release_or_fleet_is_refused(site):
+    tasks = [
+        site.plan(), dict(site.plan(release="hotfix4"), ignore_errors=True),
+        dict(site.plan(hosts=["h1"]), register="fleet", ignore_errors=True),
+    ]
+    code, output = site.run(tasks)
+    assert code == 0, output
+    assert "is of release hotfix3, not hotfix4" in site.result("plan")["msg"]
+    assert "of another fleet: 3 of its 4 hosts" in site.result("fleet")["msg"]
+
+
+def test_a_template_in_cohort_and_domain_is_filled_in(site):
+    for name in HOSTS:
+        site.hosts[name].update(rack="r" + name[1], livepatch_domain="{{ rack }}", livepatch_cohort="{{ rack | upper }}")
+    code, output = site.run([site.plan()])
+    assert code == 0, output
+    assert {(entry["domain"], entry["cohort"]) for entry in site.entries("host")} == {(f"r{n}", f"R{n}") for n in range(1, 5)}
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the playbook did not get there"
+        time.sleep(0.1)

@@ -1,0 +1,73 @@
+# Keeps the walls between the rooms: what may import what.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import ast
+import os
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+OURS = "ansible_collections.kernel.livepatch."
+TARGET_MAY = (OURS + "plugins.module_utils", "ansible.module_utils")
+
+
+def sources(room):
+    top = os.path.join(ROOT, "plugins", room)
+    found = [os.path.join(where, name) for where, unused, names in os.walk(top) for name in names if name.endswith(".py")]
+    return sorted(found)
+
+
+def imports(path):
+    """Return the dotted names that a file imports, relative ones made absolute."""
+    with open(path, encoding="utf-8") as stream:
+        tree = ast.parse(stream.read())
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            package = os.path.relpath(path, ROOT).split(os.sep)[: -node.level or None] if node.level else []
+            base = ".".join(([OURS.rstrip(".")] + package if node.level else []) + ([node.module] if node.module else []))
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+def forbidden(room, allowed):
+    """Return (file, import) for each import of Ansible or of the collection that is not in the allowed rooms."""
+    return [
+        (os.path.relpath(path, ROOT), name)
+        for path in sources(room)
+        for name in sorted(imports(path))
+        if name.split(".")[0] in ("ansible", "ansible_collections", "tests") and not name.startswith(allowed)
+    ]
+
+
+@pytest.mark.parametrize("room, allowed", [
+    ("modules", TARGET_MAY),
+    ("module_utils", TARGET_MAY),
+    ("plugin_utils", (OURS + "plugins.plugin_utils",)),
+])
+def test_a_room_imports_only_what_its_walls_let_in(room, allowed):
+    assert sources(room), f"no file in plugins/{room}"
+    assert forbidden(room, allowed) == []
+
+
+def test_nothing_under_plugins_imports_tests():
+    assert [found for room in os.listdir(os.path.join(ROOT, "plugins")) for found in forbidden(room, ("ansible",))] == []
+
+
+def test_the_target_side_uses_nothing_but_the_standard_library_and_ansible_itself():
+    import sys
+
+    known = set(sys.stdlib_module_names) | {"ansible", "ansible_collections", "__future__"}
+    for room in ("modules", "module_utils", "plugin_utils"):
+        for path in sources(room):
+            assert {name.split(".")[0] for name in imports(path)} <= known, path
+
+
+def test_a_forbidden_import_would_be_noticed(tmp_path):
+    source = tmp_path / "bad.py"
+    source.write_text("import ansible.errors\nfrom tests.lab import fleet\n")
+    assert imports(str(source)) == {"ansible.errors", "tests.lab.fleet"}
