@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--cmdline", default="", help="more words for the guests' kernel command line")
     build = commands.add_parser("build", help="build what the guests need, without booting any")
     for command in (up, build):
-        command.add_argument("--kernels", default="5.10 6.1", help=f"of: {' '.join(kernels.SOURCES)}")
+        command.add_argument("--kernels", default="5.10 6.1", help=f"of: {' '.join(kernels.SUITES)}")
     down = commands.add_parser("down", help="end a fleet")
     status = commands.add_parser("status", help="show a fleet")
     for command in (up, down, status):

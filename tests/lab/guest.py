@@ -134,8 +134,8 @@ class Guest:
                               input=stdin if stdin is not None else "", capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
 
     def copy(self, source: pathlib.Path, target: str, timeout: float = 300) -> None:
-        """Copy a file into the guest, as root."""
-        processes.run(["scp", "-q", *self._ssh_options(), "-P", str(self.port), str(source), f"root@127.0.0.1:{target}"], timeout=timeout)
+        """Copy a file or a directory into the guest, as root."""
+        processes.run(["scp", "-q", "-r", *self._ssh_options(), "-P", str(self.port), str(source), f"root@127.0.0.1:{target}"], timeout=timeout)
 
     def _ssh_options(self) -> list[str]:
         fleet = self.directory.parent.parent

@@ -82,8 +82,7 @@ def _write_extra(extra: pathlib.Path) -> None:
 
 def get_initramfs(kernel: Kernel) -> pathlib.Path:
     """The initial file system of a kernel: it brings the kernel's modules to the disk, and goes on there."""
-    built = [str(modules.get(kernel))] if kernel.builds_livepatches else []
-    inputs = [_FILE, _GUEST / "initramfs-init", str(_system()), str(kernel.modules), *built]
+    inputs = [_FILE, _GUEST / "initramfs-init", str(_system()), str(kernel.modules), str(modules.get(kernel))]
     return cache.entry("initramfs", inputs, lambda work: _build_initramfs(kernel, work)) / "initramfs.cpio"
 
 
@@ -92,9 +91,8 @@ def _build_initramfs(kernel: Kernel, work: pathlib.Path) -> None:
     library = tree / "lib/modules" / kernel.release
     with progress.step(f"kernel {kernel.release}: make the initial file system"):
         shutil.copytree(kernel.modules, library)
-        if kernel.builds_livepatches:
-            (library / "extra").mkdir()
-            shutil.copy(modules.get(kernel) / "lab_target.ko", library / "extra")
+        (library / "extra").mkdir()
+        shutil.copy(modules.get(kernel) / "lab_target.ko", library / "extra")
         processes.run(["depmod", "-b", str(tree), kernel.release])
         (tree / "bin").mkdir()
         shutil.copy(_system() / "usr/bin/busybox", tree / "bin")

@@ -97,7 +97,7 @@ def write_metadata(directory: pathlib.Path) -> None:
 
 def get_repository(kernels: list[Kernel]) -> pathlib.Path:
     """A repository with the packages for these kernels. It is the cache's: copy it before changing it."""
-    sources = [get(kernel) for kernel in kernels if kernel.builds_livepatches]
+    sources = [get(kernel) for kernel in kernels]
     return cache.entry("repositories", [_FILE, *map(str, sources)], lambda work: _collect(sources, work))
 
 

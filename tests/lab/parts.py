@@ -40,16 +40,15 @@ def get(names: Sequence[str]) -> Parts:
         disk=root,
         kernels=found,
         initramfs={name: initramfs for name, (_, initramfs, _) in each.items()},
-        modules={name: built for name, (_, _, built) in each.items() if built},
+        modules={name: built for name, (_, _, built) in each.items()},
         repository=packages.get_repository(list(found.values())))
     cache.forget_unused()
     return parts
 
 
-def _kernel(name: str) -> tuple[Kernel, pathlib.Path, pathlib.Path | None]:
+def _kernel(name: str) -> tuple[Kernel, pathlib.Path, pathlib.Path]:
     kernel = kernels.get(name)
-    built = modules.get(kernel) if kernel.builds_livepatches else None
+    built = modules.get(kernel)
     initramfs = image.get_initramfs(kernel)
-    if built:
-        packages.get(kernel)
+    packages.get(kernel)
     return kernel, initramfs, built
