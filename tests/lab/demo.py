@@ -49,7 +49,7 @@ def environment(directory):
 
 def run_rollout(fleet, directory, release):
     """Run the playbook, show its progress lines, and return its exit status."""
-    variables = {"livepatch_release": release, "livepatch_tiers": TIERS, "livepatch_slice": "50%",
+    variables = {"livepatch_release": release, "livepatch_tiers": TIERS, "livepatch_slice": 2,
                  "livepatch_journal_dir": str(directory / "journals")}
     command = [str(pathlib.Path(sys.executable).with_name("ansible-playbook")), "kernel.livepatch.rollout",
                "-i", str(fleet.inventory), "-e", json.dumps(variables)]

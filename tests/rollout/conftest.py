@@ -92,11 +92,14 @@ class Rollouts:
         return [str(program), "kernel.livepatch." + playbook, "-i", str(inventory or self.fleet.inventory),
                 "-e", json.dumps(settings)] + list(arguments)
 
-    def start(self, *args, **kwargs):
-        """Start a playbook in a process group of its own, and return the process; its output goes to a file."""
+    def start(self, *args, settings=None, **kwargs):
+        """Start a playbook in a process group of its own, and return the process; its output goes to a file.
+
+        settings: environment variables for Ansible on top of the usual ones.
+        """
         self.log = self.directory / ("output-%d.log" % time.monotonic_ns())
         with open(self.log, "w", encoding="utf-8") as output:
-            return subprocess.Popen(self.command(*args, **kwargs), cwd=str(self.directory), env=dict(os.environ, **ENVIRONMENT),
+            return subprocess.Popen(self.command(*args, **kwargs), cwd=str(self.directory), env=dict(os.environ, **ENVIRONMENT, **(settings or {})),
                                     stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
 
     def run(self, playbook, release, journal=None, **kwargs):

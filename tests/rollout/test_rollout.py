@@ -3,12 +3,15 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import json
 import os
+import re
 import signal
 import threading
 import time
 
 import pytest
+import yaml
 
 
 def wait_for(condition, seconds=180):
@@ -28,11 +31,25 @@ def written(rollouts, release, kind, **fields):
     def found():
         if not path.exists():
             return False
-        from json import loads
-        entries = [loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
         return any(entry["kind"] == kind and all(entry.get(key) == value for key, value in fields.items()) for entry in entries)
 
     return found
+
+
+def forget_executions(rollouts):
+    for guest in rollouts.fleet.guests.values():
+        guest.ssh(["rm", "-rf", "/home/admin/.ansible/tmp"])
+
+
+def count_executions(rollouts):
+    """How often each module was executed on each host, from the programs that Ansible left there."""
+    counts = {}
+    for name, guest in rollouts.fleet.guests.items():
+        programs = guest.ssh(["find", "/home/admin/.ansible/tmp", "-name", "AnsiballZ_*.py"]).stdout.split()
+        modules = [re.search("AnsiballZ_(.*)[.]py", program).group(1) for program in programs]
+        counts[name] = {module: modules.count(module) for module in modules}
+    return counts
 
 
 def assert_stopped(run):
@@ -48,8 +65,11 @@ class TestGoodReleases:
         first = rollouts.rollout("hotfix1")
         assert first.status == 0
         assert first.outcomes == {host: "patched" for host in hosts}
-        second = rollouts.rollout("hotfix2")
+        forget_executions(rollouts)
+        second = rollouts.rollout("hotfix2", settings={"ANSIBLE_KEEP_REMOTE_FILES": "true", "ANSIBLE_PIPELINING": "false"})
         assert second.status == 0
+        for host, executions in count_executions(rollouts).items():
+            assert executions == {"livepatch_facts": 1, "livepatch_package": 1, "livepatch": 1, "livepatch_health": 2}, host
         assert rollouts.running() == {host: ["hotfix2"] for host in hosts}
         for guest in rollouts.fleet.guests.values():
             assert "hotfix1" not in guest.ssh(["cat", "/proc/modules"]).stdout
@@ -248,9 +268,8 @@ class TestLostHosts:
 
 
 def _tier_hosts(rollouts, release, tier):
-    from json import loads
     path = rollouts.directory / "journals" / (release + ".jsonl")
-    entries = [loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
     return [entry["host"] for entry in entries if entry["kind"] == "host" and entry["tier"] == tier]
 
 
@@ -264,28 +283,22 @@ def _running_but(rollouts, lost):
 
 class TestBadInput:
     @pytest.mark.parametrize("variables, words", [
-        ({"livepatch_tiers": []}, "at least one tier"),
         ({"livepatch_tiers": [{"name": "half", "share": "50%"}]}, "100%"),
-        ({"livepatch_tiers": [{"name": "a", "group": "nowhere"}, {"name": "b", "share": "100%"}]}, "nowhere"),
         ({"livepatch_tiers": [{"name": "a", "group": "lab"}, {"name": "b", "group": "rack_a"}]}, "two tiers"),
-        ({"livepatch_tiers": [{"name": "a", "hosts": 1, "colour": "red"}, {"name": "b", "share": "100%"}]}, "colour"),
         ({"livepatch_on_stop": "panic"}, "panic"),
-        ({"livepatch_rollout": "../etc"}, "../etc"),
-        ({"livepatch_max_failures": "many"}, "many"),
         ({"livepatch_hosts": "nobody"}, "no host"),
+        ({"arguments": ["--limit", "lab-1"]}, "livepatch_hosts=lab-1"),
     ])
     def test_bad_input_is_refused_before_anything_is_touched(self, rollouts, variables, words):
         run = rollouts.rollout("hotfix1", **variables)
         assert run.status != 0
-        assert words in run.output
+        assert words in " ".join(run.output.split())
         assert "Traceback" not in run.output
         assert rollouts.running() == {host: [] for host in rollouts.fleet.guests}
 
     def test_one_machine_under_two_names_is_refused(self, rollouts):
         name = sorted(rollouts.fleet.guests)[0]
-        content = rollouts.fleet.inventory.read_text(encoding="utf-8")
-        import yaml
-        inventory = yaml.safe_load(content)
+        inventory = yaml.safe_load(rollouts.fleet.inventory.read_text(encoding="utf-8"))
         path = rollouts.directory / "twice.yml"
         path.write_text(yaml.safe_dump(_with_twin(inventory, name)), encoding="utf-8")
         run = rollouts.rollout("hotfix1", inventory=path)
