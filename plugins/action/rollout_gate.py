@@ -5,7 +5,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import getpass
-import os
 import time
 
 from ansible.plugins.action import ActionBase
@@ -41,7 +40,7 @@ class ActionModule(ActionBase):
 
 
 def _judge(args, hostvars):
-    current = session.existing(args["journal"], lock.owner(os.getppid(), getpass.getuser()))
+    current = session.existing(args["journal"], lock.controller(getpass.getuser()))
     tier = next((tier for tier in current.state.tiers if tier["number"] == args["tier"]), None)
     if tier is None:
         raise RolloutError(f"The plan has no tier {args['tier']}: expected 1 to {len(current.state.tiers)}.")

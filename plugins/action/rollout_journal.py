@@ -48,7 +48,7 @@ class ActionModule(ActionBase):
 def _write(args, hostvars):
     if args["entry"] == "read":
         return _read(args["journal"])
-    current = session.existing(args["journal"], lock.owner(os.getppid(), getpass.getuser()))
+    current = session.existing(args["journal"], lock.controller(getpass.getuser()))
     return ENTRIES[args["entry"]](current, args, hostvars)
 
 

@@ -6,6 +6,7 @@
 
 import fcntl
 import json
+import multiprocessing
 import os
 import socket
 import time
@@ -48,8 +49,20 @@ def release(journal, owner):
         os.close(fd)
 
 
+def controller(user):
+    """Return who the ansible-playbook process is whose worker this is (dict), or raise RolloutError if it is dead.
+
+    Actions run in forked workers, and a worker outlives a controller that is killed.
+    """
+    parent = multiprocessing.parent_process()
+    pid = parent.pid if parent else os.getppid()
+    if os.getppid() != pid:
+        raise RolloutError("The controller of this worker has died: nothing more is written. Run the same command again.")
+    return owner(pid, user)
+
+
 def owner(pid, user):
-    """Return who the process `pid` on this machine is (dict): the ansible-playbook process, not one of its workers."""
+    """Return who the process `pid` on this machine is (dict)."""
     return {
         "controller": socket.gethostname(),
         "boot_id": _text("/proc/sys/kernel/random/boot_id"),

@@ -127,6 +127,28 @@ def test_where_there_is_no_proc_a_living_process_still_holds_its_lock(journal):
     assert lock.is_stale(dict(me, pid=ended.pid, **unseen), dict(me, boot_id=""))
 
 
+def test_the_worker_of_a_killed_controller_does_not_take_the_lock(journal):
+    script = (
+        "import multiprocessing, os, sys, time\n"
+        "from ansible_collections.kernel.livepatch.plugins.plugin_utils import lock\n"
+        "def work():\n"
+        "    first = lock.controller('ann')['pid']\n"
+        "    os.kill(first, 9)\n"
+        "    while os.getppid() == first: time.sleep(0.01)\n"
+        "    try:\n"
+        "        lock.controller('ann')\n"
+        "    except Exception as error:\n"
+        "        print(first, error, flush=True)\n"
+        "worker = multiprocessing.get_context('fork').Process(target=work)\n"
+        "worker.start()\n"
+        "worker.join()\n"
+    )
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment, text=True)
+    output = child.communicate(timeout=60)[0]
+    assert output.startswith(f"{child.pid} The controller of this worker has died")
+
+
 def test_a_directory_that_is_not_there_is_a_clear_error(tmp_path):
     with pytest.raises(RolloutError, match="cannot be opened: No such file"):
         lock.take(str(tmp_path / "no" / "web.jsonl"), lock.owner(os.getpid(), "ann"))
