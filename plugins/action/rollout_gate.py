@@ -8,7 +8,15 @@ import getpass
 import time
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence, gate, lock, session, summary, values, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
+    evidence,
+    gate,
+    lock,
+    session,
+    summary,
+    values,
+    view,
+)
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 SPEC = {
@@ -29,8 +37,15 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         unused, args = self.validate_argument_spec(SPEC)
         if self._task.check_mode:
-            result.update(changed=False, verdict="pass", reasons=[], failures={}, counts={}, progress=[],
-                          msg="Check mode: nothing is judged and nothing is written.")
+            result.update(
+                changed=False,
+                verdict="pass",
+                reasons=[],
+                failures={},
+                counts={},
+                progress=[],
+                msg="Check mode: nothing is judged and nothing is written.",
+            )
             return result
         try:
             result.update(_judge(values.plain(args), task_vars["hostvars"]))
@@ -63,6 +78,7 @@ def _results(hostvars):
     def results(name):
         variables = hostvars[name]
         return {step: values.plain(variables.get(key) or {}) for step, key in evidence.REGISTERED.items()}
+
     return results
 
 
@@ -73,12 +89,17 @@ def _result(current, tier, number, verdict, found):
         counts[entry["outcome"]] = counts.get(entry["outcome"], 0) + 1
     where = f"tier {tier['name']}" + (f", slice {number}: {summary.count_line(counts)}" if number else "")
     result = {
-        "changed": True, "verdict": verdict["verdict"], "reasons": verdict["reasons"], "failures": verdict["failures"],
+        "changed": True,
+        "verdict": verdict["verdict"],
+        "reasons": verdict["reasons"],
+        "failures": verdict["failures"],
         "counts": gate.counts(current.state),
         "patched": [entry["host"] for entry in outcomes if entry["outcome"] == "patched"],
         "progress": [f"{where}; {reason}" for reason in verdict["reasons"]],
     }
     if verdict["verdict"] == "stop":
         report = view.report(current.state, current.path)
-        result.update({key: report[key] for key in ("journal", "stop_message", "rollback", "summary", "table", "stats")})
+        result.update(
+            {key: report[key] for key in ("journal", "stop_message", "rollback", "summary", "table", "stats")}
+        )
     return result

@@ -9,7 +9,16 @@ import os
 import time
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence, gate, journal, lock, session, summary, values, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
+    evidence,
+    gate,
+    journal,
+    lock,
+    session,
+    summary,
+    values,
+    view,
+)
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 SPEC = {
@@ -22,7 +31,10 @@ SPEC = {
     "result": {"type": "str", "choices": ["complete", "stopped", "rolled_back"]},
 }
 NEEDED = [
-    ("entry", "slice", ["tier", "hosts"]), ("entry", "soak", ["tier"]), ("entry", "rolled_back", ["hosts"]), ("entry", "end", ["result"]),
+    ("entry", "slice", ["tier", "hosts"]),
+    ("entry", "soak", ["tier"]),
+    ("entry", "rolled_back", ["hosts"]),
+    ("entry", "end", ["result"]),
 ]
 
 
@@ -36,7 +48,14 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         unused, args = self.validate_argument_spec(SPEC, required_if=NEEDED)
         if self._task.check_mode and args["entry"] != "read":
-            result.update(changed=False, slice=args["slice"], seconds=0, look_at=[], progress=[], msg="Check mode: nothing is written.")
+            result.update(
+                changed=False,
+                slice=args["slice"],
+                seconds=0,
+                look_at=[],
+                progress=[],
+                msg="Check mode: nothing is written.",
+            )
             return result
         try:
             result.update(_write(values.plain(args), task_vars["hostvars"]))
@@ -55,7 +74,9 @@ def _write(args, hostvars):
 def _read(path):
     """Read without the lock: looking is allowed while another controller works."""
     if not os.path.isfile(path):
-        raise RolloutError(f"There is no journal {path}: expected the journal of a rollout; check livepatch_rollout and livepatch_journal_dir.")
+        raise RolloutError(
+            f"There is no journal {path}: expected the journal of a rollout; check livepatch_rollout and livepatch_journal_dir."
+        )
     current = session.Session(path, None, dry=True)
     if current.state.tiers is None:
         raise RolloutError(f"The journal {path} has no finished plan, so no host was touched.")
@@ -89,7 +110,9 @@ def _soak(current, args, unused):
     left = view.soak_left(current.state, args["tier"], time.time())
     left = 0 if current.state.stop else left
     return {
-        "changed": begins, "seconds": left, "look_at": view.to_look_at(current.state),
+        "changed": begins,
+        "seconds": left,
+        "look_at": view.to_look_at(current.state),
         "progress": [f"tier {tier['name']} soaks for {left} s"] if left else [],
     }
 
@@ -109,6 +132,7 @@ def _rolled_back(current, args, hostvars):
         # The first of the two tasks that failed says why; the livepatch is what counts otherwise.
         package, livepatch = (hostvars[name].get("livepatch_result_rollback" + step) or {} for step in ("_package", ""))
         return values.plain(package if package.get("failed") or package.get("unreachable") else livepatch)
+
     found = evidence.of_rollback(current.state, args["hosts"], result)
     current.add(found)
     failed = [entry for entry in found if entry["outcome"] == "rollback_failed"]
@@ -120,7 +144,9 @@ def _rolled_back(current, args, hostvars):
 def _end(current, args, unused):
     left = [tier["name"] for tier in current.state.tiers if tier["number"] not in current.state.tiers_done]
     if args["result"] == "complete" and left:
-        raise RolloutError(f"The rollout is not complete: the gate has not passed tier {', '.join(left)}. Run the same command again.")
+        raise RolloutError(
+            f"The rollout is not complete: the gate has not passed tier {', '.join(left)}. Run the same command again."
+        )
     changed = current.state.ended != args["result"]
     if changed:
         current.add([{"kind": "end", "result": args["result"]}])

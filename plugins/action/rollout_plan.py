@@ -26,7 +26,16 @@ SPEC = {
     "retry": {"type": "raw"},
     "module_pattern": {"type": "str"},
 }
-FACTS = ("supported", "kernel_release", "architecture", "effective_release", "boot_id", "enabled", "transition", "os_family_ids")
+FACTS = (
+    "supported",
+    "kernel_release",
+    "architecture",
+    "effective_release",
+    "boot_id",
+    "enabled",
+    "transition",
+    "os_family_ids",
+)
 
 
 class ActionModule(ActionBase):
@@ -75,12 +84,17 @@ def _request(args, task_vars):
     return {
         "release": values.name(args["release"], "release"),
         "rollout": values.name(args["rollout"], "rollout"),
-        "tiers": args["tiers"], "slice": args["slice"], "max_failures": args["max_failures"],
+        "tiers": args["tiers"],
+        "slice": args["slice"],
+        "max_failures": args["max_failures"],
         "seed": secrets.randbelow(10**9) if seed in (None, "") else seed,
         "retry": values.reason(args["retry"], "retry") if args["retry"] not in (None, "") else None,
         "groups": task_vars.get("groups", {}),
         "run": {
-            "kind": "run", "user": user, "controller": os.uname().nodename, "ansible": ansible_version,
+            "kind": "run",
+            "user": user,
+            "controller": os.uname().nodename,
+            "ansible": ansible_version,
             "inventory": values.plain(task_vars.get("ansible_inventory_sources") or []),
         },
     }
@@ -89,7 +103,9 @@ def _request(args, task_vars):
 def _raw(hosts, hostvars):
     unknown = [name for name in hosts if name not in hostvars]
     if unknown:
-        raise RolloutError(f"{unknown[0]!r} of hosts is not a host of the inventory: expected names like those in groups.all.")
+        raise RolloutError(
+            f"{unknown[0]!r} of hosts is not a host of the inventory: expected names like those in groups.all."
+        )
     return {name: _raw_host(hostvars[name]) for name in hosts}
 
 
@@ -109,12 +125,20 @@ def _result(current, resumed, changed, notes):
     state = current.state
     result = view.report(state, current.path) if state.stop or state.ended == "complete" else {}
     result.update(
-        journal=current.path, counts=gate.counts(state), hosts_patched=state.patched(),
-        changed=changed, resumed=resumed, verdict="stop" if state.stop else "pass", seed=state.seed, progress=notes,
+        journal=current.path,
+        counts=gate.counts(state),
+        hosts_patched=state.patched(),
+        changed=changed,
+        resumed=resumed,
+        verdict="stop" if state.stop else "pass",
+        seed=state.seed,
+        progress=notes,
         complete=state.ended == "complete",
         tiers=view.tiers(state, time.time()),
         hosts_already=[name for name, entry in state.excluded.items() if entry["outcome"] == "already"],
-        hosts_excluded={name: entry["reason"] for name, entry in state.excluded.items() if entry["outcome"] != "already"},
+        hosts_excluded={
+            name: entry["reason"] for name, entry in state.excluded.items() if entry["outcome"] != "already"
+        },
     )
     if state.stop:
         current.release()

@@ -53,7 +53,10 @@ class CallbackModule(CallbackBase):
 
     def _take(self, result):
         task, data = _task(result), _data(result)
-        if not task.action.startswith(("kernel.livepatch.", "rollout_")) or task.action.rpartition(".")[2] not in ACTIONS:
+        if (
+            not task.action.startswith(("kernel.livepatch.", "rollout_"))
+            or task.action.rpartition(".")[2] not in ACTIONS
+        ):
             return
         for line in data.get("progress") or []:
             self._line(line, COLORS.get(data.get("verdict")))

@@ -23,7 +23,11 @@ def of_slice(state, hosts, results, now):
         found = results(name) if name in hosts else {"package": {"unreachable": True}}
         begin = state.begun[name]
         again = begin["run"] != state.runs
-        entries.append(outcomes.of_slice(state.hosts[name], found, now - journal.seconds(begin["time"]), again, state.boot_ids.get(name)))
+        entries.append(
+            outcomes.of_slice(
+                state.hosts[name], found, now - journal.seconds(begin["time"]), again, state.boot_ids.get(name)
+            )
+        )
         if found.get("look") and not found["look"].get("skipped"):
             entries.append(outcomes.look_entry(name, found["look"]))
     return entries
@@ -49,5 +53,7 @@ def of_tier(state, hosts, results, now):
 def of_rollback(state, hosts, results):
     """Return the outcome entries of these hosts; results: name -> livepatch_result_rollback."""
     return [
-        outcomes.of_rollback(state.outcomes.get(name), state.hosts[name], results(name)) for name in hosts if name in state.hosts
+        outcomes.of_rollback(state.outcomes.get(name), state.hosts[name], results(name))
+        for name in hosts
+        if name in state.hosts
     ]

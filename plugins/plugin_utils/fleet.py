@@ -25,9 +25,14 @@ def _host(name, entry, release, pattern):
     facts = {} if problem else entry["facts"]
     kernel = facts.get("kernel_release") or ""
     return {
-        "name": name, "cohort": str(entry.get("cohort") or kernel), "domain": str(entry.get("domain") or ""),
-        "kernel_release": kernel, "boot_id": facts.get("boot_id"), "enabled": facts.get("enabled"),
-        "effective_release": facts.get("effective_release"), "facts": facts or None,
+        "name": name,
+        "cohort": str(entry.get("cohort") or kernel),
+        "domain": str(entry.get("domain") or ""),
+        "kernel_release": kernel,
+        "boot_id": facts.get("boot_id"),
+        "enabled": facts.get("enabled"),
+        "effective_release": facts.get("effective_release"),
+        "facts": facts or None,
         "problem": problem or _state_problem(facts, release, pattern),
     }
 

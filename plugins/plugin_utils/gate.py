@@ -17,11 +17,16 @@ def judge(state, tier=None, slice=None):
     """
     tiers = [numbers(state, planned) for planned in state.tiers]
     reasons = [_too_many(entry) for entry in tiers if entry["failed"] > entry["tolerated"]]
-    reasons += [_no_build(state, entry) for entry in tiers if entry["hosts"] and entry["not_applicable"] == entry["hosts"]]
+    reasons += [
+        _no_build(state, entry) for entry in tiers if entry["hosts"] and entry["not_applicable"] == entry["hosts"]
+    ]
     verdict = "stop" if reasons else "pass"
     now = [entry for entry in tiers if entry["tier"] == tier]
     return {
-        "kind": "verdict", "tier": tier, "slice": slice, "verdict": verdict,
+        "kind": "verdict",
+        "tier": tier,
+        "slice": slice,
+        "verdict": verdict,
         "reasons": [f"{verdict}: {reason}" for reason in reasons or [_tolerable(entry) for entry in now]],
         "failures": {name: [reason] for name, reason in state.failures.items()},
         "tiers": [{key: value for key, value in entry.items() if key != "reasons"} for entry in tiers if entry["done"]],
@@ -34,9 +39,14 @@ def numbers(state, planned):
     outcomes = [state.outcomes[name]["outcome"] for name in names if name in state.outcomes]
     failures = {name: state.failures[name] for name in names if name in state.failures}
     return {
-        "tier": planned["number"], "name": planned["name"], "hosts": len(names), "done": len(outcomes),
-        "failed": len(failures), "tolerated": planned["max_failures"],
-        "not_applicable": outcomes.count("not_applicable"), "reasons": failures,
+        "tier": planned["number"],
+        "name": planned["name"],
+        "hosts": len(names),
+        "done": len(outcomes),
+        "failed": len(failures),
+        "tolerated": planned["max_failures"],
+        "not_applicable": outcomes.count("not_applicable"),
+        "reasons": failures,
     }
 
 
@@ -84,16 +94,22 @@ def stop_message(state, journal):
     """
     verdict = state.stop
     where = next((tier["name"] for tier in state.tiers if tier["number"] == verdict["tier"]), None)
-    after = f" after tier {where}" + (f", slice {verdict['slice']}" if verdict["slice"] else "") if where else " at its resume"
+    after = (
+        f" after tier {where}" + (f", slice {verdict['slice']}" if verdict["slice"] else "")
+        if where
+        else " at its resume"
+    )
     untouched = counts(state).get("untouched", 0)
-    return "\n".join([
-        f"The rollout {state.rollout} of release {state.release} was stopped{after}; {untouched} hosts are untouched.",
-        *verdict["reasons"],
-        f"To roll back the {len(state.touched())} hosts it touched: {command(state, journal, 'rollback')}",
-        "To go on, with the failed hosts tried again, once the reason is known: "
-        + command(state, journal, "rollout", "livepatch_retry=<reason>"),
-        f"Everything is in the journal {journal}; the commands take the further options of the first one.",
-    ])
+    return "\n".join(
+        [
+            f"The rollout {state.rollout} of release {state.release} was stopped{after}; {untouched} hosts are untouched.",
+            *verdict["reasons"],
+            f"To roll back the {len(state.touched())} hosts it touched: {command(state, journal, 'rollback')}",
+            "To go on, with the failed hosts tried again, once the reason is known: "
+            + command(state, journal, "rollout", "livepatch_retry=<reason>"),
+            f"Everything is in the journal {journal}; the commands take the further options of the first one.",
+        ]
+    )
 
 
 def command(state, journal, playbook, *more):

@@ -24,7 +24,9 @@ def read(path):
     except FileNotFoundError:
         return
     except OSError as error:
-        raise RolloutError(f"The journal {path} cannot be read: {error.strerror}. Run as the user who owns it.") from None
+        raise RolloutError(
+            f"The journal {path} cannot be read: {error.strerror}. Run as the user who owns it."
+        ) from None
     with stream:
         for number, line in enumerate(stream, 1):
             if not line.endswith(b"\n"):
@@ -75,7 +77,9 @@ def _append(path, entries):
         size = _repair(fd)
         if size == 0:
             entries[0] = dict({"schema": SCHEMA}, **entries[0])
-        data = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries).encode("utf-8", "backslashreplace")
+        data = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries).encode(
+            "utf-8", "backslashreplace"
+        )
         _write_whole(fd, data, size)
         if size == 0:
             _sync_directory(os.path.dirname(path) or ".")

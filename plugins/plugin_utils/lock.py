@@ -23,7 +23,9 @@ def take(journal, owner):
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise RolloutError(f"The lock {path} cannot be opened: {error.strerror}. Make the journal's directory writable.") from None
+        raise RolloutError(
+            f"The lock {path} cannot be opened: {error.strerror}. Make the journal's directory writable."
+        ) from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         holder = _read(fd)
@@ -57,7 +59,9 @@ def controller(user):
     parent = multiprocessing.parent_process()
     pid = parent.pid if parent else os.getppid()
     if os.getppid() != pid:
-        raise RolloutError("The controller of this worker has died: nothing more is written. Run the same command again.")
+        raise RolloutError(
+            "The controller of this worker has died: nothing more is written. Run the same command again."
+        )
     return owner(pid, user)
 
 

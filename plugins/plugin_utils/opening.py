@@ -48,17 +48,30 @@ def _new_round(state, request, fleet, tiers, slice_size):
     planned, skipped = plan.make_plan(
         todo, tiers, slice_size, request["seed"], request["groups"], [host["name"] for host in out]
     )
-    first = {"kind": "rollout", "rollout": request["rollout"], "release": request["release"], "seed": str(request["seed"])}
+    first = {
+        "kind": "rollout",
+        "rollout": request["rollout"],
+        "release": request["release"],
+        "seed": str(request["seed"]),
+    }
     first.update({key: request["run"][key] for key in ("user", "controller")}, parameters=_parameters(request))
     hosts = [entry for tier in planned for entry in _host_entries(tier)]
-    entries = [first, request["run"], *hosts, *excluded, {"kind": "planned", "tiers": [_tier_entry(tier) for tier in planned]}]
+    entries = [
+        first,
+        request["run"],
+        *hosts,
+        *excluded,
+        {"kind": "planned", "tiers": [_tier_entry(tier) for tier in planned]},
+    ]
     return entries, _plan_notes(planned, skipped if todo else [], excluded, request)
 
 
 def _plan_notes(planned, skipped, excluded, request):
     total = sum(len(tier["hosts"]) for tier in planned)
     tiers = ", ".join(f"{tier['name']} {len(tier['hosts'])}" for tier in planned)
-    notes = [f"plan: {total} hosts in {len(planned)} tiers{f' ({tiers})' if tiers else ''}, seed {request['seed']}"] + skipped
+    notes = [
+        f"plan: {total} hosts in {len(planned)} tiers{f' ({tiers})' if tiers else ''}, seed {request['seed']}"
+    ] + skipped
     if excluded:
         notes.append(f"not in the plan: {_why(excluded)}")
     if request["retry"]:
@@ -84,7 +97,9 @@ def _host_entries(tier):
 
 def _host_entry(host, tier, number):
     kept = ("cohort", "domain", "kernel_release", "boot_id", "enabled", "effective_release")
-    return dict({"kind": "host", "host": host["name"], "tier": tier, "slice": number}, **{key: host[key] for key in kept})
+    return dict(
+        {"kind": "host", "host": host["name"], "tier": tier, "slice": number}, **{key: host[key] for key in kept}
+    )
 
 
 def _tier_entry(tier):
@@ -94,8 +109,12 @@ def _tier_entry(tier):
 def _excluded(host):
     outcome, reason = host["problem"]
     return {
-        "kind": "excluded", "host": host["name"], "outcome": outcome, "reason": reason,
-        "kernel_release": host["kernel_release"], "effective_release": host["effective_release"],
+        "kind": "excluded",
+        "host": host["name"],
+        "outcome": outcome,
+        "reason": reason,
+        "kernel_release": host["kernel_release"],
+        "effective_release": host["effective_release"],
     }
 
 
@@ -106,7 +125,9 @@ def _resume(state, request, fleet):
         notes.append("tiers, slice or max_failures differ from those of the plan: the plan in the journal is kept")
     new = [name for name in fleet if name not in state.hosts and name not in state.excluded]
     if new:
-        notes.append(f"{len(new)} hosts are new since the plan was made: they come with the next run after this rollout is complete")
+        notes.append(
+            f"{len(new)} hosts are new since the plan was made: they come with the next run after this rollout is complete"
+        )
     found = [entry for name, planned in state.hosts.items() for entry in _verify(state, planned, fleet[name])]
     notes += [f"{entry['host']} {entry['reason']}" for entry in found if entry["kind"] == "outcome"]
     return [request["run"], *found, *_retry(state, request, fleet, found, notes)], notes
@@ -147,11 +168,20 @@ def _verify_begun(state, planned, host, unfit):
         found = "rebooted", "rebooted after its slice began (boot id changed)"
     else:
         return []
-    return [{
-        "kind": "outcome", "host": host["name"], "tier": planned["tier"], "slice": planned["slice"],
-        "outcome": found[0] if found[0] in states.FAILURES else "failed", "reason": found[1], "changed": None,
-        "enabled_before": planned["enabled"], "boot_id": host["boot_id"], "effective_release": host["effective_release"],
-    }]
+    return [
+        {
+            "kind": "outcome",
+            "host": host["name"],
+            "tier": planned["tier"],
+            "slice": planned["slice"],
+            "outcome": found[0] if found[0] in states.FAILURES else "failed",
+            "reason": found[1],
+            "changed": None,
+            "enabled_before": planned["enabled"],
+            "boot_id": host["boot_id"],
+            "effective_release": host["effective_release"],
+        }
+    ]
 
 
 def _refresh(state, planned, host, unfit):
@@ -161,7 +191,9 @@ def _refresh(state, planned, host, unfit):
     same = all(planned[key] == host[key] for key in ("boot_id", "kernel_release", "enabled"))
     if same and host["name"] not in state.excluded:
         return []
-    return [_host_entry(dict(host, cohort=planned["cohort"], domain=planned["domain"]), planned["tier"], planned["slice"])]
+    return [
+        _host_entry(dict(host, cohort=planned["cohort"], domain=planned["domain"]), planned["tier"], planned["slice"])
+    ]
 
 
 def _retry(state, request, fleet, found, notes):

@@ -20,12 +20,19 @@ def of_slice(planned, results, seconds_since_begin, again=False, boot_id=None):
     if outcome == "patched" and not changed and not again:
         outcome = "already"
     return {
-        "kind": "outcome", "host": planned["host"], "tier": planned["tier"], "slice": planned["slice"],
-        "outcome": outcome, "reason": reason, "changed": changed,
+        "kind": "outcome",
+        "host": planned["host"],
+        "tier": planned["tier"],
+        "slice": planned["slice"],
+        "outcome": outcome,
+        "reason": reason,
+        "changed": changed,
         "package": package.get("package"),
         "package_before": package.get("before"),
         # A controller that died may have changed the host before this run looked at it.
-        "enabled_before": planned["enabled"] if again else (apply.get("before") or {}).get("enabled", planned["enabled"]),
+        "enabled_before": (
+            planned["enabled"] if again else (apply.get("before") or {}).get("enabled", planned["enabled"])
+        ),
         "livepatch": look.get("enabled") or apply.get("name"),
         "effective_release": look.get("effective_release") or apply.get("effective_release"),
         "boot_id": look.get("boot_id") or (apply.get("since") or {}).get("boot_id"),
@@ -91,7 +98,17 @@ def of_rollback(last, planned, result):
 
 def look_entry(host, look):
     """Return the look entry (dict) for the journal."""
-    kept = ("boot_id", "rebooted", "uptime_seconds", "effective_release", "enabled", "sequence", "events", "counters", "sources")
+    kept = (
+        "boot_id",
+        "rebooted",
+        "uptime_seconds",
+        "effective_release",
+        "enabled",
+        "sequence",
+        "events",
+        "counters",
+        "sources",
+    )
     entry = {"kind": "look", "host": host}
     entry.update({key: look[key] for key in kept if key in look})
     if look.get("unreachable") or look.get("failed"):
@@ -138,7 +155,10 @@ def _look_outcome(look, livepatch):
         return "rebooted", "rebooted since it was patched (boot id changed)"
     if look.get("events"):
         event = look["events"][0]
-        return "alarmed", f"kernel alarm, {event.get('kind', 'event')}: {event.get('text') or event.get('signature') or ''}".strip()
+        return (
+            "alarmed",
+            f"kernel alarm, {event.get('kind', 'event')}: {event.get('text') or event.get('signature') or ''}".strip(),
+        )
     if (look.get("sources") or {}).get("kmsg") == "unreadable":
         return "failed", "the kernel log cannot be read, so an alarm would not be seen"
     if livepatch and "enabled" in look and look["enabled"] != livepatch:

@@ -22,7 +22,9 @@ def parse_tiers(tiers, max_failures):
     tiers: what the user wrote (list of dicts); max_failures: for tiers that give none (count or share).
     """
     if not isinstance(tiers, list) or not tiers:
-        raise RolloutError(f"livepatch_tiers is {tiers!r}: expected a list of at least one tier, like [{{name: all, share: '100%'}}].")
+        raise RolloutError(
+            f"livepatch_tiers is {tiers!r}: expected a list of at least one tier, like [{{name: all, share: '100%'}}]."
+        )
     if len(tiers) > MAX_TIERS:
         raise RolloutError(f"livepatch_tiers has {len(tiers)} tiers: expected at most {MAX_TIERS}.")
     parsed = [_parse_tier(number, tier, max_failures) for number, tier in enumerate(tiers, 1)]
@@ -33,14 +35,18 @@ def parse_tiers(tiers, max_failures):
 
 def _parse_tier(number, tier, max_failures):
     if not isinstance(tier, dict):
-        raise RolloutError(f"Tier {number} of livepatch_tiers is {tier!r}: expected a dictionary with a name and one of {', '.join(WAYS)}.")
+        raise RolloutError(
+            f"Tier {number} of livepatch_tiers is {tier!r}: expected a dictionary with a name and one of {', '.join(WAYS)}."
+        )
     what = f"Tier {tier.get('name', number)!r}"
     unknown = sorted(set(tier) - TIER_KEYS)
     if unknown:
         raise RolloutError(f"{what} has the unknown key {unknown[0]!r}: expected only {', '.join(sorted(TIER_KEYS))}.")
     ways = [way for way in WAYS if tier.get(way) is not None]
     if len(ways) != 1:
-        raise RolloutError(f"{what} gives {' and '.join(ways) or 'no hosts'}: expected exactly one of {', '.join(WAYS)}.")
+        raise RolloutError(
+            f"{what} gives {' and '.join(ways) or 'no hosts'}: expected exactly one of {', '.join(WAYS)}."
+        )
     return {
         "name": values.name(tier.get("name"), "The name of tier %d," % number),
         "way": ways[0],
@@ -73,7 +79,9 @@ def _max_failures(number, tier, default, what):
     given = tier.get("max_failures")
     parsed = values.count_or_share(default if given is None else given, f"{what}: max_failures")
     if number == 1 and given is not None and parsed != 0:
-        raise RolloutError(f"{what}: max_failures is {given!r}, but the first tier tolerates no failure: take max_failures out.")
+        raise RolloutError(
+            f"{what}: max_failures is {given!r}, but the first tier tolerates no failure: take max_failures out."
+        )
     return parsed
 
 
@@ -115,7 +123,7 @@ def make_plan(hosts, tiers, slice_size, seed, groups=None, excluded=()):
         if tier["way"] == "group":
             chosen = order([host for host in hosts if host["name"] in members[tier["name"]]], seed)
         else:
-            chosen = pool[taken:taken + _wanted(tier, len(hosts), covered)]
+            chosen = pool[taken : taken + _wanted(tier, len(hosts), covered)]
             taken += len(chosen)
         covered += len(chosen)
         if chosen:
@@ -136,14 +144,20 @@ def _group_members(hosts, tiers, groups, excluded):
         if tier["way"] != "group":
             continue
         if tier["amount"] not in groups:
-            raise RolloutError(f"Tier {tier['name']!r} names the group {tier['amount']!r}, which the inventory does not have.")
+            raise RolloutError(
+                f"Tier {tier['name']!r} names the group {tier['amount']!r}, which the inventory does not have."
+            )
         inside = set(groups[tier["amount"]])
         if not inside & (names | set(excluded)):
-            raise RolloutError(f"Tier {tier['name']!r}: the group {tier['amount']!r} has none of the hosts of this rollout.")
+            raise RolloutError(
+                f"Tier {tier['name']!r}: the group {tier['amount']!r} has none of the hosts of this rollout."
+            )
         members[tier["name"]] = inside & names
         for host in sorted(members[tier["name"]]):
             if host in owner:
-                raise RolloutError(f"Host {host} is in two tiers, {owner[host]!r} and {tier['name']!r}: take it out of one of the groups.")
+                raise RolloutError(
+                    f"Host {host} is in two tiers, {owner[host]!r} and {tier['name']!r}: take it out of one of the groups."
+                )
             owner[host] = tier["name"]
     return members
 
@@ -183,7 +197,9 @@ def order(hosts, seed):
     """
     rng = random.Random(str(seed))
     cohorts = _grouped(hosts, "cohort")
-    mixed = [_mix_domains(cohorts[cohort], rng) for cohort in sorted(cohorts, key=lambda key: (-len(cohorts[key]), key))]
+    mixed = [
+        _mix_domains(cohorts[cohort], rng) for cohort in sorted(cohorts, key=lambda key: (-len(cohorts[key]), key))
+    ]
     return [queue[0] for queue in mixed] + _interleave(mixed, rng, skip=1)
 
 

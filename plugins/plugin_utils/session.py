@@ -39,7 +39,9 @@ class Session:
 def existing(path, owner):
     """Return the Session of a journal that rollout_plan has made, or raise RolloutError."""
     if not os.path.isfile(path):
-        raise RolloutError(f"There is no journal {path}: run kernel.livepatch.rollout_plan first, and give its journal.")
+        raise RolloutError(
+            f"There is no journal {path}: run kernel.livepatch.rollout_plan first, and give its journal."
+        )
     session = Session(path, owner)
     if session.state.tiers is None:
         raise RolloutError(f"The journal {path} has no finished plan: run the rollout again, it makes the plan anew.")
@@ -51,6 +53,10 @@ def make_directory(path):
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
     except OSError as error:
-        raise RolloutError(f"The journal's directory {path} cannot be made: {error.strerror}. Set livepatch_journal_dir to a writable one.") from None
+        raise RolloutError(
+            f"The journal's directory {path} cannot be made: {error.strerror}. Set livepatch_journal_dir to a writable one."
+        ) from None
     if not os.access(path, os.W_OK | os.X_OK):
-        raise RolloutError(f"The journal's directory {path} is not writable. Set livepatch_journal_dir to a writable one.")
+        raise RolloutError(
+            f"The journal's directory {path} is not writable. Set livepatch_journal_dir to a writable one."
+        )

@@ -58,7 +58,11 @@ class State:
     def touched(self):
         """Return the names of the hosts that this rollout changed or may have changed, and that are not rolled back."""
         untouched = ("already", "not_applicable", "rolled_back")
-        names = {name for name, entry in self.outcomes.items() if entry["outcome"] not in untouched} | set(self.begun) | self.forgiven
+        names = (
+            {name for name, entry in self.outcomes.items() if entry["outcome"] not in untouched}
+            | set(self.begun)
+            | self.forgiven
+        )
         return [name for name in self.hosts if name in names]
 
     def patched(self):
@@ -98,8 +102,13 @@ def _take(handler, current, entry):
 def _rollout(current, entry):
     # A new round forgets the former one, but not how often the rollout was run.
     fresh = State(
-        rollout=entry["rollout"], release=entry["release"], seed=entry["seed"], parameters=entry["parameters"],
-        rounds=current.rounds + 1, runs=current.runs, last_run=current.last_run,
+        rollout=entry["rollout"],
+        release=entry["release"],
+        seed=entry["seed"],
+        parameters=entry["parameters"],
+        rounds=current.rounds + 1,
+        runs=current.runs,
+        last_run=current.last_run,
     )
     current.__dict__.update(fresh.__dict__)
 
@@ -163,7 +172,11 @@ def _retry(current, entry):
     """Forgive: failed hosts and those rolled back are to be done again, and their tiers with them."""
     current.stop = None
     current.failures = {}
-    for name in [name for name, last in current.outcomes.items() if last["outcome"] in FAILURES + ROLLED_BACK + ("not_applicable",)]:
+    for name in [
+        name
+        for name, last in current.outcomes.items()
+        if last["outcome"] in FAILURES + ROLLED_BACK + ("not_applicable",)
+    ]:
         if current.outcomes.pop(name)["outcome"] in FAILURES:
             current.forgiven.add(name)
         tier = current.hosts[name]["tier"]
@@ -176,7 +189,17 @@ def _end(current, entry):
 
 
 HANDLERS = {
-    "rollout": _rollout, "run": _run, "host": _host, "excluded": _excluded, "planned": _planned, "slice": _slice,
-    "outcome": _outcome, "look": _look, "verdict": _verdict, "tier_done": _tier_done, "soak": _soak,
-    "retry": _retry, "end": _end,
+    "rollout": _rollout,
+    "run": _run,
+    "host": _host,
+    "excluded": _excluded,
+    "planned": _planned,
+    "slice": _slice,
+    "outcome": _outcome,
+    "look": _look,
+    "verdict": _verdict,
+    "tier_done": _tier_done,
+    "soak": _soak,
+    "retry": _retry,
+    "end": _end,
 }

@@ -21,17 +21,24 @@ def rows(state):
 def _planned_row(state, name, names):
     host, outcome = state.hosts[name], state.outcomes.get(name, {})
     return {
-        "host": name, "kernel_release": host["kernel_release"], "tier": names.get(host["tier"]),
+        "host": name,
+        "kernel_release": host["kernel_release"],
+        "tier": names.get(host["tier"]),
         "effective_release": outcome.get("effective_release") or host.get("effective_release"),
-        "outcome": outcome.get("outcome", "untouched"), "reason": outcome.get("reason", ""),
+        "outcome": outcome.get("outcome", "untouched"),
+        "reason": outcome.get("reason", ""),
     }
 
 
 def _excluded_row(state, entry):
     known = state.hosts.get(entry["host"], {})
     return {
-        "host": entry["host"], "kernel_release": entry.get("kernel_release") or known.get("kernel_release"), "tier": None,
-        "effective_release": entry["effective_release"], "outcome": entry["outcome"], "reason": entry["reason"],
+        "host": entry["host"],
+        "kernel_release": entry.get("kernel_release") or known.get("kernel_release"),
+        "tier": None,
+        "effective_release": entry["effective_release"],
+        "outcome": entry["outcome"],
+        "reason": entry["reason"],
     }
 
 
@@ -53,9 +60,13 @@ def _cells(row):
 def summary(state, journal):
     """Return what a run ends with (dict): rollout, release, result, counts, stop reasons, journal."""
     return {
-        "rollout": state.rollout, "release": state.release, "seed": state.seed,
+        "rollout": state.rollout,
+        "release": state.release,
+        "seed": state.seed,
         "result": "stopped" if state.stop else state.ended or "unfinished",
-        "counts": gate.counts(state), "reasons": state.stop["reasons"] if state.stop else [], "journal": journal,
+        "counts": gate.counts(state),
+        "reasons": state.stop["reasons"] if state.stop else [],
+        "journal": journal,
     }
 
 

@@ -23,9 +23,13 @@ def _tier(state, tier, now):
     done = number in state.tiers_done
     sizes = [len(list(group)) for unused, group in groupby(left, key=lambda name: state.hosts[name]["slice"])]
     return {
-        "number": number, "name": tier["name"],
-        "hosts": [] if done else left, "serial": [1] if done else sizes or [1],
-        "all_hosts": state.tier_hosts(number), "soak_seconds": 0 if done else soak_left(state, number, now), "done": done,
+        "number": number,
+        "name": tier["name"],
+        "hosts": [] if done else left,
+        "serial": [1] if done else sizes or [1],
+        "all_hosts": state.tier_hosts(number),
+        "soak_seconds": 0 if done else soak_left(state, number, now),
+        "done": done,
     }
 
 
@@ -59,8 +63,11 @@ def to_roll_back(state):
 def _before(state, name):
     outcome, planned = state.outcomes.get(name, {}), state.hosts[name]
     return {
-        "host": name, "package": outcome.get("package"), "package_before": outcome.get("package_before"),
-        "livepatch": outcome.get("livepatch"), "enabled_before": outcome.get("enabled_before", planned["enabled"]),
+        "host": name,
+        "package": outcome.get("package"),
+        "package_before": outcome.get("package_before"),
+        "livepatch": outcome.get("livepatch"),
+        "enabled_before": outcome.get("enabled_before", planned["enabled"]),
         "outcome": outcome.get("outcome"),
     }
 
@@ -70,7 +77,12 @@ def report(state, path):
     rows = summary.rows(state)
     found = summary.summary(state, path)
     return {
-        "journal": path, "counts": found["counts"], "hosts_patched": state.patched(), "rollback": to_roll_back(state),
-        "summary": rows, "table": summary.table(rows), "stats": {"livepatch_rollout": found},
+        "journal": path,
+        "counts": found["counts"],
+        "hosts_patched": state.patched(),
+        "rollback": to_roll_back(state),
+        "summary": rows,
+        "table": summary.table(rows),
+        "stats": {"livepatch_rollout": found},
         **({"stop_message": gate.stop_message(state, path)} if state.stop else {}),
     }

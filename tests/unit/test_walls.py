@@ -15,7 +15,9 @@ TARGET_MAY = (OURS + "plugins.module_utils", "ansible.module_utils")
 
 def sources(room):
     top = os.path.join(ROOT, "plugins", room)
-    found = [os.path.join(where, name) for where, unused, names in os.walk(top) for name in names if name.endswith(".py")]
+    found = [
+        os.path.join(where, name) for where, unused, names in os.walk(top) for name in names if name.endswith(".py")
+    ]
     return sorted(found)
 
 
@@ -29,7 +31,9 @@ def imports(path):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             package = os.path.relpath(path, ROOT).split(os.sep)[: -node.level or None] if node.level else []
-            base = ".".join(([OURS.rstrip(".")] + package if node.level else []) + ([node.module] if node.module else []))
+            base = ".".join(
+                ([OURS.rstrip(".")] + package if node.level else []) + ([node.module] if node.module else [])
+            )
             found |= {f"{base}.{alias.name}" for alias in node.names}
     return found
 
@@ -44,18 +48,23 @@ def forbidden(room, allowed):
     ]
 
 
-@pytest.mark.parametrize("room, allowed", [
-    ("modules", TARGET_MAY),
-    ("module_utils", TARGET_MAY),
-    ("plugin_utils", (OURS + "plugins.plugin_utils",)),
-])
+@pytest.mark.parametrize(
+    "room, allowed",
+    [
+        ("modules", TARGET_MAY),
+        ("module_utils", TARGET_MAY),
+        ("plugin_utils", (OURS + "plugins.plugin_utils",)),
+    ],
+)
 def test_a_room_imports_only_what_its_walls_let_in(room, allowed):
     assert sources(room), f"no file in plugins/{room}"
     assert forbidden(room, allowed) == []
 
 
 def test_nothing_under_plugins_imports_tests():
-    assert [found for room in os.listdir(os.path.join(ROOT, "plugins")) for found in forbidden(room, ("ansible",))] == []
+    assert [
+        found for room in os.listdir(os.path.join(ROOT, "plugins")) for found in forbidden(room, ("ansible",))
+    ] == []
 
 
 def test_the_target_side_uses_nothing_but_the_standard_library_and_ansible_itself():

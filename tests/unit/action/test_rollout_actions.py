@@ -20,19 +20,35 @@ TIERS = [{"name": "canary", "hosts": 2}, {"name": "rest", "share": "100%"}]
 
 def results(name, **changed):
     facts = {
-        "supported": True, "kernel_release": "6.1.0-1", "architecture": "x86_64", "effective_release": "6.1.0-1",
-        "boot_id": f"boot-{name}", "enabled": None, "transition": None, "os_family_ids": [],
+        "supported": True,
+        "kernel_release": "6.1.0-1",
+        "architecture": "x86_64",
+        "effective_release": "6.1.0-1",
+        "boot_id": f"boot-{name}",
+        "enabled": None,
+        "transition": None,
+        "os_family_ids": [],
     }
     found = {
         "livepatch_result_facts": {"ansible_facts": {"livepatch": facts}},
         "livepatch_result_package": {"changed": True, "outcome": "installed", "package": "hotfix-3-1", "before": None},
         "livepatch_result_apply": {
-            "changed": True, "name": "hotfix3", "proven": True, "before": {"enabled": None},
-            "since": {"boot_id": f"boot-{name}", "sequence": 1}, "transition": {"seconds": 1},
+            "changed": True,
+            "name": "hotfix3",
+            "proven": True,
+            "before": {"enabled": None},
+            "since": {"boot_id": f"boot-{name}", "sequence": 1},
+            "transition": {"seconds": 1},
         },
         "livepatch_result_look": {
-            "boot_id": f"boot-{name}", "rebooted": False, "enabled": "hotfix3", "effective_release": "6.1.0-1-hotfix3",
-            "uptime_seconds": 9999, "events": [], "sequence": 2, "sources": {"kmsg": "read"},
+            "boot_id": f"boot-{name}",
+            "rebooted": False,
+            "enabled": "hotfix3",
+            "effective_release": "6.1.0-1-hotfix3",
+            "uptime_seconds": 9999,
+            "events": [],
+            "sequence": 2,
+            "sources": {"kmsg": "read"},
         },
     }
     for key, change in changed.items():
@@ -52,8 +68,13 @@ class Site:
 
     def plan(self, **changed):
         options = {
-            "release": "hotfix3", "rollout": "web", "journal_dir": str(self.journals), "hosts": list(self.hosts), "tiers": TIERS,
-            "slice": "100%", "seed": 7,
+            "release": "hotfix3",
+            "rollout": "web",
+            "journal_dir": str(self.journals),
+            "hosts": list(self.hosts),
+            "tiers": TIERS,
+            "slice": "100%",
+            "seed": 7,
         }
         return {"kernel.livepatch.rollout_plan": dict(options, **changed), "register": "plan"}
 
@@ -62,15 +83,29 @@ class Site:
         inventory = {"all": {"hosts": dict(self.hosts, localhost=LOCAL), "children": children}}
         (self.path / "inventory.json").write_text(json.dumps(inventory))
         named = [dict({"name": task.get("register", "other")}, **task) for task in tasks]
-        (self.path / "play.json").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": named}]))
+        (self.path / "play.json").write_text(
+            json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": named}])
+        )
         environment = dict(
-            os.environ, ANSIBLE_COLLECTIONS_PATH=os.path.join(ROOT, ".work", "collections"), ANSIBLE_HOME=str(self.path / "home"),
-            ANSIBLE_CALLBACKS_ENABLED="kernel.livepatch.rollout", ANSIBLE_NOCOLOR="1", ANSIBLE_LOCALHOST_WARNING="false",
+            os.environ,
+            ANSIBLE_COLLECTIONS_PATH=os.path.join(ROOT, ".work", "collections"),
+            ANSIBLE_HOME=str(self.path / "home"),
+            ANSIBLE_CALLBACKS_ENABLED="kernel.livepatch.rollout",
+            ANSIBLE_NOCOLOR="1",
+            ANSIBLE_LOCALHOST_WARNING="false",
             ANSIBLE_CALLBACK_PLUGINS=os.path.join(os.path.dirname(os.path.abspath(__file__)), "callbacks"),
             RECORDER_PATH=str(self.path / "results"),
         )
-        command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", "inventory.json", "play.json", *arguments]
-        return subprocess.Popen(command, cwd=self.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        command = [
+            os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
+            "-i",
+            "inventory.json",
+            "play.json",
+            *arguments,
+        ]
+        return subprocess.Popen(
+            command, cwd=self.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     def run(self, tasks, *arguments):
         child = self.start(tasks, *arguments)
@@ -87,19 +122,31 @@ class Site:
         return [result for register, result in found if register == name][-1]
 
     def gate(self, tier, number=None, hosts="{{ plan.tiers[%d].hosts }}"):
-        options = {"journal": "{{ plan.journal }}", "tier": tier, "hosts": hosts % (tier - 1) if "%" in hosts else hosts}
-        return {"kernel.livepatch.rollout_gate": dict(options, **({"slice": number} if number else {})), "register": "gate"}
+        options = {
+            "journal": "{{ plan.journal }}",
+            "tier": tier,
+            "hosts": hosts % (tier - 1) if "%" in hosts else hosts,
+        }
+        return {
+            "kernel.livepatch.rollout_gate": dict(options, **({"slice": number} if number else {})),
+            "register": "gate",
+        }
 
     def entry(self, kind, **options):
-        return {"kernel.livepatch.rollout_journal": dict({"journal": "{{ plan.journal }}", "entry": kind}, **options), "register": "written"}
+        return {
+            "kernel.livepatch.rollout_journal": dict({"journal": "{{ plan.journal }}", "entry": kind}, **options),
+            "register": "written",
+        }
 
     def tier(self, number):
         """Patch and judge a whole tier in one slice."""
         hosts = "{{ plan.tiers[%d].hosts }}" % (number - 1)
         look_at = "{{ written.look_at | map(attribute='host') | list }}"
         return [
-            self.entry("slice", tier=number, hosts=hosts), self.gate(number, 1),
-            self.entry("soak", tier=number), self.gate(number, hosts=look_at),
+            self.entry("slice", tier=number, hosts=hosts),
+            self.gate(number, 1),
+            self.entry("soak", tier=number),
+            self.gate(number, hosts=look_at),
         ]
 
 
@@ -113,8 +160,20 @@ def test_a_good_rollout_runs_to_its_end_and_its_output_tells_how_it_went(site):
     code, output = site.run(tasks)
     assert code == 0, output
     assert [entry["kind"] for entry in site.entries() if entry["kind"] not in ("host", "look", "outcome")] == [
-        "rollout", "run", "planned", "slice", "verdict", "soak", "verdict", "tier_done",
-        "slice", "verdict", "soak", "verdict", "tier_done", "end",
+        "rollout",
+        "run",
+        "planned",
+        "slice",
+        "verdict",
+        "soak",
+        "verdict",
+        "tier_done",
+        "slice",
+        "verdict",
+        "soak",
+        "verdict",
+        "tier_done",
+        "end",
     ]
     assert {entry["outcome"] for entry in site.entries("outcome")} == {"patched"}
     assert site.result("written")["stats"]["livepatch_rollout"]["counts"] == {"patched": 4}
@@ -129,7 +188,9 @@ def test_a_good_rollout_runs_to_its_end_and_its_output_tells_how_it_went(site):
 def test_a_stop_is_refused_again_until_a_person_gives_a_reason(site):
     site.hosts["h1"] = results("h1", apply={"failed": True, "error": "stalled", "msg": "pid 7 (mount.nfs) blocks"})
     both = {"tiers": [{"name": "all", "share": "100%"}]}
-    code, output = site.run([site.plan(**both), site.entry("slice", tier=1, hosts=HOSTS), site.gate(1, 1, "{{ groups.all }}")])
+    code, output = site.run(
+        [site.plan(**both), site.entry("slice", tier=1, hosts=HOSTS), site.gate(1, 1, "{{ groups.all }}")]
+    )
     assert code == 0, output
     gate = site.result("gate")
     assert (gate["verdict"], gate["failures"]) == ("stop", {"h1": ["pid 7 (mount.nfs) blocks"]})
@@ -137,12 +198,18 @@ def test_a_stop_is_refused_again_until_a_person_gives_a_reason(site):
 
     code, output = site.run([site.plan(**both)])
     assert code == 2 and "was stopped after tier all, slice 1" in output
-    assert "h1 pid 7 (mount.nfs) blocks" in output and "kernel.livepatch.rollback" in output and "livepatch_retry=<reason>" in output
+    assert (
+        "h1 pid 7 (mount.nfs) blocks" in output
+        and "kernel.livepatch.rollback" in output
+        and "livepatch_retry=<reason>" in output
+    )
 
     site.hosts["h1"] = results("h1")
     for name in HOSTS[1:]:
         site.hosts[name]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
-    code, output = site.run([site.plan(retry="nfs is back", **both), *site.tier(1), site.entry("end", result="complete")])
+    code, output = site.run(
+        [site.plan(retry="nfs is back", **both), *site.tier(1), site.entry("end", result="complete")]
+    )
     assert code == 0, output
     assert site.result("plan")["tiers"][0]["hosts"] == ["h1"]
     assert [entry["reason"] for entry in site.entries("retry")] == ["nfs is back"]
@@ -174,10 +241,14 @@ def test_a_tier_gets_no_verdict_and_a_rollout_no_end_while_hosts_are_left(site):
 
 def test_a_rollback_is_written_before_and_after(site):
     for name, livepatch in (("h1", {"changed": True}), ("h2", {"failed": True, "msg": "no answer"})):
-        site.hosts[name].update(livepatch_result_rollback_package={"changed": True}, livepatch_result_rollback=livepatch)
+        site.hosts[name].update(
+            livepatch_result_rollback_package={"changed": True}, livepatch_result_rollback=livepatch
+        )
     tiers = [{"name": "all", "share": "100%"}]
     tasks = [
-        site.plan(tiers=tiers, hosts=["h1", "h2"]), *site.tier(1), site.entry("rollback", reason="wrong build"),
+        site.plan(tiers=tiers, hosts=["h1", "h2"]),
+        *site.tier(1),
+        site.entry("rollback", reason="wrong build"),
         site.entry("rolled_back", hosts=["h1", "h2"]),
     ]
     code, output = site.run(tasks)
@@ -195,8 +266,15 @@ def test_the_journal_can_be_read_by_anybody_who_may_while_another_works(site):
         holder = json.loads((site.journals / "web.jsonl.lock").read_text())
         assert holder["pid"] == child.pid, "the lock belongs to ansible-playbook, not to a worker"
         code, output = site.run([site.plan()])
-        assert code == 2 and f"process {child.pid}, since" in output and "Another controller works on this rollout" in output
-        read = {"kernel.livepatch.rollout_journal": {"journal": str(site.journal), "entry": "read"}, "register": "written"}
+        assert (
+            code == 2
+            and f"process {child.pid}, since" in output
+            and "Another controller works on this rollout" in output
+        )
+        read = {
+            "kernel.livepatch.rollout_journal": {"journal": str(site.journal), "entry": "read"},
+            "register": "written",
+        }
         code, output = site.run([read])
         assert code == 0 and site.result("written")["counts"] == {"untouched": 4}
     finally:
@@ -207,7 +285,9 @@ def test_the_journal_can_be_read_by_anybody_who_may_while_another_works(site):
 
 def test_a_controller_killed_in_a_slice_loses_nothing_and_the_next_one_goes_on(site):
     waiting = {"ansible.builtin.wait_for": {"path": str(site.path / "go"), "timeout": 60}}
-    child = site.start([site.plan(), *site.tier(1), site.entry("slice", tier=2, hosts="{{ plan.tiers[1].hosts }}"), waiting])
+    child = site.start(
+        [site.plan(), *site.tier(1), site.entry("slice", tier=2, hosts="{{ plan.tiers[1].hosts }}"), waiting]
+    )
     wait_for(lambda: site.journal.exists() and len(site.entries("slice")) == 2)
     child.send_signal(signal.SIGKILL)
     child.wait()
@@ -291,7 +371,8 @@ def test_a_journal_that_is_not_one_or_cannot_be_written_is_refused(site):
 
 def test_a_journal_of_another_release_or_fleet_is_refused(site):
     tasks = [
-        site.plan(), dict(site.plan(release="hotfix4"), ignore_errors=True),
+        site.plan(),
+        dict(site.plan(release="hotfix4"), ignore_errors=True),
         dict(site.plan(hosts=["h1"]), register="fleet", ignore_errors=True),
     ]
     code, output = site.run(tasks)
@@ -302,10 +383,14 @@ def test_a_journal_of_another_release_or_fleet_is_refused(site):
 
 def test_a_template_in_cohort_and_domain_is_filled_in(site):
     for name in HOSTS:
-        site.hosts[name].update(rack="r" + name[1], livepatch_domain="{{ rack }}", livepatch_cohort="{{ rack | upper }}")
+        site.hosts[name].update(
+            rack="r" + name[1], livepatch_domain="{{ rack }}", livepatch_cohort="{{ rack | upper }}"
+        )
     code, output = site.run([site.plan()])
     assert code == 0, output
-    assert {(entry["domain"], entry["cohort"]) for entry in site.entries("host")} == {(f"r{n}", f"R{n}") for n in range(1, 5)}
+    assert {(entry["domain"], entry["cohort"]) for entry in site.entries("host")} == {
+        (f"r{n}", f"R{n}") for n in range(1, 5)
+    }
 
 
 def wait_for(condition, seconds=60):

@@ -11,8 +11,13 @@ TIERS = [{"name": "canary", "hosts": 2}, {"name": "rest", "share": "100%"}]
 
 def facts(name, **changed):
     found = {
-        "supported": True, "kernel_release": "6.1.0-1", "effective_release": "6.1.0-1", "boot_id": f"boot-{name}",
-        "enabled": None, "transition": None, "os_family_ids": ["fedora"],
+        "supported": True,
+        "kernel_release": "6.1.0-1",
+        "effective_release": "6.1.0-1",
+        "boot_id": f"boot-{name}",
+        "enabled": None,
+        "transition": None,
+        "os_family_ids": ["fedora"],
     }
     return dict(found, **changed)
 
@@ -33,8 +38,15 @@ def hosts(count):
 
 def request(**changed):
     found = {
-        "rollout": "web", "release": "hotfix3", "tiers": TIERS, "slice": "50%", "max_failures": 1, "seed": 7, "retry": None,
-        "groups": {}, "run": {"kind": "run", "user": "ann", "controller": "desk", "ansible": "2.21", "inventory": ["site"]},
+        "rollout": "web",
+        "release": "hotfix3",
+        "tiers": TIERS,
+        "slice": "50%",
+        "max_failures": 1,
+        "seed": 7,
+        "retry": None,
+        "groups": {},
+        "run": {"kind": "run", "user": "ann", "controller": "desk", "ansible": "2.21", "inventory": ["site"]},
     }
     return dict(found, **changed)
 
@@ -44,12 +56,22 @@ def good(name, **steps):
     results = {
         "package": {"changed": True, "outcome": "installed", "package": "hotfix-3-1.x86_64", "before": None},
         "apply": {
-            "changed": True, "name": "hotfix3", "proven": True, "before": {"enabled": None},
-            "since": {"boot_id": f"boot-{name}", "sequence": 5}, "transition": {"seconds": 0.5},
+            "changed": True,
+            "name": "hotfix3",
+            "proven": True,
+            "before": {"enabled": None},
+            "since": {"boot_id": f"boot-{name}", "sequence": 5},
+            "transition": {"seconds": 0.5},
         },
         "look": {
-            "boot_id": f"boot-{name}", "rebooted": False, "enabled": "hotfix3", "effective_release": "6.1.0-1-hotfix3",
-            "uptime_seconds": 100000, "events": [], "sequence": 9, "sources": {"kmsg": "read"},
+            "boot_id": f"boot-{name}",
+            "rebooted": False,
+            "enabled": "hotfix3",
+            "effective_release": "6.1.0-1-hotfix3",
+            "uptime_seconds": 100000,
+            "events": [],
+            "sequence": 9,
+            "sources": {"kmsg": "read"},
         },
     }
     return {step: dict(found, **steps.get(step, {})) for step, found in results.items()}
@@ -98,13 +120,21 @@ class Rollout:
         """Patch the next slice; bad: host name (with _ for -) -> steps for good(). Returns the verdict."""
         number, names = self.begin(tier)
         self.now += 10
-        self.write(evidence.of_slice(self.state, names, lambda name: good(name, **bad.get(name.replace("-", "_"), {})), self.now))
+        self.write(
+            evidence.of_slice(
+                self.state, names, lambda name: good(name, **bad.get(name.replace("-", "_"), {})), self.now
+            )
+        )
         return self.judge(tier, number)
 
     def look(self, tier, names=None, **bad):
         names = self.state.patched() if names is None else names
         self.now += 100
-        self.write(evidence.of_tier(self.state, names, lambda name: good(name, **bad.get(name.replace("-", "_"), {})), self.now))
+        self.write(
+            evidence.of_tier(
+                self.state, names, lambda name: good(name, **bad.get(name.replace("-", "_"), {})), self.now
+            )
+        )
         verdict = self.judge(tier)
         if verdict["verdict"] == "pass":
             self.write([{"kind": "tier_done", "tier": tier}])

@@ -10,7 +10,10 @@ from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, hosts
 
 ALARM = {"look": {"events": [{"kind": "bug", "text": "kernel BUG at fs/ext4/inode.c:1", "signature": "bug:ext4"}]}}
 LOST = {"apply": {"unreachable": True, "msg": "no route"}, "look": {"unreachable": True}}
-NO_BUILD = {"package": {"changed": False, "outcome": "not_applicable", "kernel_release": "6.1.0-1"}, "apply": {"skipped": True}}
+NO_BUILD = {
+    "package": {"changed": False, "outcome": "not_applicable", "kernel_release": "6.1.0-1"},
+    "apply": {"skipped": True},
+}
 
 
 def key(name):
@@ -24,28 +27,47 @@ def one(**steps):
     return rollout.state.outcomes["host-1"]
 
 
-@pytest.mark.parametrize("steps, outcome, reason", [
-    ({}, "patched", ""),
-    ({"package": {"failed": True, "error": "disk_full", "msg": "no space\nleft"}}, "failed", "livepatch_package failed (disk_full): no space left"),
-    ({"package": {"unreachable": True}}, "unreachable", "unreachable at livepatch_package"),
-    ({"apply": {"failed": True, "error": "vermagic", "msg": "other kernel"}}, "failed", "livepatch failed (vermagic): other kernel"),
-    ({"apply": {"failed": True, "msg": "boom"}}, "failed", "livepatch failed: boom"),
-    ({"apply": {"failed": True, "error": "stalled", "msg": "pid 7 blocks"}}, "stalled", "pid 7 blocks"),
-    ({"apply": {"skipped": True}}, "failed", "livepatch did not run"),
-    ({"apply": {"proven": False}}, "failed", "the livepatch is not proven to run"),
-    ({"apply": {"proven": None}}, "failed", "the livepatch is not proven to run"),
-    (LOST, "unreachable", "unreachable at livepatch"),
-    ({"look": {"unreachable": True}}, "unreachable", "unreachable at livepatch_health"),
-    ({"look": {"skipped": True}}, "failed", "livepatch_health did not run"),
-    ({"look": {"failed": True, "msg": "no"}}, "failed", "livepatch_health failed: no"),
-    ({"look": {"sources": {"kmsg": "unreadable"}}}, "failed", "the kernel log cannot be read, so an alarm would not be seen"),
-    ({"look": {"enabled": None}}, "failed", "runs no livepatch instead of hotfix3"),
-    ({"look": {"enabled": "hotfix2"}}, "failed", "runs hotfix2 instead of hotfix3"),
-    (ALARM, "alarmed", "kernel alarm, bug: kernel BUG at fs/ext4/inode.c:1"),
-    (REBOOTED, "rebooted", "rebooted 8 s after its slice began (boot id changed)"),
-    ({"look": {"boot_id": "other", "uptime_seconds": 3}}, "rebooted", "rebooted 7 s after its slice began (boot id changed)"),
-    (NO_BUILD, "not_applicable", "no repository has a build for kernel 6.1.0-1"),
-])
+@pytest.mark.parametrize(
+    "steps, outcome, reason",
+    [
+        ({}, "patched", ""),
+        (
+            {"package": {"failed": True, "error": "disk_full", "msg": "no space\nleft"}},
+            "failed",
+            "livepatch_package failed (disk_full): no space left",
+        ),
+        ({"package": {"unreachable": True}}, "unreachable", "unreachable at livepatch_package"),
+        (
+            {"apply": {"failed": True, "error": "vermagic", "msg": "other kernel"}},
+            "failed",
+            "livepatch failed (vermagic): other kernel",
+        ),
+        ({"apply": {"failed": True, "msg": "boom"}}, "failed", "livepatch failed: boom"),
+        ({"apply": {"failed": True, "error": "stalled", "msg": "pid 7 blocks"}}, "stalled", "pid 7 blocks"),
+        ({"apply": {"skipped": True}}, "failed", "livepatch did not run"),
+        ({"apply": {"proven": False}}, "failed", "the livepatch is not proven to run"),
+        ({"apply": {"proven": None}}, "failed", "the livepatch is not proven to run"),
+        (LOST, "unreachable", "unreachable at livepatch"),
+        ({"look": {"unreachable": True}}, "unreachable", "unreachable at livepatch_health"),
+        ({"look": {"skipped": True}}, "failed", "livepatch_health did not run"),
+        ({"look": {"failed": True, "msg": "no"}}, "failed", "livepatch_health failed: no"),
+        (
+            {"look": {"sources": {"kmsg": "unreadable"}}},
+            "failed",
+            "the kernel log cannot be read, so an alarm would not be seen",
+        ),
+        ({"look": {"enabled": None}}, "failed", "runs no livepatch instead of hotfix3"),
+        ({"look": {"enabled": "hotfix2"}}, "failed", "runs hotfix2 instead of hotfix3"),
+        (ALARM, "alarmed", "kernel alarm, bug: kernel BUG at fs/ext4/inode.c:1"),
+        (REBOOTED, "rebooted", "rebooted 8 s after its slice began (boot id changed)"),
+        (
+            {"look": {"boot_id": "other", "uptime_seconds": 3}},
+            "rebooted",
+            "rebooted 7 s after its slice began (boot id changed)",
+        ),
+        (NO_BUILD, "not_applicable", "no repository has a build for kernel 6.1.0-1"),
+    ],
+)
 def test_the_outcome_of_a_host_follows_from_its_results(steps, outcome, reason):
     entry = one(**steps)
     assert (entry["outcome"], entry["reason"]) == (outcome, reason)
@@ -132,10 +154,13 @@ def test_a_later_look_finds_a_reboot_and_says_how_long_after_patching():
     assert "host-1 rebooted 60 s after patching (boot id changed)" in verdict["reasons"][0]
 
 
-@pytest.mark.parametrize("look, reason", [
-    ({"unreachable": True, "boot_id": None}, "unreachable at livepatch_health"),
-    ({"enabled": None}, "runs no livepatch instead of hotfix3"),
-])
+@pytest.mark.parametrize(
+    "look, reason",
+    [
+        ({"unreachable": True, "boot_id": None}, "unreachable at livepatch_health"),
+        ({"enabled": None}, "runs no livepatch instead of hotfix3"),
+    ],
+)
 def test_a_later_look_that_goes_wrong_counts(look, reason):
     rollout = Rollout(hosts(2), slice=2)
     rollout.patch(1)
@@ -162,7 +187,9 @@ def test_a_tier_in_which_no_host_has_a_build_stops_with_that_reason():
     first, second = rollout.state.remaining(1)
     assert rollout.patch(1, **{key(first): NO_BUILD})["verdict"] == "pass"
     verdict = rollout.patch(1, **{key(second): NO_BUILD})
-    assert verdict["reasons"] == ["stop: no host of tier canary has a build of release hotfix3 (kernel releases 6.1.0-1)"]
+    assert verdict["reasons"] == [
+        "stop: no host of tier canary has a build of release hotfix3 (kernel releases 6.1.0-1)"
+    ]
 
 
 def test_a_tier_in_which_some_host_has_a_build_goes_on():

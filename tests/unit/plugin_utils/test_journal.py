@@ -105,7 +105,10 @@ def test_a_full_disk_leaves_the_journal_as_it_was(path):
     )
     found = run_python(script, path)
     assert found.returncode == 1
-    assert "RolloutError: The journal" in found.stderr.decode() and "cannot be written: File too large" in found.stderr.decode()
+    assert (
+        "RolloutError: The journal" in found.stderr.decode()
+        and "cannot be written: File too large" in found.stderr.decode()
+    )
     assert os.stat(path).st_size == before
 
 

@@ -41,7 +41,11 @@ def racers(journal):
 
     def start():
         child = subprocess.Popen(
-            [sys.executable, "-c", RACER, journal], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+            [sys.executable, "-c", RACER, journal],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            text=True,
         )
         started.append(child)
         assert child.stdout.readline() == "ready\n"

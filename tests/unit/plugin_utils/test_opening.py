@@ -56,16 +56,23 @@ def test_two_names_for_one_machine_are_refused_and_both_named():
         Rollout(hosts(3), {"host_3": {"boot_id": "boot-host-1"}})
 
 
-@pytest.mark.parametrize("changed", [{"host_1": None, "host_2": None}, {"host_1": {"supported": False}, "host_2": None}])
+@pytest.mark.parametrize(
+    "changed", [{"host_1": None, "host_2": None}, {"host_1": {"supported": False}, "host_2": None}]
+)
 def test_a_fleet_of_which_no_host_can_be_patched_is_refused_with_the_counts(changed):
     with pytest.raises(RolloutError, match="None of the 2 hosts can be patched: .*unreachable"):
         Rollout(hosts(2), changed)
 
 
-@pytest.mark.parametrize("options, message", [
-    ({"tiers": []}, "at least one tier"), ({"slice": "0"}, "livepatch_slice is 0"), ({"slice": "x"}, "livepatch_slice is 'x'"),
-    ({"max_failures": "200%"}, "max_failures is '200%'"),
-])
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"tiers": []}, "at least one tier"),
+        ({"slice": "0"}, "livepatch_slice is 0"),
+        ({"slice": "x"}, "livepatch_slice is 'x'"),
+        ({"max_failures": "200%"}, "max_failures is '200%'"),
+    ],
+)
 def test_bad_options_are_refused_before_anything_is_planned(options, message):
     with pytest.raises(RolloutError, match=message):
         Rollout(hosts(2), **options)
@@ -86,7 +93,9 @@ def test_a_resume_reads_the_plan_and_leaves_only_what_is_not_done():
 
 def test_a_tier_that_is_done_has_no_hosts_left_but_a_serial():
     found = view.tiers(finished().state, 0)
-    assert [(tier["hosts"], tier["serial"], tier["done"], tier["soak_seconds"]) for tier in found] == [([], [1], True, 0)] * 2
+    assert [(tier["hosts"], tier["serial"], tier["done"], tier["soak_seconds"]) for tier in found] == [
+        ([], [1], True, 0)
+    ] * 2
 
 
 def test_other_tiers_at_a_resume_do_not_change_the_plan_and_this_is_said():
@@ -152,7 +161,10 @@ def test_a_host_whose_controller_was_killed_is_done_again_and_remembers_what_it_
     unused, names = rollout.begin(1)
     rollout.open(**{key(name): {"enabled": "hotfix3"} for name in hosts(6)})
     assert rollout.state.remaining(1)[0] == names[0]
-    idle = {"package": {"changed": False, "outcome": "already_installed"}, "apply": {"changed": False, "before": {"enabled": "hotfix3"}}}
+    idle = {
+        "package": {"changed": False, "outcome": "already_installed"},
+        "apply": {"changed": False, "before": {"enabled": "hotfix3"}},
+    }
     rollout.patch(1, **{key(names[0]): idle})
     entry = rollout.state.outcomes[names[0]]
     assert (entry["outcome"], entry["enabled_before"]) == ("patched", "hotfix2")
@@ -216,7 +228,9 @@ def test_a_stopped_rollout_adds_nothing_when_it_is_run_again():
 def test_the_stop_message_names_hosts_reasons_and_the_two_commands():
     rollout, name = stopped()
     lines = gate.stop_message(rollout.state, "/var/lib/lp/web.jsonl").split("\n")
-    assert lines[0] == "The rollout web of release hotfix3 was stopped after tier canary, slice 1; 4 hosts are untouched."
+    assert (
+        lines[0] == "The rollout web of release hotfix3 was stopped after tier canary, slice 1; 4 hosts are untouched."
+    )
     assert lines[1] == (
         f"stop: 1 of 2 hosts of tier canary failed, 0 tolerated: {name} rebooted 8 s after its slice began (boot id changed)"
     )
@@ -246,7 +260,12 @@ def test_a_retry_takes_the_present_state_of_done_hosts_as_it_is():
 def test_a_host_that_fails_again_after_a_retry_stops_the_rollout_again():
     rollout, name = stopped()
     rollout.open(retry="once more", **{key(name): {"boot_id": "new"}})
-    assert rollout.patch(1, **{key(name): {"apply": {"failed": True, "error": "vermagic", "msg": "other kernel"}}})["verdict"] == "stop"
+    assert (
+        rollout.patch(1, **{key(name): {"apply": {"failed": True, "error": "vermagic", "msg": "other kernel"}}})[
+            "verdict"
+        ]
+        == "stop"
+    )
     assert outcome(rollout, name) == "failed"
 
 
@@ -331,7 +350,10 @@ def test_a_journal_cut_off_anywhere_can_be_resumed():
         assert gate.counts(rollout.state) == {"patched": 6}
 
 
-@pytest.mark.parametrize("entry", [{"kind": "slice"}, {"kind": "outcome", "host": "x"}, {"kind": "rollout"}, {"kind": "soak", "tier": 1, "until": 5}])
+@pytest.mark.parametrize(
+    "entry",
+    [{"kind": "slice"}, {"kind": "outcome", "host": "x"}, {"kind": "rollout"}, {"kind": "soak", "tier": 1, "until": 5}],
+)
 def test_an_entry_that_lacks_something_is_a_clear_error(entry):
     with pytest.raises(RolloutError, match="cannot be understood .* expected what this collection writes"):
         Rollout(hosts(2)).state_after(entry)

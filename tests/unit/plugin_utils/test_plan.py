@@ -18,11 +18,15 @@ SETTINGS = settings(max_examples=150, deadline=None, database=None, derandomize=
 
 
 def fleet(kinds):
-    return [{"name": f"h{number}", "cohort": cohort, "domain": str(domain)} for number, (cohort, domain) in enumerate(kinds)]
+    return [
+        {"name": f"h{number}", "cohort": cohort, "domain": str(domain)} for number, (cohort, domain) in enumerate(kinds)
+    ]
 
 
 def tiers_of(canary, shares):
-    tiers = [{"name": "canary", "hosts": canary}] + [{"name": f"t{share}", "share": f"{share / 10}%"} for share in shares]
+    tiers = [{"name": "canary", "hosts": canary}] + [
+        {"name": f"t{share}", "share": f"{share / 10}%"} for share in shares
+    ]
     return plan.parse_tiers(tiers + [{"name": "rest", "share": "100%"}], "1%")
 
 
@@ -56,7 +60,7 @@ def test_the_cohorts_of_a_slice_are_near_those_of_the_fleet(kinds, size):
     hosts = plan.order(fleet(kinds), 3)
     share = {cohort: number / len(kinds) for cohort, number in Counter(cohort for cohort, unused in kinds).items()}
     for start in range(0, len(hosts), size):
-        window = hosts[start:start + size]
+        window = hosts[start : start + size]
         mix = Counter(host["cohort"] for host in window)
         for cohort, part in share.items():
             # Each cohort is placed to within one host, and so is each end of the window; one more goes to the front.
@@ -89,33 +93,44 @@ def test_no_slice_holds_a_whole_rack_although_names_are_sorted_by_rack():
     tiers = make([("a", number // 40) for number in range(400)], tiers_of(4, []), size=40)
     rest = tiers[1]["hosts"]
     for start in range(0, len(rest) - 40, 40):
-        assert max(Counter(host["domain"] for host in rest[start:start + 40]).values()) <= 8
+        assert max(Counter(host["domain"] for host in rest[start : start + 40]).values()) <= 8
 
 
 def test_many_small_domains_do_not_meet_in_the_middle():
     kinds = [("a", 0)] * 100 + [("a", number) for number in range(1, 101)]
     hosts = plan.order(fleet(kinds), 5)
     for start in range(0, 200, 40):
-        assert 8 <= sum(host["domain"] == "0" for host in hosts[start:start + 40]) <= 32
+        assert 8 <= sum(host["domain"] == "0" for host in hosts[start : start + 40]) <= 32
 
 
-@pytest.mark.parametrize("total, size, found", [
-    (10, 4, [4, 4, 2]), (10, "25%", [2, 2, 2, 2, 2]), (2, "25%", [1, 1]), (1, "100%", [1]), (2000, "25%", [250] * 8),
-    (600, 500, [500, 100]),
-])
+@pytest.mark.parametrize(
+    "total, size, found",
+    [
+        (10, 4, [4, 4, 2]),
+        (10, "25%", [2, 2, 2, 2, 2]),
+        (2, "25%", [1, 1]),
+        (1, "100%", [1]),
+        (2000, "25%", [250] * 8),
+        (600, 500, [500, 100]),
+    ],
+)
 def test_slices_are_counts_or_shares_and_a_share_never_means_more_than_250_hosts(total, size, found):
     assert plan.slices(total, values.count_or_share(size, "slice")) == found
 
 
 def test_a_group_tier_has_the_hosts_of_its_group_and_no_other_tier_has_them():
-    tiers = plan.parse_tiers([{"name": "one", "hosts": 2}, {"name": "rc", "group": "rc"}, {"name": "rest", "share": "100%"}], 1)
+    tiers = plan.parse_tiers(
+        [{"name": "one", "hosts": 2}, {"name": "rc", "group": "rc"}, {"name": "rest", "share": "100%"}], 1
+    )
     found = names(make([("a", 0)] * 10, tiers, groups={"rc": ["h0", "h1", "h2", "elsewhere"]}))
     assert sorted(found[1]) == ["h0", "h1", "h2"]
     assert not set(found[0]) & {"h0", "h1", "h2"}
 
 
 def test_max_share_caps_a_count_on_a_small_fleet_but_leaves_one_host():
-    tiers = plan.parse_tiers([{"name": "canary", "hosts": 12, "max_share": "10%"}, {"name": "rest", "share": "100%"}], 1)
+    tiers = plan.parse_tiers(
+        [{"name": "canary", "hosts": 12, "max_share": "10%"}, {"name": "rest", "share": "100%"}], 1
+    )
     assert [len(tier) for tier in names(make([("a", 0)] * 50, tiers))] == [5, 45]
     assert [len(tier) for tier in names(make([("a", 0)] * 5, tiers))] == [1, 4]
 
@@ -128,47 +143,56 @@ def test_a_tier_that_adds_no_host_is_skipped_and_said_and_the_next_is_the_first(
 
 
 def test_the_first_tier_tolerates_none_and_later_ones_their_share_rounded_down():
-    tiers = plan.parse_tiers([{"name": "a", "hosts": 10}, {"name": "b", "share": "50%"}, {"name": "c", "share": "100%", "max_failures": 7}], "5%")
+    tiers = plan.parse_tiers(
+        [{"name": "a", "hosts": 10}, {"name": "b", "share": "50%"}, {"name": "c", "share": "100%", "max_failures": 7}],
+        "5%",
+    )
     assert [tier["max_failures"] for tier in make([("a", 0)] * 100, tiers)] == [0, 2, 7]
 
 
-@pytest.mark.parametrize("tiers, message", [
-    ([], "expected a list of at least one tier"),
-    ("canary", "expected a list of at least one tier"),
-    (None, "expected a list of at least one tier"),
-    (["canary"], "expected a dictionary"),
-    ([{"name": "t", "share": "100%"}] * 13, "has 13 tiers: expected at most 12"),
-    ([{"name": "t"}], "gives no hosts: expected exactly one of hosts, share, group"),
-    ([{"name": "t", "hosts": 1, "share": "100%"}], "gives hosts and share"),
-    ([{"name": "t", "share": "100%", "sock": "4h"}], "unknown key 'sock'"),
-    ([{"share": "100%"}], "The name of tier 1, None is not a name"),
-    ([{"name": "a/b", "share": "100%"}], "is not a name"),
-    ([{"name": "t", "hosts": 1}, {"name": "t", "share": "100%"}], "Two tiers are called 't'"),
-    ([{"name": "t", "hosts": 0}], "hosts is 0: expected a count of at least 1"),
-    ([{"name": "t", "hosts": "5%"}], "expected a count of at least 1"),
-    ([{"name": "t", "share": 5}], "expected a share above 0%"),
-    ([{"name": "t", "share": "0%"}], "expected a share above 0%"),
-    ([{"name": "t", "group": 5}], "expected the name of an inventory group"),
-    ([{"name": "t", "share": "100%", "max_share": "5%"}], "max_share with share"),
-    ([{"name": "t", "share": "100%", "soak": "long"}], "soak is 'long'"),
-    ([{"name": "t", "hosts": 1}, {"name": "u", "share": "100%", "max_failures": "x"}], "max_failures is 'x'"),
-    ([{"name": "t", "share": "100%", "max_failures": 1}], "the first tier tolerates no failure"),
-    ([{"name": "t", "share": "50%"}, {"name": "u", "share": "50%"}], "they must rise"),
-    ([{"name": "t", "share": "50%"}, {"name": "u", "share": "20%"}], "they must rise"),
-    ([{"name": "t", "share": "50%"}], "the last must be 100%"),
-])
+@pytest.mark.parametrize(
+    "tiers, message",
+    [
+        ([], "expected a list of at least one tier"),
+        ("canary", "expected a list of at least one tier"),
+        (None, "expected a list of at least one tier"),
+        (["canary"], "expected a dictionary"),
+        ([{"name": "t", "share": "100%"}] * 13, "has 13 tiers: expected at most 12"),
+        ([{"name": "t"}], "gives no hosts: expected exactly one of hosts, share, group"),
+        ([{"name": "t", "hosts": 1, "share": "100%"}], "gives hosts and share"),
+        ([{"name": "t", "share": "100%", "sock": "4h"}], "unknown key 'sock'"),
+        ([{"share": "100%"}], "The name of tier 1, None is not a name"),
+        ([{"name": "a/b", "share": "100%"}], "is not a name"),
+        ([{"name": "t", "hosts": 1}, {"name": "t", "share": "100%"}], "Two tiers are called 't'"),
+        ([{"name": "t", "hosts": 0}], "hosts is 0: expected a count of at least 1"),
+        ([{"name": "t", "hosts": "5%"}], "expected a count of at least 1"),
+        ([{"name": "t", "share": 5}], "expected a share above 0%"),
+        ([{"name": "t", "share": "0%"}], "expected a share above 0%"),
+        ([{"name": "t", "group": 5}], "expected the name of an inventory group"),
+        ([{"name": "t", "share": "100%", "max_share": "5%"}], "max_share with share"),
+        ([{"name": "t", "share": "100%", "soak": "long"}], "soak is 'long'"),
+        ([{"name": "t", "hosts": 1}, {"name": "u", "share": "100%", "max_failures": "x"}], "max_failures is 'x'"),
+        ([{"name": "t", "share": "100%", "max_failures": 1}], "the first tier tolerates no failure"),
+        ([{"name": "t", "share": "50%"}, {"name": "u", "share": "50%"}], "they must rise"),
+        ([{"name": "t", "share": "50%"}, {"name": "u", "share": "20%"}], "they must rise"),
+        ([{"name": "t", "share": "50%"}], "the last must be 100%"),
+    ],
+)
 def test_tiers_that_make_no_sense_are_refused_with_the_reason(tiers, message):
     with pytest.raises(RolloutError, match=message):
         plan.parse_tiers(tiers, "1%")
 
 
-@pytest.mark.parametrize("tiers, message", [
-    ([{"name": "t", "hosts": 2}], "The tiers cover 2 of 4 hosts"),
-    ([{"name": "t", "group": "nope"}], "group 'nope', which the inventory does not have"),
-    ([{"name": "t", "group": "empty"}], "group 'empty' has none of the hosts"),
-    ([{"name": "t", "group": "foreign"}], "group 'foreign' has none of the hosts"),
-    ([{"name": "t", "group": "one"}, {"name": "u", "group": "two"}], "Host h1 is in two tiers, 't' and 'u'"),
-])
+@pytest.mark.parametrize(
+    "tiers, message",
+    [
+        ([{"name": "t", "hosts": 2}], "The tiers cover 2 of 4 hosts"),
+        ([{"name": "t", "group": "nope"}], "group 'nope', which the inventory does not have"),
+        ([{"name": "t", "group": "empty"}], "group 'empty' has none of the hosts"),
+        ([{"name": "t", "group": "foreign"}], "group 'foreign' has none of the hosts"),
+        ([{"name": "t", "group": "one"}, {"name": "u", "group": "two"}], "Host h1 is in two tiers, 't' and 'u'"),
+    ],
+)
 def test_tiers_that_do_not_fit_the_fleet_are_refused_with_the_reason(tiers, message):
     groups = {"one": ["h0", "h1"], "two": ["h1", "h2"], "empty": [], "foreign": ["elsewhere"]}
     with pytest.raises(RolloutError, match=message):

@@ -9,12 +9,17 @@ from ansible_collections.kernel.livepatch.plugins.module_utils import _package_n
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.releases import livepatch_name
 
-
 KERNELS = [
     ("hotfix3", "6.12.107+deb13-amd64", "x86_64", ["debian"], "hotfix3"),
     ("web-hotfix-3", "6.1.0-1", "x86_64", [], "web_hotfix_3"),
     ("1-2", "4.18.0-348.12.2.el8_5.x86_64", "x86_64", ["rhel", "fedora"], "kpatch_4_18_0_348_12_2_1_2"),
-    ("1-2", "5.14.0-427.40.1.el9_4.aarch64", "aarch64", ["rocky", "rhel", "centos", "fedora"], "kpatch_5_14_0_427_40_1_1_2"),
+    (
+        "1-2",
+        "5.14.0-427.40.1.el9_4.aarch64",
+        "aarch64",
+        ["rocky", "rhel", "centos", "fedora"],
+        "kpatch_5_14_0_427_40_1_1_2",
+    ),
     ("6-150400.2.2", "5.14.21-150400.24.33-default", "x86_64", ["sles", "suse"], "livepatch_6_150400_2_2"),
     ("hotfix3", "5.14.0-427.40.1.el9_4.x86_64", "x86_64", ["rhel"], "hotfix3"),
     ("1-2", "6.1.0-1", "x86_64", ["debian"], "1_2"),

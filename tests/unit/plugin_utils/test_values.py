@@ -11,15 +11,26 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 
-@pytest.mark.parametrize("given, found", [
-    ("5", 5), (5, 5), ("0", 0), (" 12 ", 12), ("2%", Fraction(1, 50)), ("0.1%", Fraction(1, 1000)), ("100%", Fraction(1)),
-])
+@pytest.mark.parametrize(
+    "given, found",
+    [
+        ("5", 5),
+        (5, 5),
+        ("0", 0),
+        (" 12 ", 12),
+        ("2%", Fraction(1, 50)),
+        ("0.1%", Fraction(1, 1000)),
+        ("100%", Fraction(1)),
+    ],
+)
 def test_a_count_or_share_is_read_exactly(given, found):
     assert values.count_or_share(given, "slice") == found
     assert isinstance(values.count_or_share(given, "slice"), type(found))
 
 
-@pytest.mark.parametrize("given", ["abc", "-1", -1, "120%", "100.1%", True, False, None, "", "5 hosts", 1.5, "1e3", "٣", [], "%"])
+@pytest.mark.parametrize(
+    "given", ["abc", "-1", -1, "120%", "100.1%", True, False, None, "", "5 hosts", 1.5, "1e3", "٣", [], "%"]
+)
 def test_what_is_no_count_or_share_is_refused_with_its_value(given):
     with pytest.raises(RolloutError, match="slice is .*expected a count like 5"):
         values.count_or_share(given, "slice")
@@ -32,9 +43,19 @@ def test_a_share_of_a_whole_is_rounded_down_without_float_error():
     assert values.of(7, 3) == 7
 
 
-@pytest.mark.parametrize("given, seconds", [
-    (0, 0), (90, 90), ("90", 90), ("90s", 90), ("30m", 1800), ("4h", 14400), ("1d", 86400), ("4 h", 14400),
-])
+@pytest.mark.parametrize(
+    "given, seconds",
+    [
+        (0, 0),
+        (90, 90),
+        ("90", 90),
+        ("90s", 90),
+        ("30m", 1800),
+        ("4h", 14400),
+        ("1d", 86400),
+        ("4 h", 14400),
+    ],
+)
 def test_a_duration_is_read_in_seconds(given, seconds):
     assert values.duration(given, "soak") == seconds
 
