@@ -34,15 +34,15 @@ ModuleFile = namedtuple(
 _Section = namedtuple("_Section", "name kind offset size link info")
 
 
-def read(path):
-    """Read, unpack and parse a module; return a ModuleFile.
+def read(path, run_command):
+    """Read, unpack and parse a module; return a ModuleFile. run_command: AnsibleModule.run_command, for zstd.
 
     name: the module's own, which the file's need not be. depends: list of module names. replace: the livepatch's
     replace flag, None where the file does not show it. image: the unpacked bytes. packed: whether they differ from the file.
     Raises LivepatchError: not_found, bad_module_file.
     """
     data = _contents(path)
-    image = _unpack(path, data)
+    image = _unpack(path, data, run_command)
     return parse(path, image)._replace(packed=image is not data)
 
 
@@ -68,7 +68,7 @@ def _contents(path):
     return _bounded(path, data)
 
 
-def _unpack(path, data):
+def _unpack(path, data, run_command):
     # Each library is imported only for the file that needs it.
     try:
         if data[:2] == b"\x1f\x8b":
@@ -82,7 +82,7 @@ def _unpack(path, data):
 
             return _bounded(path, lzma.LZMADecompressor().decompress(data, LIMIT + 1))
         if data[:4] == b"\x28\xb5\x2f\xfd":
-            return _bounded(path, _unzstd(path))
+            return _bounded(path, _unzstd(path, run_command))
     except LivepatchError:
         raise
     except Exception as error:  # zlib, lzma and gzip each have their own
@@ -90,19 +90,15 @@ def _unpack(path, data):
     return data
 
 
-def _unzstd(path):
+def _unzstd(path, run_command):
     # Python has zstd since 3.14 only.
-    import subprocess
-
     try:
-        process = subprocess.Popen(["zstd", "-dcq", "--", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        code, data, errors = run_command(
+            ["zstd", "-dcq", "--", path], encoding=None, expand_user_and_vars=False, handle_exceptions=False
+        )
     except EnvironmentError as error:
         raise _bad(path, "one compressed with zstd, and zstd cannot be run here (%s): install zstd" % error.strerror)
-    data = process.stdout.read(LIMIT + 1)
-    if len(data) > LIMIT:
-        process.kill()
-    _dummy, errors = process.communicate()
-    if process.returncode and len(data) <= LIMIT:
+    if code != 0:
         raise _bad(path, "a damaged zstd file (%s)" % errors.decode("utf-8", "replace").strip()[-200:])
     return data
 

@@ -17,7 +17,7 @@ _SUFFIXES = (".ko", ".ko.xz", ".ko.gz", ".ko.zst")
 
 
 def by_name(root, kernel_release, name):
-    """Return the path of the module as depmod recorded it, or as it lies in the usual directories; or raise not_found."""
+    """Return the path of the module as depmod recorded it, or as it lies in the usual places; raise not_found."""
     wanted = module_name(name)
     directory = os.path.join(root, "lib/modules", kernel_release)
     for path in _recorded(directory):
@@ -49,7 +49,8 @@ def by_package(packages, run_command, package):
     if differences:
         raise LivepatchError(
             "package_modified",
-            "package %s: expected its files as the RPM database has them, found %s. Reinstall the package; nothing was loaded."
+            "package %s: expected its files as the RPM database has them, found %s. "
+            "Nothing was loaded: reinstall the package."
             % (package, "; ".join("%s (%s)" % (entry["file"], ", ".join(entry["differs"])) for entry in differences)),
             files=differences,
         )

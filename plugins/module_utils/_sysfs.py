@@ -15,7 +15,7 @@ from collections import OrderedDict, namedtuple
 
 LIVEPATCHES = "sys/kernel/livepatch"
 
-# ENODEV and ENXIO: the object behind an open sysfs file has gone. ESRCH: the task behind a proc file has gone.
+# ENODEV and ENXIO: what an open sysfs file showed has gone. ESRCH: the task behind a proc file has gone.
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO, errno.ESRCH, errno.EACCES, errno.EPERM, errno.EINVAL)
 _READ_LIMIT = 4 * 1024 * 1024
 # For a file below /proc/sys the kernel allocates what the reader asks for, and refuses megabytes with ENOMEM.

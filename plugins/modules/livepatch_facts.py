@@ -84,7 +84,9 @@ ansible_facts:
               description: Always V(null). The kernel does not show it.
               type: bool
             objects:
-              description: The kernel (C(vmlinux)) and the modules that it changes, each with C(patched) (V(null) before Linux 6.1) and C(functions).
+              description:
+                - The kernel (C(vmlinux)) and the modules that it changes, each with C(patched) and C(functions).
+                - C(patched) is V(null) before Linux 6.1.
               type: dict
             build_id:
               description: Build id of the code in the kernel.

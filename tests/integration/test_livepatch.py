@@ -86,8 +86,8 @@ def _signature(directory):
     return signature + struct.pack(">BBBBB3xI", 0, 0, 2, 0, 0, len(signature)) + SIGNATURE_MARKER
 
 
-def livepatch(name, check=False, **options):
-    return {"name": name, "check_mode": check, "kernel.livepatch.livepatch": options}
+def livepatch(task, check=False, **options):
+    return {"name": task, "check_mode": check, "kernel.livepatch.livepatch": options}
 
 
 def path(name):
@@ -102,12 +102,12 @@ def raw(name, command):
     return {"name": name, "ansible.builtin.raw": command, "changed_when": False}
 
 
-def quartet(name, **options):
+def quartet(task, **options):
     return [
-        livepatch(name + ", check", True, **options),
-        livepatch(name, **options),
-        livepatch(name + ", again", **options),
-        livepatch(name + ", again in check", True, **options),
+        livepatch(task + ", check", True, **options),
+        livepatch(task, **options),
+        livepatch(task + ", again", **options),
+        livepatch(task + ", again in check", True, **options),
     ]
 
 

@@ -3,6 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import errno
 import gzip
 import lzma
 import shutil
@@ -21,16 +22,28 @@ def write(tmp_path, data, name="x.ko"):
     return str(path)
 
 
+def run_command(arguments, encoding="utf-8", expand_user_and_vars=True, handle_exceptions=True):
+    """Stands for AnsibleModule.run_command, as far as it is used here."""
+    assert encoding is None and not expand_user_and_vars and not handle_exceptions
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    output, errors = process.communicate()
+    return process.returncode, output, errors
+
+
+def read(path):
+    return _module_file.read(path, run_command)
+
+
 def refusal(path):
     with pytest.raises(LivepatchError) as refused:
-        _module_file.read(path)
+        _module_file.read(path, run_command)
     return refused.value
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_module_says_what_it_is_in_either_byte_order(tmp_path, order):
     image = elf.module("hot-fix1", depends="a,b", signed=True, order=order)
-    module = _module_file.read(write(tmp_path, image))
+    module = read(write(tmp_path, image))
     assert (module.name, module.livepatch, module.signed, module.packed) == ("hot_fix1", True, True, False)
     assert module.vermagic.startswith(elf.KERNEL + " SMP")
     assert module.depends == ["a", "b"]
@@ -39,19 +52,19 @@ def test_a_module_says_what_it_is_in_either_byte_order(tmp_path, order):
 
 
 def test_an_ordinary_module_is_no_livepatch_and_without_a_signature_unsigned(tmp_path):
-    module = _module_file.read(write(tmp_path, elf.module(livepatch=False)))
+    module = read(write(tmp_path, elf.module(livepatch=False)))
     assert not module.livepatch and not module.signed and module.depends == []
 
 
 @pytest.mark.parametrize("replace", [True, False, None])
 def test_the_replace_flag_is_read_where_the_file_has_the_struct_and_unknown_elsewhere(tmp_path, replace):
-    assert _module_file.read(write(tmp_path, elf.module(replace=replace))).replace is replace
+    assert read(write(tmp_path, elf.module(replace=replace))).replace is replace
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
 def test_a_packed_module_is_unpacked(tmp_path, pack):
     image = elf.module()
-    module = _module_file.read(write(tmp_path, pack(image), "x.ko.packed"))
+    module = read(write(tmp_path, pack(image), "x.ko.packed"))
     assert module.image == image and module.packed
 
 
@@ -59,7 +72,7 @@ def test_a_module_packed_with_zstd_is_unpacked_by_the_program(tmp_path):
     assert shutil.which("zstd"), "these tests need the program zstd"
     plain = write(tmp_path, elf.module())
     subprocess.check_call(["zstd", "-q", plain, "-o", plain + ".zst"])
-    assert _module_file.read(plain + ".zst").image == elf.module()
+    assert read(plain + ".zst").image == elf.module()
     assert "zstd" in refusal(write(tmp_path, b"\x28\xb5\x2f\xfdrubbish", "bad.zst")).message
 
 
@@ -90,6 +103,15 @@ def test_every_truncation_is_refused_and_never_crashes(tmp_path):
     for size in range(len(image)):
         with pytest.raises(LivepatchError):
             _module_file.parse("x.ko", image[:size])
+
+
+def test_a_host_without_zstd_says_what_to_install(tmp_path):
+    def no_such_program(arguments, **_options):
+        raise OSError(errno.ENOENT, "No such file or directory")
+
+    with pytest.raises(LivepatchError) as refused:
+        _module_file.read(write(tmp_path, b"\x28\xb5\x2f\xfdx"), no_such_program)
+    assert "install zstd" in refused.value.message
 
 
 def test_a_directory_and_a_missing_file_are_refused(tmp_path):

@@ -1,0 +1,58 @@
+# The modules as Ansible runs them: options in, one JSON result out.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import pytest
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.modules import livepatch, livepatch_facts
+
+
+@pytest.mark.parametrize("options", [{}, {"all": False}, {"name": "a", "all": True}, {"name": ""}])
+def test_exactly_one_source_is_required(run_module, options):
+    result = run_module(livepatch, options)
+    assert result["failed"] and result["error"] == "bad_option"
+    assert "exactly one of name, path, package and all" in result["msg"]
+
+
+def test_two_sources_are_refused(run_module):
+    assert run_module(livepatch, {"name": "a", "path": "/b.ko"})["failed"]
+
+
+def test_a_failure_carries_its_code_its_message_and_what_was_found(run_module, monkeypatch):
+    class Failing(object):
+        def __init__(self, params, run_command, check_mode):
+            self.warnings = ["look out"]
+
+        def execute(self):
+            raise LivepatchError("stalled", "it stalled", changed=False, transition={"blockers": []})
+
+    monkeypatch.setattr(livepatch, "Run", Failing)
+    result = run_module(livepatch, {"name": "a"})
+    assert (result["error"], result["msg"], result["changed"]) == ("stalled", "it stalled", False)
+    assert result["transition"] == {"blockers": []}
+    assert "look out" in str(result["warnings"])
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_the_run_gets_the_options_and_the_mode_and_its_result_is_returned(run_module, monkeypatch, check_mode):
+    class Succeeding(object):
+        warnings = []
+
+        def __init__(self, params, run_command, check_mode):
+            self.seen = {"name": params["name"], "timeout": params["timeout"], "check": check_mode}
+
+        def execute(self):
+            return dict(self.seen, changed=True)
+
+    monkeypatch.setattr(livepatch, "Run", Succeeding)
+    result = run_module(livepatch, {"name": "a"}, check_mode=check_mode)
+    assert (result["name"], result["timeout"], result["check"], result["changed"]) == ("a", 60, check_mode, True)
+
+
+def test_facts_are_returned_under_one_key_and_change_nothing(run_module):
+    result = run_module(livepatch_facts, {})
+    assert result["changed"] is False
+    assert list(result["ansible_facts"]) == ["livepatch"]
+    assert result["ansible_facts"]["livepatch"]["kernel_release"]
