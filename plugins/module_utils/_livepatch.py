@@ -411,20 +411,21 @@ class Run(object):
             raise self._replace_mismatch(patch.replace, self._revert(name, True, True))
 
     def _contradicted_by_effect(self, name, former):
-        if self.params["replace"] is None or not former:
-            return
         host = _sysfs.read_host(self.root)
         still = [other for other in former if other in host.patches]
-        replaced = not still
-        if replaced == self.params["replace"]:
+        shown = host.patches[name].replace if name in host.patches else None
+        if shown is None and former:
+            shown = not still
+        if None in (shown, self.params["replace"]) or shown == self.params["replace"]:
             return
-        if replaced:
-            raise self._replace_mismatch(
-                True, "It has taken the place of %s, which only loading those again would undo." % ", ".join(former)
-            )
+        if former and not still:
+            former = ", ".join(former)
+            raise self._replace_mismatch(True, "It is in the place of %s; only loading those undoes that." % former)
         self._disable(name)
         self._try_unload(name)
-        raise self._replace_mismatch(False, "It was taken out again: %s enabled as before." % ", ".join(still))
+        raise self._replace_mismatch(
+            shown, "It was taken out again: this host runs %s." % _sysfs.read_host(self.root).effective_release
+        )
 
     def _replace_mismatch(self, found, undone):
         words = {True: "one that replaces all others", False: "one that stacks on the others"}

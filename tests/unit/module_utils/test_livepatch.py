@@ -331,6 +331,23 @@ def test_a_livepatch_found_not_to_replace_is_taken_out_again(kernel, put, attrib
     assert error.details["diff"]["after"] == {"enabled": ["hotfix1"], "inert": []}
 
 
+def test_a_livepatch_found_to_replace_all_others_is_said_when_it_is_too_late_to_undo(kernel, put, monkeypatch):
+    kernel.insert("hotfix1", transition=0)
+    path = put("hotfix2")
+    load = kernel.insert
+    monkeypatch.setattr(kernel, "insert", lambda name, build_id, replace: load(name, build_id, True))
+    error = refusal(kernel, path=path, replace=False)
+    assert error.code == "replace_mismatch" and "in the place of hotfix1" in error.message
+    assert error.details["changed"] and error.details["diff"]["after"]["enabled"] == ["hotfix2"]
+
+
+def test_on_a_bare_host_the_kernels_own_word_about_replacing_decides(kernel, put):
+    kernel.attributes = ("replace",)
+    error = refusal(kernel, path=put("addon_a"), replace=True)
+    assert error.code == "replace_mismatch"
+    assert error.details["diff"]["after"] == {"enabled": [], "inert": []}
+
+
 REFUSALS = [
     (errno.EINVAL, "livepatch: symbol 'f' not found in symbol table", "symbol_missing"),
     (errno.EINVAL, "livepatch: unresolvable ambiguity for symbol 'f' in object '(null)'", "symbol_missing"),
