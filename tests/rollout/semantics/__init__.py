@@ -89,7 +89,7 @@ def run(directory, playbook, count=5, lost=(), arguments=(), **files):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=600,  # a bound for a hanging run, not a measure: CI machines may be busy
             check=False,
         )
     trace = directory / "trace"
