@@ -65,8 +65,7 @@ def _judge(args, hostvars):
             f"{len(left)} hosts of tier {tier['name']} have no outcome yet ({', '.join(left[:gate.NAMED_HOSTS])}): "
             "expected the whole tier to be patched before its verdict. Run the same command again."
         )
-    read = evidence.of_tier if args["slice"] is None else evidence.of_slice
-    found = read(current.state, args["hosts"], _results(hostvars), time.time())
+    found = _found(current.state, args, hostvars)
     current.add(found)
     verdict = gate.judge(current.state, args["tier"], args["slice"])
     passed = args["slice"] is None and verdict["verdict"] == "pass"
@@ -74,10 +73,19 @@ def _judge(args, hostvars):
     return _result(current, tier, args["slice"], verdict, found)
 
 
-def _results(hostvars):
+def _found(state, args, hostvars):
+    if args["slice"] is not None:
+        return evidence.of_slice(state, args["hosts"], _results(hostvars, evidence.REGISTERED), time.time())
+    if state.stop:
+        return []  # Nobody is looked at after a stop: that says nothing about the patched hosts.
+    look = {"look": evidence.REGISTERED["look"]}
+    return evidence.of_tier(state, args["hosts"], _results(hostvars, look), time.time())
+
+
+def _results(hostvars, registered):
     def results(name):
         variables = hostvars[name]
-        return {step: values.plain(variables.get(key) or {}) for step, key in evidence.REGISTERED.items()}
+        return {step: values.plain(variables.get(key) or {}) for step, key in registered.items()}
 
     return results
 

@@ -37,7 +37,7 @@ class State:
     failures: dict = field(default_factory=dict)  # name -> reason, once per host, until forgiven by a retry
     verdicts: list = field(default_factory=list)  # of this round
     forgiven: set = field(default_factory=set)  # names that failed and are to be tried again
-    stop: dict = None  # the last verdict to stop, until forgiven by a retry
+    stop: dict = None  # the first verdict to stop, until forgiven by a retry
     tiers_done: set = field(default_factory=set)
     soaks: dict = field(default_factory=dict)  # tier number -> seconds since 1970
     ended: str = ""
@@ -156,7 +156,7 @@ def _look(current, entry):
 
 def _verdict(current, entry):
     current.verdicts.append(entry)
-    if entry["verdict"] == "stop":
+    if entry["verdict"] == "stop" and not current.stop:
         current.stop = entry
 
 

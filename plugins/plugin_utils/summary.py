@@ -45,6 +45,8 @@ def _excluded_row(state, entry):
 def table(found):
     """Return the lines of the table; a large fleet shows only the hosts that need a person's eye."""
     shown = found if len(found) <= MOST_ROWS else [row for row in found if row["outcome"] not in QUIET][:MOST_ROWS]
+    if not shown:
+        return [f"all {len(found)} hosts are in the journal; none needs a person"]
     cells = [HEAD] + [_cells(row) for row in shown]
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEAD))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]

@@ -225,6 +225,20 @@ def test_a_slice_is_refused_once_the_rollout_is_stopped(site):
     assert [entry["tier"] for entry in site.entries("slice")] == [1]
 
 
+def test_the_verdict_on_a_stopped_tier_is_stop_again_and_blames_no_further_host(site):
+    site.hosts["h1"] = results("h1", look={"unreachable": True})
+    tasks = [
+        site.plan(tiers=[{"name": "all", "share": "100%"}]),
+        *site.tier(1),
+    ]
+    code, output = site.run(tasks)
+    assert code == 0, output
+    gate = site.result("gate")
+    assert (gate["verdict"], set(gate["failures"])) == ("stop", {"h1"})
+    assert "was stopped after tier all, slice 1" in gate["stop_message"]
+    assert not site.entries("tier_done")
+
+
 def test_hosts_that_are_not_to_be_patched_now_are_refused(site):
     tasks = [site.plan(), site.entry("slice", tier=1, hosts="{{ plan.tiers[1].hosts }}")]
     code, output = site.run(tasks)

@@ -227,3 +227,9 @@ def test_the_table_of_a_large_fleet_shows_the_hosts_that_need_a_person():
     rollout.patch(1, host_7=ALARM)
     lines = summary.table(summary.rows(rollout.state))
     assert len(lines) == 3 and lines[1].startswith("host-7") and lines[2] == "(99 more hosts are in the journal)"
+
+
+def test_the_table_of_a_large_fleet_in_good_health_is_one_line():
+    rollout = Rollout(hosts(100), tiers=[{"name": "all", "share": "100%"}], slice=100)
+    rollout.patch(1)
+    assert summary.table(summary.rows(rollout.state)) == ["all 100 hosts are in the journal; none needs a person"]
