@@ -3,12 +3,15 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import concurrent.futures
 import json
 import os
 import pathlib
 import subprocess
 import sys
+import tarfile
 
+import ansible
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -53,6 +56,53 @@ def play(fleet, tmp_path):
     return run
 
 
+@pytest.fixture(scope="session")
+def in_guest(fleet, tmp_path_factory):
+    """Puts what a module needs on a target into every guest, once."""
+    archive = tmp_path_factory.mktemp("in_guest") / "python.tar"
+    core = pathlib.Path(ansible.__file__).parent
+    collection = "ansible_collections/kernel/livepatch/plugins/"
+    with tarfile.open(archive, "w") as tar:
+        for name in ("__init__.py", "release.py", "module_utils"):
+            tar.add(core / name, "ansible/" + name, filter=_without_caches)
+        for name in ("modules", "module_utils"):
+            tar.add(ROOT / "plugins" / name, collection + name, filter=_without_caches)
+        tar.add(ROOT / "tests/integration/in_guest.py", "in_guest.py")
+    for guest in fleet.guests.values():
+        guest.copy(archive, "/var/tmp/python.tar")
+        unpack = "mkdir -p /var/tmp/python && tar -C /var/tmp/python -xf /var/tmp/python.tar"
+        assert guest.ssh(["sh", "-c", unpack]).returncode == 0
+
+
+def _without_caches(member):
+    return None if "__pycache__" in member.name else member
+
+
+@pytest.fixture
+def steps(fleet, in_guest):
+    """Like play, with one ssh connection and one start of Python per guest; {kernel} in a task is its kernel release.
+
+    The modules run as Ansible runs them on a target, only without the way there.
+    """
+
+    def run(tasks):
+        def on(guest):
+            text = json.dumps(tasks).replace("{kernel}", guest.kernel_release)
+            command = ["python3", "/var/tmp/python/in_guest.py", "/var/tmp/python"]
+            ended = guest.ssh(command, stdin=text, timeout=1800)
+            assert ended.returncode == 0, ended.stderr
+            return json.loads(ended.stdout)
+
+        with concurrent.futures.ThreadPoolExecutor(len(fleet.guests)) as pool:
+            answers = dict(zip(fleet.guests, pool.map(on, fleet.guests.values())))
+        return {
+            task["name"]: {host: answer[number] for host, answer in answers.items()}
+            for number, task in enumerate(tasks)
+        }
+
+    return run
+
+
 def _ansible_playbook(fleet, book, record):
     link()
     settings = {
@@ -66,4 +116,6 @@ def _ansible_playbook(fleet, book, record):
         "ANSIBLE_NOCOLOR": "true",
     }
     command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), "-i", str(fleet.inventory), str(book)]
-    return subprocess.run(command, env=dict(os.environ, **settings), capture_output=True, text=True, timeout=1800, check=False)
+    return subprocess.run(
+        command, env=dict(os.environ, **settings), capture_output=True, text=True, timeout=1800, check=False
+    )

@@ -3,7 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Each test is one play on all guests at once, and leaves them without livepatches.
+# Each test is one list of tasks on all guests at once, and leaves them without livepatches.
 
 import gzip
 import lzma
@@ -158,8 +158,8 @@ def assert_refused(results, name, code, *words):
             assert word in result["msg"], (host, result["msg"])
 
 
-def test_a_livepatch_is_enabled_replaced_brought_back_disabled_and_unloaded(fleet, play, modules):
-    results = play(
+def test_a_livepatch_is_enabled_replaced_brought_back_disabled_and_unloaded(fleet, steps, modules):
+    results = steps(
         [facts("facts of a bare host")]
         + quartet("hotfix1", path=path("hotfix1"))
         + [raw("hotfix1 runs", "cat /proc/version"), facts("facts of a patched host")]
@@ -208,8 +208,17 @@ def test_a_livepatch_is_enabled_replaced_brought_back_disabled_and_unloaded(flee
     assert_clean(results)
 
 
-def test_a_stack_grows_is_replaced_and_is_taken_down_the_newest_first(play, modules):
-    results = play(
+def test_ansible_reaches_the_modules_with_privileges_and_the_facts_without(fleet, play, modules):
+    results = play([livepatch("hotfix1", path=path("hotfix1")), facts("facts"), CLEAN])
+    assert_enabled(results, "hotfix1", ["hotfix1"])
+    for host, guest in fleet.guests.items():
+        found = results["facts"][host]["ansible_facts"]["livepatch"]
+        assert found["effective_release"] == guest.kernel_release + "-hotfix1"
+    assert_clean(results)
+
+
+def test_a_stack_grows_is_replaced_and_is_taken_down_the_newest_first(steps, modules):
+    results = steps(
         [
             livepatch("first", path=path("hotfix1")),
             livepatch("second, check", True, path=path("addon_a")),
@@ -246,9 +255,9 @@ def test_a_stack_grows_is_replaced_and_is_taken_down_the_newest_first(play, modu
     assert_clean(results)
 
 
-def test_other_code_of_the_same_name_is_refused_until_the_old_one_is_out(play, modules):
+def test_other_code_of_the_same_name_is_refused_until_the_old_one_is_out(steps, modules):
     rebuilt = path("hotfix1_rebuilt.ko.zst")
-    results = play(
+    results = steps(
         [
             livepatch("old code", path=path("hotfix1")),
             livepatch("other code, check", True, path=rebuilt),
@@ -268,8 +277,8 @@ def test_other_code_of_the_same_name_is_refused_until_the_old_one_is_out(play, m
     assert_clean(results)
 
 
-def test_every_wrong_file_is_refused_with_its_own_reason_and_leaves_nothing(play, modules):
-    results = play(
+def test_every_wrong_file_is_refused_with_its_own_reason_and_leaves_nothing(steps, modules):
+    results = steps(
         [
             livepatch("another kernel's", path=path("wrong_vermagic")),
             livepatch("an ordinary module", path=path("not_a_livepatch")),
@@ -294,8 +303,8 @@ def test_every_wrong_file_is_refused_with_its_own_reason_and_leaves_nothing(play
         assert "hotfix1" not in result["stdout"] and "not_a_livepatch" not in result["stdout"], host
 
 
-def test_a_stalled_transition_is_reverted_or_left_and_names_its_blockers(play, modules):
-    results = play(
+def test_a_stalled_transition_is_reverted_or_left_and_names_its_blockers(steps, modules):
+    results = steps(
         [
             livepatch("before", path=path("hotfix1")),
             livepatch("stalled", path=path("stalls"), timeout=4),
@@ -326,9 +335,9 @@ def test_a_stalled_transition_is_reverted_or_left_and_names_its_blockers(play, m
     assert_clean(results)
 
 
-def test_a_program_that_sleeps_in_a_changed_function_is_named_and_waited_for(play, modules):
+def test_a_program_that_sleeps_in_a_changed_function_is_named_and_waited_for(steps, modules):
     sleeper = "modprobe lab_target; (cat /proc/lab_target_sleep/uninterruptible >/dev/null 2>&1 &) ; sleep 1"
-    results = play(
+    results = steps(
         [
             raw("somebody sleeps", sleeper),
             livepatch("stalled", path=path("stalls_user"), timeout=3),
@@ -347,8 +356,8 @@ def test_a_program_that_sleeps_in_a_changed_function_is_named_and_waited_for(pla
     assert_clean(results)
 
 
-def test_a_livepatch_for_a_module_is_proven_before_and_after_the_module_comes(play, modules):
-    results = play(
+def test_a_livepatch_for_a_module_is_proven_before_and_after_the_module_comes(steps, modules):
+    results = steps(
         [
             livepatch("without the module", path=path("modulefix")),
             facts("facts without"),
@@ -374,24 +383,22 @@ def test_a_livepatch_for_a_module_is_proven_before_and_after_the_module_comes(pl
     assert_clean(results)
 
 
-def test_a_packages_livepatch_is_verified_before_it_is_enabled(fleet, play, modules):
+def test_a_packages_livepatch_is_verified_before_it_is_enabled(fleet, steps, modules):
     for guest in fleet.guests.values():
         name = "klp-%s-hotfix3-1.x86_64.rpm" % guest.kernel_release
         found = [file for file in fleet.repository.directory.rglob("*.rpm") if file.name == name]
         guest.copy(found[0], "/root/klp.rpm")
-    # rpm -q prints the name that the package has on each guest.
-    package = "{{ livepatch_query.stdout | trim }}"
-    results = play(
+    package = "klp-{kernel}-hotfix3-1.x86_64"
+    results = steps(
         [
             raw("install", "rpm -U --replacepkgs /root/klp.rpm"),
-            dict(raw("query", "rpm -qp /root/klp.rpm"), register="livepatch_query"),
             livepatch("by package, check", True, package=package),
             livepatch("by package", package=package),
             livepatch("by name, again", name="hotfix3"),
             livepatch("out", package=package, state="absent"),
             raw("somebody changes a file", "printf x >> /usr/lib/modules/$(uname -r)/livepatch/hotfix3.ko"),
             livepatch("changed file", package=package),
-            raw("remove", "rpm -e $(rpm -qp /root/klp.rpm)"),
+            raw("remove", "rpm -e klp-{kernel}"),
             livepatch("removed package", package=package),
             CLEAN,
         ]
@@ -418,8 +425,8 @@ def rebooted_afterwards(fleet):
         guest.wait_for_ssh()
 
 
-def test_a_forced_transition_is_recorded_and_what_forbids_loading_is_named(fleet, play, modules, rebooted_afterwards):
-    results = play(
+def test_a_forced_transition_is_recorded_and_what_forbids_loading_is_named(fleet, steps, modules, rebooted_afterwards):
+    results = steps(
         [
             livepatch("forced", path=path("stalls"), timeout=3, force=True),
             {

@@ -1,0 +1,82 @@
+# Runs many module executions in one Python process of a guest: under emulation, starting Python is what costs.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# usage: in_guest.py DIRECTORY < tasks.json
+# DIRECTORY holds ansible.module_utils and the collection. Each task is one of a playbook: a name, a module with its
+# options or ansible.builtin.raw, and maybe check_mode and become. Prints a list of results. Each task is a process of
+# its own, forked from one that has imported everything.
+
+import importlib
+import io
+import json
+import os
+import subprocess
+import sys
+
+UNPRIVILEGED = 65534
+
+
+def run_task(task):
+    if "ansible.builtin.raw" in task:
+        return run_raw(task["ansible.builtin.raw"])
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        if task.get("become") is False:
+            os.setuid(UNPRIVILEGED)
+        with os.fdopen(writing, "w") as stream:
+            stream.write(run_module(task))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        output = stream.read()
+    os.waitpid(child, 0)
+    return json.loads(output)
+
+
+def run_raw(command):
+    process = subprocess.Popen(
+        ["sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    output = process.communicate()[0].decode("utf-8", "replace")
+    return {"failed": process.returncode != 0, "stdout": output}
+
+
+def run_module(task):
+    """Run a module's main() as Ansible does on a target; return what it prints."""
+    name = next(key for key in task if key.startswith("kernel.livepatch."))
+    module = importlib.import_module("ansible_collections.kernel.livepatch.plugins.modules." + name.rsplit(".", 1)[1])
+    options = dict(task[name], _ansible_check_mode=task.get("check_mode", False), _ansible_diff=True)
+    sys.stdout = io.StringIO()
+    with arguments(options):
+        try:
+            module.main()
+        except SystemExit:
+            pass
+    return sys.stdout.getvalue()
+
+
+def arguments(options):
+    try:
+        from ansible.module_utils.testing import patch_module_args
+    except ImportError:  # ansible-core before 2.19
+        from ansible.module_utils import basic
+
+        basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode()
+        return open(os.devnull)
+    return patch_module_args(options)
+
+
+def main():
+    sys.path.insert(0, sys.argv[1])
+    tasks = json.load(sys.stdin)
+    for name in ("livepatch", "livepatch_facts"):
+        importlib.import_module("ansible_collections.kernel.livepatch.plugins.modules." + name)
+    json.dump([dict({"failed": False}, **run_task(task)) for task in tasks], sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
