@@ -12,8 +12,7 @@ import shutil
 from tests.lab import cache, keys, modules, processes, progress, suites
 from tests.lab.kernels import Kernel
 
-_FILE = pathlib.Path(__file__)
-_GUEST = _FILE.parent / "guest"
+_GUEST = pathlib.Path(__file__).parent / "guest"
 _SUITE = "bookworm"
 _PACKAGES = ["busybox-static", "dnf", "gpg", "gpg-agent", "iproute2", "kmod", "openssh-server", "procps", "python3", "python3-dnf", "rpm",
              "sudo", "util-linux", "xz-utils", "zstd"]
@@ -41,13 +40,13 @@ rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-lab
 
 def get_disk() -> pathlib.Path:
     """The disk image (raw, ext4) that every guest's own disk is an overlay of."""
-    inputs = [_FILE, _GUEST, str(_system()), str(keys.get())]
+    inputs = [_GUEST, _SIZE, _SETTLE, str(_system()), str(keys.get()), cache.code(_build_disk, _write_extra)]
     return cache.entry("disks", inputs, _build_disk) / "root.img"
 
 
 def _system() -> pathlib.Path:
     """The guest's packages, configured, before anything of the lab is in it."""
-    inputs = [_SUITE, *_PACKAGES, (_FILE.parent / "suites.py")]
+    inputs = [_SUITE, *_PACKAGES, *suites.recipe()]
     return cache.entry("systems", inputs, _build_system) / "tree"
 
 
@@ -63,7 +62,7 @@ def _build_disk(work: pathlib.Path) -> None:
         processes.run_as_root(["cp", "-a", str(_system()), str(tree)])
         processes.run_as_root(["cp", "-a", "--no-preserve=ownership", f"{extra}/.", str(tree)])
         processes.run_as_root(["chroot", str(tree), "sh", "-eu", "-c", _SETTLE])
-        processes.run_as_root(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal,^metadata_csum", "-m", "0",
+        processes.run_as_root(["mke2fs", "-q", "-t", "ext4", "-J", "size=8", "-m", "0",
                                "-d", str(tree), str(disk), _SIZE])
         processes.run_as_root(["chown", f"{os.getuid()}:{os.getgid()}", str(disk)])
         cache.remove(tree)
@@ -82,7 +81,7 @@ def _write_extra(extra: pathlib.Path) -> None:
 
 def get_initramfs(kernel: Kernel) -> pathlib.Path:
     """The initial file system of a kernel: it brings the kernel's modules to the disk, and goes on there."""
-    inputs = [_FILE, _GUEST / "initramfs-init", str(_system()), str(kernel.modules), str(modules.get(kernel))]
+    inputs = [_GUEST / "initramfs-init", str(_system()), str(kernel.modules), str(modules.get(kernel)), cache.code(_build_initramfs, _pack)]
     return cache.entry("initramfs", inputs, lambda work: _build_initramfs(kernel, work)) / "initramfs.cpio"
 
 

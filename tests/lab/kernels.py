@@ -14,8 +14,6 @@ import shutil
 from tests.lab import cache, processes, progress, suites
 from tests.lab.errors import LabError
 
-_FILE = pathlib.Path(__file__)
-
 
 # The Debian suite whose linux-image-amd64 is this kernel. None of Debian's amd64 kernels lacks CONFIG_LIVEPATCH.
 SUITES = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "7.2": "sid"}
@@ -41,30 +39,38 @@ class Kernel:
     boot_order: tuple[str, ...]
 
 
-def get(name: str) -> Kernel:
-    """The kernel with this name (5.10, 6.1, ...), from the cache or built now."""
+def check(name: str) -> None:
+    """LabError for a name that is not one of the lab's kernels."""
     if name not in SUITES:
         raise LabError(f"The lab has the kernels {', '.join(SUITES)}. Found: {name!r}. Next: choose from these (KERNELS=\"5.10 6.1\").")
+
+
+def get(name: str) -> Kernel:
+    """The kernel with this name (5.10, 6.1, ...), from the cache or built now."""
+    check(name)
     suite = SUITES[name]
     package, version = suites.package_version(suite, "linux-image-amd64", "linux-image-")
-    path = cache.entry("kernels", [_FILE, package, version], lambda work: _build(suite, package, version, work))
-    return Kernel(name=name, release=(path / "release").read_text(), tree=path / "tree", vmlinuz=path / "vmlinuz",
-                  modules=path / "modules", boot_order=tuple((path / "boot-order").read_text().split()))
+    unpacked = cache.entry("trees", [package, version, *_TOOLS, *suites.recipe(), cache.code(_unpack)],
+                           lambda work: _unpack(suite, package, version, work))
+    chosen = cache.entry("kernels", [str(unpacked), *_BOOT_MODULES, *_MORE_MODULES, cache.code(_choose, _in_order, _needs, _plain, _content)],
+                         lambda work: _choose(unpacked / "tree", work))
+    return Kernel(name=name, release=(chosen / "release").read_text(), tree=unpacked / "tree", vmlinuz=chosen / "vmlinuz",
+                  modules=chosen / "modules", boot_order=tuple((chosen / "boot-order").read_text().split()))
 
 
-def _build(suite: str, package: str, version: str, work: pathlib.Path) -> None:
+def _unpack(suite: str, package: str, version: str, work: pathlib.Path) -> None:
+    """A tree with the kernel, its modules, its headers and its compiler."""
     tree = work / "tree"
     with progress.step(f"{package} {version}: download and unpack"):
         suites.unpack(suite, [package, package.replace("linux-image-", "linux-headers-"), *_TOOLS], tree)
-    with progress.step(f"{package} {version}: choose modules"):
-        _keep_what_boots(tree, work)
-        _slim(tree)
-    processes.run_as_root(["mkdir", str(tree / "proc"), str(tree / "build")])
-    for name, program in (("sh", "dash"), ("awk", "mawk")):
-        processes.run_as_root(["ln", "-sf", program, str(tree / "usr/bin" / name)])
+        processes.run_as_root(["rm", "-rf", *map(str, [*tree.glob("usr/share/*"), *tree.glob("var/lib/apt/*")])])
+        processes.run_as_root(["mkdir", str(tree / "proc"), str(tree / "build")])
+        for name, program in (("sh", "dash"), ("awk", "mawk")):
+            processes.run_as_root(["ln", "-sf", program, str(tree / "usr/bin" / name)])
 
 
-def _keep_what_boots(tree: pathlib.Path, work: pathlib.Path) -> None:
+def _choose(tree: pathlib.Path, work: pathlib.Path) -> None:
+    """Copy what a guest boots from a tree: the kernel, and some of its modules."""
     (library,) = (path for path in (tree / "usr/lib/modules").iterdir() if (path / "kernel").is_dir())
     release = library.name
     (work / "release").write_text(release)
@@ -118,9 +124,3 @@ def _content(path: pathlib.Path) -> bytes:
     """A module uncompressed: busybox loads no other. Debian compresses with xz or not at all."""
     content = path.read_bytes()
     return lzma.decompress(content) if path.suffix == ".xz" else content
-
-
-def _slim(tree: pathlib.Path) -> None:
-    """Remove what building a module does not need: most of the kernel's modules, and documentation."""
-    unneeded = [*(tree / "usr/lib/modules").glob("*/kernel"), *tree.glob("boot/*"), *tree.glob("usr/share/*"), *tree.glob("var/lib/apt/*")]
-    processes.run_as_root(["rm", "-rf", *map(str, unneeded)])

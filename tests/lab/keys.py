@@ -12,15 +12,13 @@ from collections.abc import Iterator
 
 from tests.lab import cache, processes, progress
 
-_FILE = pathlib.Path(__file__)
-
 SIGNER = "kernel.livepatch lab"
 STRANGER = "kernel.livepatch stranger"
 
 
 def get() -> pathlib.Path:
     """The directory with lab.asc, lab.secret, stranger.secret (OpenPGP), ssh, ssh.pub and host, host.pub (OpenSSH)."""
-    return cache.entry("keys", [_FILE], _build)
+    return cache.entry("keys", [SIGNER, STRANGER, cache.code(_build, _make_signing_key, gpg)], _build)
 
 
 def _build(work: pathlib.Path) -> None:

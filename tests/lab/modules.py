@@ -13,7 +13,6 @@ from tests.lab import cache, processes, progress
 from tests.lab.kernels import Kernel
 
 SOURCES = pathlib.Path(__file__).parent / "livepatches"
-_FILE = pathlib.Path(__file__)
 
 # Not a release: this module is part of every guest.
 _TARGET = "lab_target"
@@ -45,7 +44,7 @@ def module_name(release: str) -> str:
 
 def get(kernel: Kernel) -> pathlib.Path:
     """The directory with RELEASE.ko for every release, and lab_target.ko."""
-    inputs = [_FILE, SOURCES, str(kernel.tree.parent)]
+    inputs = [SOURCES, _MAKE, _STRIP, str(kernel.tree), kernel.release, cache.code(_build, _make, _claim_other_kernel)]
     return cache.entry("modules", inputs, lambda work: _build(kernel, work))
 
 

@@ -11,8 +11,6 @@ import shutil
 from tests.lab import cache, keys, modules, processes, progress
 from tests.lab.kernels import Kernel
 
-_FILE = pathlib.Path(__file__)
-
 # A good livepatch in a package that somebody unknown has signed.
 BAD_SIGNATURE = "badsig"
 
@@ -49,7 +47,7 @@ install -D -m 0644 {source} %{{buildroot}}/usr/lib/modules/{kernel}/livepatch/{m
 
 def get(kernel: Kernel) -> pathlib.Path:
     """The directory with one signed RPM for each release, for this kernel."""
-    inputs = [_FILE, str(modules.get(kernel)), str(keys.get())]
+    inputs = [_SPEC, str(modules.get(kernel)), str(keys.get()), cache.code(_build, build_package, sign_packages)]
     return cache.entry("packages", inputs, lambda work: _build(kernel, work))
 
 
@@ -98,7 +96,7 @@ def write_metadata(directory: pathlib.Path) -> None:
 def get_repository(kernels: list[Kernel]) -> pathlib.Path:
     """A repository with the packages for these kernels. It is the cache's: copy it before changing it."""
     sources = [get(kernel) for kernel in kernels]
-    return cache.entry("repositories", [_FILE, *map(str, sources)], lambda work: _collect(sources, work))
+    return cache.entry("repositories", [*map(str, sources), cache.code(_collect, write_metadata)], lambda work: _collect(sources, work))
 
 
 def _collect(sources: list[pathlib.Path], work: pathlib.Path) -> None:

@@ -29,6 +29,8 @@ class Parts:
 def get(names: Sequence[str]) -> Parts:
     """Build what is missing for these kernels, two things at a time."""
     names = list(dict.fromkeys(names))
+    for name in names:
+        kernels.check(name)
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         disk = pool.submit(image.get_disk)
         each = dict(zip(names, pool.map(_kernel, names)))

@@ -87,6 +87,11 @@ def _private_apt(suite: str) -> list[str]:
     return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
 
 
+def recipe() -> list[str]:
+    """What decides, beside the packages, how a tree turns out: an input for the cache."""
+    return [_MERGED_USR, cache.code(unpack, install, _mmdebstrap)]
+
+
 def unpack(suite: str, packages: Sequence[str], tree: pathlib.Path) -> None:
     """Unpack packages and what they depend on; nothing is configured, so it is quick."""
     _mmdebstrap(["--variant=extract", f"--setup-hook={_MERGED_USR}"], suite, packages, tree)
