@@ -10,6 +10,7 @@
 
 import os
 import re
+from xml.etree import ElementTree
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 
@@ -30,7 +31,7 @@ REASONS = (
     (
         "repository_unavailable",
         r"cannot download|error downloading|failed to download|curl error|all mirrors were|no enabled repositories"
-        r"|download \(curl\) error|valid metadata not found|status code: \d+",
+        r"|download \(curl\) error|valid metadata not found|not found on medium|status code: \d+",
     ),
     ("excluded", r"filtered out by (exclude|modular)"),
     ("not_found", r"unable to find a match|no match for argument|no package .*available"),
@@ -222,18 +223,24 @@ class Zypper(Manager):
             raise failure(code, spec, command, output, errors)
 
     def _require_checks(self, spec):
-        """zypper cannot force signature checks for one transaction: refuse a repository that has them off."""
+        """zypper cannot force signature checks for one transaction: refuse a repository that checks nothing.
+
+        Signed metadata is enough: it has the checksums of the packages (zypper then shows pkg_gpgcheck="0").
+        """
         code, output, errors, command = self.run(["--non-interactive", "--xmlout", "repos"])
+        try:
+            repositories = list(ElementTree.fromstring(output).iter("repo"))
+        except ElementTree.ParseError:
+            raise failure("package_failed", spec, command, output, errors)
         unchecked = [
-            repository for repository in re.findall(r"<repo\b[^>]*>", output)
-            if 'enabled="1"' in repository and ('gpgcheck="0"' in repository or 'pkg_gpgcheck="0"' in repository)
+            repository.get("alias") for repository in repositories
+            if repository.get("enabled") == "1" and repository.get("repo_gpgcheck") == repository.get("pkg_gpgcheck") == "0"
         ]
         if unchecked:
-            alias = re.search(r'alias="([^"]*)"', unchecked[0])
             raise LivepatchError(
                 "bad_signature",
                 "package %s: expected signature checks in every enabled repository, found them off in %s. "
-                "Set gpgcheck=1 there, or give gpg_check: false." % (spec, alias.group(1) if alias else unchecked[0]),
+                "Set gpgcheck=1 there, or give gpg_check: false." % (spec, ", ".join(unchecked)),
             )
 
     def _environment(self):

@@ -12,14 +12,15 @@ NAMED_HOSTS = 10
 def judge(state, tier=None, slice=None):
     """Return the verdict entry (dict) on the whole rollout as it stands; tier, slice: after which it is given.
 
-    stop: a tier has more failures than it tolerates (counted over the whole tier, each host once), or a tier in
-    which no host has a build. pass: everything else. Same state in, same verdict out.
+    stop: a tier has more failures than it tolerates (counted over the whole tier, each host once), or no host of a
+    tier has a build and none was patched before. pass: everything else. Same state in, same verdict out.
     """
     tiers = [numbers(state, planned) for planned in state.tiers]
     reasons = [_too_many(entry) for entry in tiers if entry["failed"] > entry["tolerated"]]
-    reasons += [
-        _no_build(state, entry) for entry in tiers if entry["hosts"] and entry["not_applicable"] == entry["hosts"]
-    ]
+    if not any(entry["outcome"] != "not_applicable" for entry in state.outcomes.values()):
+        reasons += [
+            _no_build(state, entry) for entry in tiers if entry["hosts"] and entry["not_applicable"] == entry["hosts"]
+        ]
     verdict = "stop" if reasons else "pass"
     now = [entry for entry in tiers if entry["tier"] == tier]
     return {

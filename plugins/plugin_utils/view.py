@@ -62,10 +62,12 @@ def to_roll_back(state):
 
 def _before(state, name):
     outcome, planned = state.outcomes.get(name, {}), state.hosts[name]
+    package, package_before = outcome.get("package"), outcome.get("package_before")
     return {
         "host": name,
-        "package": outcome.get("package"),
-        "package_before": outcome.get("package_before"),
+        "package": package,
+        # A controller that died had installed it already: what was there before is not known.
+        "package_before": None if package_before == package else package_before,
         "livepatch": outcome.get("livepatch"),
         "enabled_before": outcome.get("enabled_before", planned["enabled"]),
         "outcome": outcome.get("outcome"),

@@ -136,7 +136,11 @@ class RpmHost(object):
 
     def _zypper(self, words):
         if "repos" in words:
-            return 0, '<repo alias="lab" enabled="1" gpgcheck="%d" pkg_gpgcheck="1">\n' % (not self.gpg_off), ""
+            checks = 'gpgcheck="%d" repo_gpgcheck="%d" pkg_gpgcheck="0"' % (not self.gpg_off, not self.gpg_off)
+            return 0, "<?xml version='1.0'?>\n<stream><repo-list>\n%s%s</repo-list></stream>\n" % (
+                '<repo alias="old" enabled="0" gpgcheck="0" repo_gpgcheck="0" pkg_gpgcheck="0"/>\n',
+                '<repo alias="lab" enabled="1" %s>\n<url>http://127.0.0.1/</url>\n</repo>\n' % checks,
+            ), ""
         if "refresh" in words:
             return (4 if self.down else 0), "", "Valid metadata not found at specified URL\n" if self.down else ""
         release = words[-1][len(NAME) + 1 :]

@@ -182,7 +182,7 @@ def test_a_host_of_the_slice_that_got_lost_on_the_way_counts_as_unreachable():
     assert set(rollout.state.failures) == {"host-1", "host-2"}
 
 
-def test_a_tier_in_which_no_host_has_a_build_stops_with_that_reason():
+def test_a_first_tier_in_which_no_host_has_a_build_stops_with_that_reason():
     rollout = Rollout(hosts(6), slice=1)
     first, second = rollout.state.remaining(1)
     assert rollout.patch(1, **{key(first): NO_BUILD})["verdict"] == "pass"
@@ -233,3 +233,11 @@ def test_the_table_of_a_large_fleet_in_good_health_is_one_line():
     rollout = Rollout(hosts(100), tiers=[{"name": "all", "share": "100%"}], slice=100)
     rollout.patch(1)
     assert summary.table(summary.rows(rollout.state)) == ["all 100 hosts are in the journal; none needs a person"]
+
+
+def test_a_later_tier_in_which_no_host_has_a_build_goes_on():
+    rollout = Rollout(hosts(4), slice=2)
+    rollout.patch(1)
+    rollout.look(1)
+    verdict = rollout.patch(2, **{key(name): NO_BUILD for name in rollout.state.remaining(2)})
+    assert verdict["verdict"] == "pass" and gate.counts(rollout.state) == {"patched": 2, "not_applicable": 2}

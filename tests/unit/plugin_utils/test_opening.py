@@ -368,3 +368,30 @@ def test_good_results_are_what_the_other_tests_take_them_for():
     rollout.begin(1)
     found = evidence.of_slice(rollout.state, ["host-1"], lambda name: good(name), rollout.now)
     assert {entry["kind"] for entry in found} <= {"outcome", "look"}
+
+
+def test_a_package_that_a_dead_controller_had_installed_already_is_not_taken_for_the_one_before():
+    rollout = Rollout(hosts(2))
+    rollout.patch(1, host_1={"package": {"changed": False, "before": "hotfix-3-1.x86_64"}})
+    rollout.patch(1, host_1={"package": {"changed": False, "before": "hotfix-3-1.x86_64"}})
+    found = {entry["host"]: entry for entry in view.to_roll_back(rollout.state)}
+    assert found["host-1"]["package"] == "hotfix-3-1.x86_64" and found["host-1"]["package_before"] is None
+
+
+def test_a_patched_host_is_looked_at_from_where_the_last_look_ended_and_nobody_after_a_stop():
+    rollout = Rollout(hosts(2))
+    rollout.patch(1)
+    first = rollout.state.patched()[0]
+    assert view.to_look_at(rollout.state) == [{"host": first, "since": {"boot_id": f"boot-{first}", "sequence": 9}}]
+    rollout.patch(1, **{key(name): REBOOTED for name in rollout.names if name != first})
+    assert rollout.state.stop and view.to_look_at(rollout.state) == []
+
+
+def test_after_a_rollback_of_a_complete_rollout_the_same_command_plans_anew():
+    rollout = finished()
+    names = [entry["host"] for entry in view.to_roll_back(rollout.state)]
+    rollout.write(evidence.of_rollback(rollout.state, names, lambda name: {"changed": True}))
+    rollout.write([{"kind": "end", "result": "rolled_back"}])
+    assert rollout.state.over
+    rollout.open(**{key(name): {"enabled": None} for name in names})
+    assert rollout.state.rounds == 2 and len(rollout.state.hosts) == 6
