@@ -27,6 +27,7 @@ attributes:
     details:
       - The package is looked up in the repositories. The package manager may refresh its metadata for that.
       - Signatures and the files of a package that is not installed yet can only be checked by the real run.
+      - C(zypper) does not tell what it would install; there the predicted RV(package) is RV(spec).
   diff_mode:
     support: full
 options:
@@ -72,7 +73,8 @@ options:
     description:
       - Force signature checks for this transaction, also where the configuration of C(dnf) or of a repository has them
         off, and refuse an installed package that has no signature.
-      - C(zypper) cannot force them. There a repository that has them off is refused.
+      - C(zypper) cannot force them. There an enabled repository that has them off is refused. Metadata with a trusted
+        signature vouches for the packages.
       - With V(false) the configuration of the host decides.
     type: bool
     default: true
