@@ -5,8 +5,9 @@
 #
 # PRIVATE to this collection: anything may change without notice.
 #
-# The forms of 5.10 to 7.2 were seen on these kernels; their sources are lib/bug.c, kernel/panic.c, kernel/watchdog.c,
-# kernel/rcu/tree_stall.h, kernel/hung_task.c, kernel/locking/lockdep.c, arch/x86/kernel/dumpstack.c, arch/x86/mm/fault.c.
+# The forms of 5.10 to 7.2 were seen on these kernels; their sources are lib/bug.c, kernel/panic.c,
+# kernel/watchdog.c, kernel/rcu/tree_stall.h, kernel/hung_task.c, kernel/locking/lockdep.c,
+# arch/x86/kernel/dumpstack.c, arch/x86/mm/fault.c.
 
 import collections
 import re
@@ -42,11 +43,17 @@ _HEADERS = tuple(
         ("bug", r"kernel BUG at "),
         ("bug", r"(BUG|UBSAN|KFENCE): "),
         ("oops", r"(Internal error|Oops)(: |$)"),
-        ("oops", r"(general protection fault|invalid opcode|divide error|double fault|stack segment|int3)\b.*: 0+.* \[#\d+\]"),
+        (
+            "oops",
+            r"(general protection fault|invalid opcode|divide error|double fault|stack segment|int3)\b.*: 0+"
+            r".* \[#\d+\]",
+        ),
     )
 )
 # What only goes on with an alarm that a line before it has begun.
-_GOES_ON = re.compile(r"(Oops|Internal error|invalid opcode|general protection fault|divide error|stack segment|int3)\b")
+_GOES_ON = re.compile(
+    r"(Oops|Internal error|invalid opcode|general protection fault|divide error|stack segment|int3)\b"
+)
 _END = re.compile(r"---\[ end (trace|Kernel panic)")
 # Where the code was, as x86, arm64, powerpc and s390 print it. RIP: 0033 is user space.
 _PLACE = re.compile(r"(RIP: 0010:|pc : |NIP \[[0-9a-f]+\] |Krnl PSW : .*\()" + _FUNCTION)
@@ -78,9 +85,8 @@ class _Open:
 
     def close(self):
         name = _SUFFIX.sub("", self.function) if self.function else _VARIES.sub("N", self.text)[:80].strip()
-        return Alarm(
-            self.kind, self.record.sequence, self.record.seconds, "%s:%s" % (self.kind, name), self.text[:TEXT_CHARACTERS]
-        )
+        signature = "%s:%s" % (self.kind, name)
+        return Alarm(self.kind, self.record.sequence, self.record.seconds, signature, self.text[:TEXT_CHARACTERS])
 
 
 def alarms(records):

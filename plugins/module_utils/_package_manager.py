@@ -136,10 +136,9 @@ class Dnf(Manager):
         available = self.available(spec, strict=True)
         if available is None:
             return False
-        if code == "not_found":  # the metadata was older than the package
-            code = self._try_install(spec, gpg_check)
-            if code is None:
-                return True
+        # The metadata was older than the repository: it did not have the package, or had it at another place.
+        if code in ("not_found", "repository_unavailable") and self._try_install(spec, gpg_check) is None:
+            return True
         raise self._error
 
     def available(self, spec, strict=False):
@@ -149,7 +148,14 @@ class Dnf(Manager):
         only when that does not find the package.
         """
         arguments = ["-q"] + (self.STRICT if strict else [])
-        query = ["repoquery", "--available", "--latest-limit=1", "--qf", r"%{name}-%{version}-%{release}.%{arch}\n", spec]
+        query = [
+            "repoquery",
+            "--available",
+            "--latest-limit=1",
+            "--qf",
+            r"%{name}-%{version}-%{release}.%{arch}\n",
+            spec,
+        ]
         code, output, errors, command = self.run(arguments + query)
         names = [line.strip() for line in output.splitlines() if line.strip()]
         if code == 0 and names:
@@ -163,7 +169,7 @@ class Dnf(Manager):
         return None
 
     def _try_install(self, spec, gpg_check):
-        """Return None when it worked, else "not_found" or "unclear" for what needs a second look; raise what is clear."""
+        """Return None when it worked, else the reason that needs a second look; raise what is clear at once."""
         code, output, errors, command = self.run(["-y"] + (self.GPG if gpg_check else []) + ["install", spec])
         if code == 0:
             return None
@@ -233,8 +239,10 @@ class Zypper(Manager):
         except ElementTree.ParseError:
             raise failure("package_failed", spec, command, output, errors)
         unchecked = [
-            repository.get("alias") for repository in repositories
-            if repository.get("enabled") == "1" and repository.get("repo_gpgcheck") == repository.get("pkg_gpgcheck") == "0"
+            repository.get("alias")
+            for repository in repositories
+            if repository.get("enabled") == "1"
+            and repository.get("repo_gpgcheck") == repository.get("pkg_gpgcheck") == "0"
         ]
         if unchecked:
             raise LivepatchError(

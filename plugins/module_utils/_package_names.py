@@ -35,7 +35,9 @@ VENDORS = {
         "livepatch_{release}",
     ),
     "amzn": Vendor(re.compile(r"\d+(\.\d+)*-\d+\Z"), "kernel-livepatch-{kernel_base}-{release}{dist}", None),
-    "openeuler": Vendor(re.compile(r"(HP|ACC|SGL)\w*(-\d+){0,2}\Z"), "patch-kernel-{kernel_base}{dist}-{release}", None),
+    "openeuler": Vendor(
+        re.compile(r"(HP|ACC|SGL)\w*(-\d+){0,2}\Z"), "patch-kernel-{kernel_base}{dist}-{release}", None
+    ),
 }
 GENERIC = "klp-{kernel}-{release}"
 
@@ -63,7 +65,8 @@ def release_name(value):
         raise LivepatchError(
             "bad_name",
             "%r cannot be a release: expected letters, digits and '_.+~^-', beginning with a letter, digit or '_', "
-            "at most 100 characters. Give what stands in the package's name or version, for example hotfix3." % (value,),
+            "at most 100 characters. Give what stands in the package's name or version, for example hotfix3."
+            % (value,),
         )
     return value
 

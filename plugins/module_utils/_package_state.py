@@ -45,7 +45,8 @@ def present(run_command, find, wanted):
             raise LivepatchError(
                 "package_failed",
                 "package %s: expected it in the RPM database after %s had installed it, it is not there. Give the name "
-                "and version that `rpm -q` prints, not something that a package provides." % (wanted.spec, manager.program),
+                "and version that `rpm -q` prints, not something that a package provides."
+                % (wanted.spec, manager.program),
             )
         return _result("installed", before, current.nevra, _proven(run_command, current, wanted))
     except LivepatchError as error:
@@ -70,7 +71,9 @@ def find_installed(run_command, spec):
     name_release, name_version = spec.rpartition("-")[0], spec.rpartition("-")[0].rpartition("-")[0]
     found = _packages.installed(run_command, *[part for part in (spec, name_release, name_version) if part])
     exact = [package for package in found if _means(spec, package)]
-    others = [package for package in found if not _means(spec, package) and package.name in (name_release, name_version)]
+    others = [
+        package for package in found if not _means(spec, package) and package.name in (name_release, name_version)
+    ]
     return (exact[0] if exact else None), (others[0] if others else None)
 
 

@@ -84,7 +84,7 @@ def forms(package):
 
 
 def is_newer(run_command, first, second):
-    """Tell whether first is newer than second, as rpm compares (version, release) (tuples of str). Epochs are ignored."""
+    """Tell whether first is newer than second, as rpm compares (version, release) (tuples of str), without epochs."""
     for one, other in zip(first, second):
         comparison = '%%{lua:print(rpm.vercmp("%s","%s"))}' % (package_spec(one), package_spec(other))
         order = _rpm(run_command, ["--eval", comparison])[1].strip()
@@ -151,7 +151,8 @@ def module_files(run_command, package, kernel_release=None):
         raise LivepatchError(
             "other_kernel",
             "package %s: expected a module for the running kernel %s, found modules for %s. "
-            "Install the package built for this kernel." % (package, kernel_release, ", ".join(sorted(_all_kernels(modules)))),
+            "Install the package built for this kernel."
+            % (package, kernel_release, ", ".join(sorted(_all_kernels(modules)))),
         )
     return mine
 

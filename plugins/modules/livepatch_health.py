@@ -16,8 +16,8 @@ description:
   - Reads whether the host has been booted anew, and which alarms are in the log of its kernel since a position.
     Alarms are warnings, C(BUG)s, oopses, lockups, RCU stalls and hung tasks.
   - It only reads. Whether what it found is a reason to stop is for others to decide.
-  - One alarm is one event, however many lines the kernel writes for it. What programs write into the log of the kernel is
-    never an alarm.
+  - One alarm is one event, however many lines the kernel writes for it. What programs write into the log of the
+    kernel is never an alarm.
   - Reading never waits for new records and is bounded to 100000 records, 16 MiB and 10 seconds. At most 50 events are
     returned, the oldest.
 extends_documentation_fragment:
@@ -49,8 +49,8 @@ options:
           - Number of the first record of the kernel's log to look at.
         type: int
 notes:
-  - Many hosts let only root read the log of the kernel (C(kernel.dmesg_restrict)). Without that right RV(sources.kmsg) is
-    V(unreadable), and everything else is reported.
+  - Many hosts let only root read the log of the kernel (C(kernel.dmesg_restrict)). Without that right RV(sources.kmsg)
+    is V(unreadable), and everything else is reported.
 seealso:
   - module: kernel.livepatch.livepatch
   - module: kernel.livepatch.livepatch_facts
@@ -162,8 +162,8 @@ sources:
   contains:
     kmsg:
       description:
-        - V(read), all records from O(since.sequence) on. V(lost), the kernel had overwritten some before they were read.
-          V(truncated), a bound was met, and RV(sequence) says where. V(unreadable), the log could not be read.
+        - V(read), all records from O(since.sequence) on. V(lost), the kernel had overwritten some before they
+          were read. V(truncated), a bound was met, and RV(sequence) says where. V(unreadable), the log could not be read.
       type: str
       sample: read
       choices: [read, lost, truncated, unreadable]

@@ -146,7 +146,7 @@ module_files:
   elements: str
   sample: [/usr/lib/modules/6.1.0-56-amd64/livepatch/hotfix3.ko]
 module_name:
-  description: What the kernel calls the livepatch of this release, or V(null) where the rule of the vendor is not known.
+  description: What the kernel calls the livepatch of this release, or V(null) where the rule of the vendor is unknown.
   returned: when O(release) is given
   type: str
   sample: hotfix3
@@ -258,7 +258,9 @@ def main():
     result = {"changed": False, "kernel_release": system.release}
     try:
         if module.params["timeout"] < 1:
-            raise LivepatchError("bad_name", "timeout: expected at least 1 second, found %d." % module.params["timeout"])
+            raise LivepatchError(
+                "bad_name", "timeout: expected at least 1 second, found %d." % module.params["timeout"]
+            )
         result.update(names(module.params, system))
         result.update(act(module, result["spec"], system.release))
     except LivepatchError as error:

@@ -33,7 +33,8 @@ class RpmHost(object):
     """Installs, removes and answers for packages called NAME, with the release as version and 1 as RPM release.
 
     available: releases in the repositories. stale: releases that only fresh metadata shows. trouble: what dnf install
-    writes when it fails. down: whether a repository is unreachable. skips: whether dnf is configured to overlook that.
+    writes when it fails; with refreshing_helps only until the metadata is read again.
+    down: whether a repository is unreachable. skips: whether dnf is configured to overlook that.
     """
 
     def __init__(self, program="dnf", available=("hotfix1", "hotfix2", "hotfix3")):
@@ -46,6 +47,7 @@ class RpmHost(object):
         self.verification = ""
         self.needed_by = None
         self.trouble = None
+        self.refreshing_helps = False
         self.down = False
         self.skips = True
         self.slow = False
@@ -119,6 +121,7 @@ class RpmHost(object):
         strict = "--setopt=*.skip_if_unavailable=0" in words
         if "--refresh" in words and not self.down:
             self.available |= self.stale
+            self.trouble = None if self.refreshing_helps else self.trouble
         if self.down and (strict or not self.skips):
             return 1, "", REPOSITORY_DOWN
         known = release in self.available and not self.down
@@ -137,10 +140,15 @@ class RpmHost(object):
     def _zypper(self, words):
         if "repos" in words:
             checks = 'gpgcheck="%d" repo_gpgcheck="%d" pkg_gpgcheck="0"' % (not self.gpg_off, not self.gpg_off)
-            return 0, "<?xml version='1.0'?>\n<stream><repo-list>\n%s%s</repo-list></stream>\n" % (
-                '<repo alias="old" enabled="0" gpgcheck="0" repo_gpgcheck="0" pkg_gpgcheck="0"/>\n',
-                '<repo alias="lab" enabled="1" %s>\n<url>http://127.0.0.1/</url>\n</repo>\n' % checks,
-            ), ""
+            return (
+                0,
+                "<?xml version='1.0'?>\n<stream><repo-list>\n%s%s</repo-list></stream>\n"
+                % (
+                    '<repo alias="old" enabled="0" gpgcheck="0" repo_gpgcheck="0" pkg_gpgcheck="0"/>\n',
+                    '<repo alias="lab" enabled="1" %s>\n<url>http://127.0.0.1/</url>\n</repo>\n' % checks,
+                ),
+                "",
+            )
         if "refresh" in words:
             return (4 if self.down else 0), "", "Valid metadata not found at specified URL\n" if self.down else ""
         release = words[-1][len(NAME) + 1 :]

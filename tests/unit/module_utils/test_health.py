@@ -49,17 +49,29 @@ def look(root, log=None, **since):
 def test_a_quiet_host_reports_who_it_is_and_no_event(root):
     result = look(root, boot_id="b1", sequence=400)
     assert result == {
-        "boot_id": "b1", "uptime_seconds": 600, "rebooted": False, "effective_release": "6.1.0-hotfix1", "enabled": "hotfix1",
-        "sequence": 500, "events": [], "events_left_out": 0, "counters": {"oops_count": 0, "warn_count": 1},
-        "sources": {"kmsg": "read"}, "reasons": [],
+        "boot_id": "b1",
+        "uptime_seconds": 600,
+        "rebooted": False,
+        "effective_release": "6.1.0-hotfix1",
+        "enabled": "hotfix1",
+        "sequence": 500,
+        "events": [],
+        "events_left_out": 0,
+        "counters": {"oops_count": 0, "warn_count": 1},
+        "sources": {"kmsg": "read"},
+        "reasons": [],
     }
 
 
 def test_an_alarm_is_reported_with_the_time_it_happened_and_what_runs(root):
     event = look(root, Log([Record(450, 540.25, 4, True, WARNING)]))["events"][0]
     assert event == {
-        "kind": "warning", "time": "2027-01-15T07:59:00Z", "sequence": 450, "signature": "warning:alarm_show",
-        "text": WARNING, "effective_release": "6.1.0-hotfix1",
+        "kind": "warning",
+        "time": "2027-01-15T07:59:00Z",
+        "sequence": 450,
+        "signature": "warning:alarm_show",
+        "text": WARNING,
+        "effective_release": "6.1.0-hotfix1",
     }
 
 

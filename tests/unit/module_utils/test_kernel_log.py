@@ -41,7 +41,20 @@ def test_what_a_program_wrote_is_told_from_what_the_kernel_wrote(priority, kerne
     assert _kernel_log.parse(record(1, "x", priority)).kernel is kernel
 
 
-@pytest.mark.parametrize("data", [b"", b"\n", b"x", b"4,1,1;x", b"4,one,1,-;x", b"-4,1,1,-;x", b"4,1,1,-", b"\xff\xfe;\x00", b"4," + b"9" * 40 + b",1,-;x"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\n",
+        b"x",
+        b"4,1,1;x",
+        b"4,one,1,-;x",
+        b"-4,1,1,-;x",
+        b"4,1,1,-",
+        b"\xff\xfe;\x00",
+        b"4," + b"9" * 40 + b",1,-;x",
+    ],
+)
 def test_what_is_no_record_is_none(data):
     assert _kernel_log.parse(data) is None
 

@@ -11,11 +11,36 @@ from hypothesis import strategies as st
 from ansible_collections.kernel.livepatch.plugins.module_utils import _health, _kernel_alarms, _kernel_log, _packages
 from tests.unit.fakes.kmsg import record
 
-PIECES = st.sampled_from([
-    "WARNING: ", "CPU: ", "0 PID: ", " at ", "a.c:1 ", "func+0x1/0x2", "BUG: ", "kernel BUG at ", "Oops: ", "0000 [#1]", "[#1]",
-    "RIP: 0010:", "---[ end trace ", "Kernel panic - not syncing: ", "INFO: task ", " blocked for more than 2 seconds.",
-    "rcu: INFO: rcu_sched detected stall", "watchdog: BUG: soft lockup - CPU#", "\\x0a", "\\x", "\n", ";", ",", "\x00", "ä", " ",
-])
+PIECES = st.sampled_from(
+    [
+        "WARNING: ",
+        "CPU: ",
+        "0 PID: ",
+        " at ",
+        "a.c:1 ",
+        "func+0x1/0x2",
+        "BUG: ",
+        "kernel BUG at ",
+        "Oops: ",
+        "0000 [#1]",
+        "[#1]",
+        "RIP: 0010:",
+        "---[ end trace ",
+        "Kernel panic - not syncing: ",
+        "INFO: task ",
+        " blocked for more than 2 seconds.",
+        "rcu: INFO: rcu_sched detected stall",
+        "watchdog: BUG: soft lockup - CPU#",
+        "\\x0a",
+        "\\x",
+        "\n",
+        ";",
+        ",",
+        "\x00",
+        "ä",
+        " ",
+    ]
+)
 LINE = st.lists(PIECES | st.text(max_size=6), max_size=12).map("".join)
 HEADER = st.tuples(st.integers(0, 200), st.integers(0, 10**16), st.integers(0, 10**16))
 
@@ -28,7 +53,10 @@ def test_any_bytes_are_a_record_or_none(data):
 
 @given(st.lists(st.tuples(HEADER, LINE), max_size=30))
 def test_any_log_gives_events_that_json_can_carry(entries):
-    records = [_kernel_log.parse(record(sequence, text, priority, useconds)) for (priority, sequence, useconds), text in entries]
+    records = [
+        _kernel_log.parse(record(sequence, text, priority, useconds))
+        for (priority, sequence, useconds), text in entries
+    ]
     records = [entry for entry in records if entry]
     found = _kernel_alarms.alarms(records)
     assert len(found) <= sum(len(entry.text.split("\n")) for entry in records if entry.kernel)

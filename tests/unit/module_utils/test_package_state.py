@@ -26,7 +26,9 @@ def dnf():
 
 
 def present(host, release="hotfix1", **options):
-    return _package_state.present(host.run, host.find, _package_state.Wanted("%s-%s" % (NAME, release), KERNEL, **options))
+    return _package_state.present(
+        host.run, host.find, _package_state.Wanted("%s-%s" % (NAME, release), KERNEL, **options)
+    )
 
 
 def absent(host, release="hotfix1", **options):
@@ -93,6 +95,11 @@ def test_a_repository_whose_package_cannot_be_fetched_is_unavailable(dnf):
 def test_old_metadata_is_refreshed_before_a_package_is_said_not_to_exist(dnf, check_mode):
     dnf.stale = {"hotfix4"}
     assert present(dnf, "hotfix4", check_mode=check_mode)["outcome"] == "installed"
+
+
+def test_a_package_that_moved_since_the_metadata_was_read_is_installed_at_the_second_try(dnf):
+    dnf.trouble, dnf.refreshing_helps = rpm_host.PACKAGE_GONE, True
+    assert present(dnf)["outcome"] == "installed"
 
 
 def test_going_back_to_an_older_release_is_allowed_by_default(host):

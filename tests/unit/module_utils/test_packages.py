@@ -92,7 +92,9 @@ def test_of_two_installed_versions_the_one_installed_last_counts():
     assert [package.version for package in _packages.installed(run, "k")] == ["1"]
 
 
-@pytest.mark.parametrize("package", ["", "-e", "--root=/", "a/b", "a b", "a*", "$HOME", "~root", "a;b", "/etc/passwd", "a" * 251])
+@pytest.mark.parametrize(
+    "package", ["", "-e", "--root=/", "a/b", "a b", "a*", "$HOME", "~root", "a;b", "/etc/passwd", "a" * 251]
+)
 def test_what_cannot_be_a_package_never_reaches_a_command(host, package):
     for function in (_packages.verify, _packages.module_files, _packages.installed, _packages.signature):
         with pytest.raises(LivepatchError) as caught:

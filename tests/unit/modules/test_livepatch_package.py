@@ -17,7 +17,11 @@ SYSTEM = type("Uname", (), {"release": KERNEL, "machine": "x86_64"})
 def host(monkeypatch):
     fake = RpmHost()
     monkeypatch.setattr(livepatch_package.os, "uname", lambda: SYSTEM)
-    monkeypatch.setattr(livepatch_package.AnsibleModule, "run_command", lambda module, command, **keywords: fake.run(command, **keywords))
+    monkeypatch.setattr(
+        livepatch_package.AnsibleModule,
+        "run_command",
+        lambda module, command, **keywords: fake.run(command, **keywords),
+    )
     monkeypatch.setattr(livepatch_package.AnsibleModule, "get_bin_path", lambda module, name: fake.find(name))
     monkeypatch.setattr(livepatch_package._facts, "_os_family_ids", lambda root: ["debian"])
     return fake
@@ -26,7 +30,12 @@ def host(monkeypatch):
 def test_a_release_is_installed_and_told_with_what_was_there_before(host, run_module):
     host.installed = "hotfix1"
     result = run_module(livepatch_package, {"release": "hotfix2"}, diff=True)
-    assert (result["changed"], result["failed"], result["outcome"], result["module_name"]) == (True, False, "installed", "hotfix2")
+    assert (result["changed"], result["failed"], result["outcome"], result["module_name"]) == (
+        True,
+        False,
+        "installed",
+        "hotfix2",
+    )
     assert (result["spec"], result["kernel_release"]) == (NAME + "-hotfix2", KERNEL)
     assert result["diff"] == {"before": NAME + "-hotfix1-1.x86_64\n", "after": NAME + "-hotfix2-1.x86_64\n"}
 
@@ -78,7 +87,10 @@ def test_a_name_that_is_none_never_reaches_a_command(host, run_module, name):
     assert host.calls == []
 
 
-@pytest.mark.parametrize("options", [{}, {"release": "a", "package": "b"}, {"package": "b", "pattern": "c"}, {"release": "a", "state": "latest"}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"release": "a", "package": "b"}, {"package": "b", "pattern": "c"}, {"release": "a", "state": "latest"}],
+)
 def test_options_that_do_not_go_together_are_refused(host, run_module, options):
     assert run_module(livepatch_package, options)["failed"]
 
