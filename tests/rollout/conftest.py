@@ -3,6 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -160,18 +161,22 @@ def fleet(tmp_path_factory):
 @pytest.fixture
 def rollouts(fleet, tmp_path):
     """Rollouts on hosts that run no livepatch and have no package of one."""
-    for guest in fleet.guests.values():
+    stopped = [guest for guest in fleet.guests.values() if not guest.pid]
+    for guest in stopped:
         guest.start()
-    for name, guest in fleet.guests.items():
-        guest.wait_for_ssh()
-        answer = guest.ssh(["sh", "-c", RESET])
-        if answer.returncode:
-            # A kernel that a test has broken beyond that gets a fresh start.
-            guest.kill()
-            guest.start()
-            guest.wait_for_ssh()
-            assert guest.ssh(["sh", "-c", RESET]).returncode == 0, "%s cannot be reset: %s" % (name, answer.stderr)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        clean = dict(zip(fleet.guests, pool.map(_reset, fleet.guests.values())))
+    # A kernel that a test has broken beyond that gets a fresh start.
+    for name in [name for name in clean if not clean[name]]:
+        fleet.guests[name].kill()
+        fleet.guests[name].start()
+        assert _reset(fleet.guests[name]), "%s cannot be reset" % name
     return Rollouts(fleet, tmp_path)
+
+
+def _reset(guest):
+    guest.wait_for_ssh()
+    return guest.ssh(["sh", "-c", RESET]).returncode == 0
 
 
 @pytest.hookimpl(hookwrapper=True)
