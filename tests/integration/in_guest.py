@@ -73,6 +73,9 @@ def arguments(options):
 def main():
     sys.path.insert(0, sys.argv[1])
     tasks = json.load(sys.stdin)
+    # All that a task imports is imported here: after the fork it would be imported once for every task.
+    with arguments({}):
+        pass
     for name in ("livepatch", "livepatch_facts"):
         importlib.import_module("ansible_collections.kernel.livepatch.plugins.modules." + name)
     json.dump([dict({"failed": False}, **run_task(task)) for task in tasks], sys.stdout)
