@@ -1,0 +1,163 @@
+# livepatch_health on real kernels: what they write when a livepatch does harm, and what is not an alarm.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import concurrent.futures
+import time
+
+import pytest
+
+HEALTH = "kernel.livepatch.livepatch_health"
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+REBOOT_SECONDS = 400
+TAKE_DOWN = """
+echo 0 > /sys/kernel/livepatch/warns/enabled
+while [ -e /sys/kernel/livepatch/warns ]; do sleep 0.2; done
+for n in 1 2 3 4 5 6 7 8 9; do rmmod warns && break; sleep 0.5; done
+"""
+# More than the log of any of these kernels holds (CONFIG_LOG_BUF_SHIFT is 17). A line without an end is shown to nobody
+# until the next one comes (5.10 to 7.2).
+FLOOD = """
+with open("/proc/sys/kernel/printk_devkmsg", "w") as switch:
+    switch.write("on\\n")
+with open("/dev/kmsg", "w", 1) as log:
+    for number in range(500):
+        log.write("<6>flood %d %s\\n" % (number, "x" * 900))
+"""
+
+
+@pytest.fixture(scope="module")
+def harmful(fleet):
+    """Put the harmful livepatches onto every guest."""
+
+    def put(guest):
+        kernel = ".".join(guest.kernel_release.split(".")[:2])
+        for name in ("warns", "oopses", "panics"):
+            guest.copy(fleet.module(name, kernel), "/root/%s.ko" % name)
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(put, fleet.guests.values()))
+
+
+def look(name, since="{{ position }}", **keywords):
+    return dict({"name": name, HEALTH: {"since": since}}, **keywords)
+
+
+def remember(name):
+    """Note the position of the log of each host in the variable position."""
+    return [
+        dict(look(name, since={}), register="noted"),
+        {
+            "name": "keep " + name,
+            "ansible.builtin.set_fact": {"position": "{{ {'boot_id': noted.boot_id, 'sequence': noted.sequence} }}"},
+        },
+    ]
+
+
+def command(name, *words):
+    return {"name": name, "ansible.builtin.command": {"argv": list(words)}}
+
+
+def wait_for_another_boot(guest, boot_id):
+    deadline = time.monotonic() + REBOOT_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            found = guest.ssh(["cat", BOOT_ID], timeout=20)
+        except Exception:  # noqa: BLE001 - the machine is going down, or not up yet
+            time.sleep(1)
+            continue
+        if found.returncode == 0 and found.stdout.strip() not in ("", boot_id):
+            return
+        time.sleep(1)
+    raise AssertionError(
+        "%s did not boot again within %d seconds:\n%s" % (guest.name, REBOOT_SECONDS, guest.console()[-2000:])
+    )
+
+
+def test_a_healthy_host_has_no_event_and_programs_cannot_make_one(fleet, play):
+    lines = ["<0>BUG: kernel NULL pointer dereference, address: 0\n", "WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n"]
+    results = play(
+        remember("before")
+        + [
+            command("write %d" % number, "python3", "-c", "open('/dev/kmsg', 'w').write(%r)" % line)
+            for number, line in enumerate(lines)
+        ]
+        + [look("after"), look("in check mode", check_mode=True), look("as nobody", become=False)]
+    )
+    for host, result in results["after"].items():
+        before = results["before"][host]
+        assert result["events"] == [], host
+        assert (result["rebooted"], result["changed"], result["sources"]) == (False, False, {"kmsg": "read"})
+        assert result["effective_release"] == fleet.guests[host].kernel_release
+        assert result["sequence"] >= before["sequence"] + 2, "the programs' lines are in the log"
+        assert results["in check mode"][host]["events"] == []
+        unprivileged = results["as nobody"][host]
+        assert unprivileged["sources"] == {"kmsg": "unreadable"}
+        assert "Operation not permitted" in unprivileged["reasons"][0]
+        assert unprivileged["boot_id"] == result["boot_id"]
+
+
+def test_a_log_that_has_turned_over_is_reported_as_lost(play):
+    results = play(remember("before") + [command("flood", "python3", "-c", FLOOD), look("after")])
+    for host, result in results["after"].items():
+        assert result["sources"] == {"kmsg": "lost"}, host
+        assert "overwritten" in result["reasons"][0]
+        assert result["events"] == []
+
+
+def test_warnings_and_oopses_of_a_livepatch_are_told_with_a_stable_signature(fleet, play, harmful):
+    results = play(
+        remember("before")
+        + [
+            command("load warns", "insmod", "/root/warns.ko", "delay_ms=500", "every_ms=2000"),
+            look("warned", register="warned", until="warned.events | length >= 2", retries=40, delay=1),
+            {"name": "take it down", "ansible.builtin.shell": TAKE_DOWN},
+        ]
+        + remember("between")
+        + [
+            command("load oopses", "insmod", "/root/oopses.ko", "delay_ms=500"),
+            look("oopsed", register="oopsed", until="oopsed.events | length >= 1", retries=40, delay=1),
+        ]
+    )
+    for host in fleet.guests:
+        warned, oopsed = results["warned"][host], results["oopsed"][host]
+        assert {(event["kind"], event["signature"]) for event in warned["events"]} == {
+            ("warning", "warning:warn_now")
+        }, host
+        assert warned["counters"]["warn_count"] >= 2
+        assert warned["effective_release"] == fleet.guests[host].kernel_release + "-warns"
+        assert [(event["kind"], event["signature"]) for event in oopsed["events"]] == [
+            ("oops", "oops:follow_bad_pointer")
+        ], host
+        assert oopsed["counters"]["oops_count"] >= 1
+        assert oopsed["events"][0]["sequence"] >= results["between"][host]["sequence"]
+        assert (
+            abs(seconds(oopsed["events"][0]["time"]) - time.time()) < 600
+        ), "the time of the event is that of the host"
+
+
+def test_a_machine_that_panicked_and_is_back_is_a_crash(fleet, play, harmful):
+    before = play(remember("before") + [command("load panics", "insmod", "/root/panics.ko", "delay_ms=3000")])["before"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: wait_for_another_boot(fleet.guests[name], before[name]["boot_id"]), fleet.guests))
+    results = play(
+        [
+            {
+                "name": "set %s" % name,
+                "ansible.builtin.set_fact": {"position": {key: before[name][key] for key in ("boot_id", "sequence")}},
+                "when": "inventory_hostname == '%s'" % name,
+            }
+            for name in fleet.guests
+        ]
+        + [look("after")]
+    )
+    for host, result in results["after"].items():
+        assert result["rebooted"] is True, host
+        assert [event["kind"] for event in result["events"]] == ["crash"], host
+        assert result["boot_id"] != before[host]["boot_id"]
+        assert result["sources"] == {"kmsg": "read"}
+
+
+def seconds(timestamp):
+    return time.mktime(time.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
