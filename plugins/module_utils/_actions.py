@@ -13,6 +13,8 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._errors import Li
 
 # The kernel gives a module's last reference back some milliseconds after its transition has ended.
 _RELEASE_SECONDS = 5
+# Undoing is given this long at least, however impatient the option timeout is.
+_UNDO_SECONDS = 60
 
 
 class Actions(object):
@@ -201,8 +203,9 @@ class Actions(object):
     def _revert(self, name, enabling, loaded):
         """Turn the transition round; return a sentence about how that went."""
         self._write(name, "enabled", "0" if enabling else "1")
-        if not _transition.wait(lambda: _transition.is_over(self.root, name), self.params["timeout"], self.clock):
-            return "It was turned round, and the way back has not ended either within %s s." % self.params["timeout"]
+        patience = max(self.params["timeout"], _UNDO_SECONDS)
+        if not _transition.wait(lambda: _transition.is_over(self.root, name), patience, self.clock):
+            return "It was turned round, and the way back has not ended either within %s s." % patience
         self._unload_depends()
         if not enabling:
             return "It was turned round: %s is enabled as before." % name

@@ -83,7 +83,7 @@ options:
   on_stall:
     description:
       - What to do when a transition takes longer than O(timeout).
-      - V(revert) turns it round, waits for that, unloads a livepatch that was being loaded, and fails.
+      - V(revert) turns it round, waits for that at least a minute, unloads a livepatch that was being loaded, and fails.
       - V(wait) waits for O(timeout) once more, then fails and leaves the transition pending.
       - V(fail) fails at once and leaves the transition pending. Until it ends the kernel refuses every other livepatch.
     type: str

@@ -67,10 +67,19 @@ def in_guest(fleet, tmp_path_factory):
         for name in ("modules", "module_utils"):
             tar.add(ROOT / "plugins" / name, collection + name, filter=_without_caches)
         tar.add(ROOT / "tests/integration/in_guest.py", "in_guest.py")
-    for guest in fleet.guests.values():
+    unpack = "mkdir -p /var/tmp/python && cd /var/tmp/python && tar -xf ../python.tar && touch ansible/__init__.py"
+
+    def put(guest):
         guest.copy(archive, "/var/tmp/python.tar")
-        unpack = "mkdir -p /var/tmp/python && cd /var/tmp/python && tar -xf ../python.tar && touch ansible/__init__.py"
         assert guest.ssh(["sh", "-c", unpack]).returncode == 0
+
+    on_each(fleet, put)
+
+
+def on_each(fleet, act):
+    """Do something with every guest at once; returns {name: answer}."""
+    with concurrent.futures.ThreadPoolExecutor(len(fleet.guests)) as pool:
+        return dict(zip(fleet.guests, pool.map(act, fleet.guests.values())))
 
 
 def _without_caches(member):
@@ -92,8 +101,7 @@ def steps(fleet, in_guest):
             assert ended.returncode == 0, ended.stderr
             return json.loads(ended.stdout)
 
-        with concurrent.futures.ThreadPoolExecutor(len(fleet.guests)) as pool:
-            answers = dict(zip(fleet.guests, pool.map(on, fleet.guests.values())))
+        answers = on_each(fleet, on)
         return {
             task["name"]: {host: answer[number] for host, answer in answers.items()}
             for number, task in enumerate(tasks)

@@ -25,6 +25,7 @@ class FakeKernel(object):
         self.root = str(root)
         self.attributes = attributes
         self.takes = takes
+        self.takes_back = 1.0
         self.time = 0.0
         self.patches = OrderedDict()
         self.modules = OrderedDict()
@@ -76,10 +77,9 @@ class FakeKernel(object):
             if patch["enabled"] == int(value):
                 raise OSError(errno.EINVAL, "Invalid argument")
             patch["enabled"] = int(value)
-            # A transition turned round ends soon: the tasks that blocked it never left.
             back = patch["transition"]
             patch["transition"] = 1
-            self.ends = self.time + 1 if back else self._end()
+            self.ends = self.time + self.takes_back if back else self._end()
         self._show()
 
     # --- as the clock

@@ -241,6 +241,21 @@ def test_a_stalled_transition_is_reverted_and_names_its_blockers(kernel, put):
     assert error.details["transition"]["seconds"] >= 60
 
 
+def test_the_way_back_is_given_time_however_short_the_timeout(kernel, put, monkeypatch):
+    stall(kernel)
+    monkeypatch.setattr(kernel, "takes_back", 30)
+    error = refusal(kernel, path=put("hotfix1"), timeout=2)
+    assert error.code == "stalled" and "as before" in error.message
+    assert error.details["diff"]["after"] == {"enabled": [], "inert": []}
+
+
+def test_a_way_back_that_stalls_too_is_said(kernel, put, monkeypatch):
+    stall(kernel)
+    monkeypatch.setattr(kernel, "takes_back", 1000)
+    error = refusal(kernel, path=put("hotfix1"))
+    assert error.code == "stalled" and "the way back has not ended" in error.message
+
+
 def test_a_stalled_disabling_is_turned_round_and_the_livepatch_stays(kernel):
     kernel.insert("hotfix1", transition=0)
     kernel.takes = None
