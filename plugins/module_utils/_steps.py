@@ -111,7 +111,7 @@ def _with_inert_unloaded(host, after, steps, replaced, wanted):
     leftover = [name for name in after.modules if name in after.inert]
     pinned = [name for name in leftover if after.modules[name].refcount]
     unloaded = [name for name in leftover if name not in pinned] if wanted.unload_inert else []
-    enabled = [name for name in after.patches]
+    enabled = list(after.patches)
     return Plan(
         steps=steps + [Step(UNLOAD, name) for name in unloaded],
         before=view(host),
