@@ -147,7 +147,8 @@ class Dnf(Manager):
         strict: with fresh metadata of every enabled repository. Otherwise as the host is configured, and strictly
         only when that does not find the package.
         """
-        arguments = ["-q"] + (self.STRICT if strict else [])
+        # -y as in install: at a first use dnf asks whether the key that the repository names may check its metadata.
+        arguments = ["-q", "-y"] + (self.STRICT if strict else [])
         query = [
             "repoquery",
             "--available",
