@@ -86,7 +86,8 @@ def _main() -> int:
         "clean": lambda given: cache.remove(cache.root()) if cache.root().exists() else None,
         "keep": lambda given: keeper.keep(json.loads(given.options)),
     }
-    # A polite kill ends the lab like Ctrl-C does.
+    # Whatever shell started this: Ctrl-C interrupts, and a polite kill ends the lab like Ctrl-C does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         commands[options.command](options)
