@@ -13,8 +13,8 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._errors import Li
 
 # The kernel gives a module's last reference back some milliseconds after its transition has ended.
 _RELEASE_SECONDS = 5
-# Undoing is given this long at least, however impatient the option timeout is.
-_UNDO_SECONDS = 60
+# What was turned round or forced is given this long at least to end, however short the option timeout is.
+_PATIENCE_SECONDS = 60
 
 
 class Actions(object):
@@ -203,7 +203,7 @@ class Actions(object):
     def _revert(self, name, enabling, loaded):
         """Turn the transition round; return a sentence about how that went."""
         self._write(name, "enabled", "0" if enabling else "1")
-        patience = max(self.params["timeout"], _UNDO_SECONDS)
+        patience = max(self.params["timeout"], _PATIENCE_SECONDS)
         if not _transition.wait(lambda: _transition.is_over(self.root, name), patience, self.clock):
             return "It was turned round, and the way back has not ended either within %s s." % patience
         self._unload_depends()
@@ -219,7 +219,8 @@ class Actions(object):
         self._write(name, "force", "1")
         self.forced = True
         # The tasks are switched at once; the kernel notices with its next try, a second later.
-        if not _transition.wait(lambda: _transition.is_over(self.root, name), self.params["timeout"], self.clock):
+        patience = max(self.params["timeout"], _PATIENCE_SECONDS)
+        if not _transition.wait(lambda: _transition.is_over(self.root, name), patience, self.clock):
             raise LivepatchError(
                 "stalled",
                 "livepatch %s: expected the forced transition to end, found it pending. See the kernel log." % name,

@@ -44,6 +44,7 @@ class Run(object):
         self.file = None
         self.name = None
         self.before = None
+        self.pending = None
         self.actions = self._new_actions()
 
     @property
@@ -161,7 +162,8 @@ class Run(object):
     def _bring(self):
         host = _sysfs.read_host(self.root)
         plan = self._plan_checked(host)
-        self.before = plan.before
+        # Until a pending transition has ended, what a plan takes for granted is not what is there.
+        self.before, self.pending = _steps.view(host), host.pending
         if self.check_mode and plan.steps:
             return self._result(plan.before, plan.after, plan.replaced, plan.unloaded, False)
         for _number in range(_MAX_STEPS):
@@ -254,7 +256,10 @@ class Run(object):
         return {"enabled": topmost, "effective_release": _sysfs.effective_release(release, topmost)}
 
     def _result_of_failure(self):
-        now = _steps.view(_sysfs.read_host(self.root))
+        host = _sysfs.read_host(self.root)
+        now = _steps.view(host)
         before = self.before or now
         result = self._result(before, now, [], self.actions.unloaded, False)
-        return dict(result, changed=not self.check_mode and before != now)
+        # A transition that is left pending is a change too, though the lists do not show it yet.
+        left_pending = host.pending not in (None, self.pending) and self.before is not None
+        return dict(result, changed=not self.check_mode and (before != now or left_pending))

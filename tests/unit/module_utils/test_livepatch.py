@@ -268,6 +268,7 @@ def test_a_stall_is_left_pending_when_asked_to(kernel, put):
     stall(kernel)
     error = refusal(kernel, path=put("hotfix1"), on_stall="fail")
     assert error.code == "stalled" and "still in transition" in error.message
+    assert error.details["changed"]
     assert kernel.events == ["load hotfix1"]
 
 
@@ -327,6 +328,7 @@ def test_another_livepatchs_endless_transition_is_named_and_left_alone(kernel, p
     kernel.insert("hotfix9")
     error = refusal(kernel, path=put("hotfix1"))
     assert error.code == "busy" and "hotfix9" in error.message and "kswapd0" in error.message
+    assert not error.details["changed"]
     assert kernel.events == []
 
 
