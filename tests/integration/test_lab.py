@@ -65,13 +65,17 @@ class Host:
         """Load a livepatch and wait until its transition is over."""
         done = self.insmod(release)
         assert done.returncode == 0, (release, done.stderr)
-        self.wait(f"test \"$(cat /sys/kernel/livepatch/*/transition | sort -u)\" = 0")
+        self.wait("test \"$(cat /sys/kernel/livepatch/*/transition | sort -u)\" = 0")
 
     def wait(self, condition):
         """Wait in the guest: a connection per look would cost more than the look."""
         loop = f"until {condition}; do sleep 0.2; done"
         done = self.guest.ssh(["timeout", str(PATIENCE), "sh", "-c", loop], timeout=PATIENCE + 60)
         assert done.returncode == 0, f"waited {PATIENCE} s for: {condition}\n{self.sh('dmesg | tail -30').stdout}"
+
+    def wait_for_blocker(self, thread):
+        """Wait until everybody but this kernel thread has switched; the kernel looks once a second."""
+        self.wait(f"test \"$(grep -lsx 0 /proc/[0-9]*/patch_state)\" = /proc/$(pgrep -x {thread})/patch_state")
 
     def patches(self):
         return sorted(self.output("ls /sys/kernel/livepatch").split())
@@ -162,8 +166,7 @@ def test_a_livepatch_for_an_absent_module_takes_effect_when_the_module_comes(hos
 
 def test_a_stalled_livepatch_waits_for_kswapd_and_can_be_reverted(host):
     assert host.insmod("stalls").returncode == 0
-    # Long enough for everybody else: the kernel looks once a second.
-    host.wait("test \"$(for task in /proc/[0-9]*; do [ \"$(cat $task/patch_state)\" = 0 ] && cat $task/comm; done)\" = kswapd0")
+    host.wait_for_blocker("kswapd0")
     assert host.output("cat /sys/kernel/livepatch/stalls/transition") == "1\n"
     host.output("echo 0 > /sys/kernel/livepatch/stalls/enabled")
     host.wait("test ! -e /sys/kernel/livepatch/stalls")
@@ -192,7 +195,7 @@ def test_an_uninterruptible_task_stalls_a_livepatch_until_it_is_released(host):
 def test_a_kernel_thread_of_the_target_stalls_a_livepatch(host):
     host.output("modprobe lab_target kthread=1")
     assert host.insmod("stalls_user").returncode == 0
-    host.wait("test \"$(for task in /proc/[0-9]*; do [ \"$(cat $task/patch_state)\" = 0 ] && cat $task/comm; done)\" = lab_target")
+    host.wait_for_blocker("lab_target")
     host.output("echo 0 > /sys/kernel/livepatch/stalls_user/enabled")
     host.wait("test ! -e /sys/kernel/livepatch/stalls_user")
 
