@@ -107,7 +107,7 @@ class Rollouts:
     def run(self, playbook, release, journal=None, **kwargs):
         process = self.start(playbook, release, **kwargs)
         try:
-            status = process.wait(timeout=600)
+            status = process.wait(timeout=1500)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
