@@ -38,7 +38,7 @@ print(json.dumps([[cpu(program) for program in programs] for run in range(runs)]
 """
 
 
-def measure(inventory, host, guest, runs=15):
+def measure(inventory, host, guest, runs=7):
     """Return [(ping, livepatch_facts), ...]: CPU seconds on the target, pair by pair."""
     programs = [_program(inventory, host, guest, module) for module in MODULES]
     answer = guest.ssh(["python3", "-c", ON_TARGET] + programs + [str(runs)], timeout=600)
