@@ -37,10 +37,10 @@ def _answers(vmlinuz: pathlib.Path, initramfs: pathlib.Path) -> bool:
         with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               preexec_fn=processes.die_with_parent) as guest:
             try:
-                output, _ = guest.communicate(timeout=_PROBE_SECONDS)
+                output = guest.communicate(timeout=_PROBE_SECONDS)[0]
             except subprocess.TimeoutExpired:
                 guest.kill()
-                output, _ = guest.communicate()
+                output = guest.communicate()[0]
     answered = b"lab-probe-answered" in output
     progress.say("KVM works here." if answered else "KVM does not run a guest here: guests are emulated.")
     return answered

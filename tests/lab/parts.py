@@ -35,14 +35,14 @@ def get(names: Sequence[str]) -> Parts:
         disk = pool.submit(image.get_disk)
         each = dict(zip(names, pool.map(_kernel, names)))
         root = disk.result()
-    found = {name: kernel for name, (kernel, _, _) in each.items()}
+    found = {name: made[0] for name, made in each.items()}
     first = each[names[0]]
     parts = Parts(
         accelerator=accelerator.choose(first[0].vmlinuz, first[1]),
         disk=root,
         kernels=found,
-        initramfs={name: initramfs for name, (_, initramfs, _) in each.items()},
-        modules={name: built for name, (_, _, built) in each.items()},
+        initramfs={name: made[1] for name, made in each.items()},
+        modules={name: made[2] for name, made in each.items()},
         repository=packages.get_repository(list(found.values())))
     cache.forget_unused()
     return parts

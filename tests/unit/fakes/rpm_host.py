@@ -139,7 +139,7 @@ class RpmHost(object):
 
     def _zypper(self, words):
         if "repos" in words:
-            checks = 'gpgcheck="%d" repo_gpgcheck="%d" pkg_gpgcheck="0"' % (not self.gpg_off, not self.gpg_off)
+            checks = 'gpgcheck="%d" repo_gpgcheck="%d" pkg_gpgcheck="0"' % (int(not self.gpg_off), int(not self.gpg_off))
             return (
                 0,
                 "<?xml version='1.0'?>\n<stream><repo-list>\n%s%s</repo-list></stream>\n"

@@ -59,9 +59,9 @@ def test_two_builders_of_the_same_thing_build_it_once():
 
     def want():
         barrier.wait()
-        cache.entry("things", ["x"], lambda work: built.append(work))
+        cache.entry("things", ["x"], built.append)
 
-    threads = [threading.Thread(target=want) for _ in range(2)]
+    threads = [threading.Thread(target=want) for unused in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -77,6 +77,15 @@ def good(name, **steps):
     return {step: dict(found, **steps.get(step, {})) for step, found in results.items()}
 
 
+def _results(bad):
+    """Results by host name: those of a good host, changed as `bad` (host name with _ for -) says."""
+
+    def of(name):
+        return good(name, **bad.get(name.replace("-", "_"), {}))
+
+    return of
+
+
 REBOOTED = {"look": {"boot_id": "other", "rebooted": True, "enabled": None, "uptime_seconds": 2}}
 
 
@@ -120,21 +129,13 @@ class Rollout:
         """Patch the next slice; bad: host name (with _ for -) -> steps for good(). Returns the verdict."""
         number, names = self.begin(tier)
         self.now += 10
-        self.write(
-            evidence.of_slice(
-                self.state, names, lambda name: good(name, **bad.get(name.replace("-", "_"), {})), self.now
-            )
-        )
+        self.write(evidence.of_slice(self.state, names, _results(bad), self.now))
         return self.judge(tier, number)
 
     def look(self, tier, names=None, **bad):
         names = self.state.patched() if names is None else names
         self.now += 100
-        self.write(
-            evidence.of_tier(
-                self.state, names, lambda name: good(name, **bad.get(name.replace("-", "_"), {})), self.now
-            )
-        )
+        self.write(evidence.of_tier(self.state, names, _results(bad), self.now))
         verdict = self.judge(tier)
         if verdict["verdict"] == "pass":
             self.write([{"kind": "tier_done", "tier": tier}])

@@ -366,7 +366,7 @@ def test_an_entry_of_an_unknown_kind_is_passed_over():
 def test_good_results_are_what_the_other_tests_take_them_for():
     rollout = Rollout(hosts(2))
     rollout.begin(1)
-    found = evidence.of_slice(rollout.state, ["host-1"], lambda name: good(name), rollout.now)
+    found = evidence.of_slice(rollout.state, ["host-1"], good, rollout.now)
     assert {entry["kind"] for entry in found} <= {"outcome", "look"}
 
 
