@@ -70,7 +70,7 @@ EXAMPLES = r"""
   kernel.livepatch.rollout_gate:
     journal: "{{ livepatch_plan.journal }}"
     tier: 1
-    hosts: "{{ groups['livepatch_patched'] | default([]) }}"
+    hosts: "{{ livepatch_result_soak.look_at | map(attribute='host') | list }}"
   register: livepatch_verdict
 """
 
