@@ -77,8 +77,8 @@ def in_guest(fleet, tmp_path_factory):
 
 
 def on_each(fleet, act):
-    """Do something with every guest at once; returns {name: answer}."""
-    with concurrent.futures.ThreadPoolExecutor(len(fleet.guests)) as pool:
+    """Do something with every guest, several at a time; returns {name: answer}."""
+    with concurrent.futures.ThreadPoolExecutor(fleet.at_once) as pool:
         return dict(zip(fleet.guests, pool.map(act, fleet.guests.values())))
 
 
@@ -118,7 +118,7 @@ def _ansible_playbook(fleet, book, record):
         "ANSIBLE_CALLBACKS_ENABLED": "record",
         "RECORD_FILE": str(record),
         "ANSIBLE_PIPELINING": "true",
-        "ANSIBLE_FORKS": "20",
+        "ANSIBLE_FORKS": str(fleet.at_once),
         "ANSIBLE_TIMEOUT": "120",
         "ANSIBLE_NOCOLOR": "true",
     }

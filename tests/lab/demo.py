@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.lab.fleet import Fleet
 
@@ -24,9 +25,8 @@ KERNELS = os.environ.get("KERNELS", "5.10 6.1").split()
 HOSTS = int(os.environ.get("HOSTS", "6"))
 # Long enough for a guest that panics eight seconds after loading to be seen.
 TIERS = [
-    {"name": "canary", "hosts": 2, "soak": "15s"},
-    {"name": "half", "share": "50%", "soak": "2s"},
-    {"name": "rest", "share": "100%", "soak": "2s"},
+    {"name": "canary", "hosts": 2, "soak": "10s"},
+    {"name": "rest", "share": "100%"},
 ]
 BEGIN = time.monotonic()
 
@@ -35,11 +35,11 @@ def say(text):
     print("[%4d s] %s" % (time.monotonic() - BEGIN, text), flush=True)
 
 
-def environment(directory):
+def environment(fleet, directory):
     settings = {
         "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".work" / "collections"),
         "ANSIBLE_CALLBACKS_ENABLED": "kernel.livepatch.rollout",
-        "ANSIBLE_FORKS": "20",
+        "ANSIBLE_FORKS": str(fleet.at_once),
         "ANSIBLE_PIPELINING": "true",
         "ANSIBLE_NOCOLOR": "true",
         "ANSIBLE_HOME": str(directory / "ansible"),
@@ -49,13 +49,13 @@ def environment(directory):
 
 def run_rollout(fleet, directory, release):
     """Run the playbook, show its progress lines, and return its exit status."""
-    variables = {"livepatch_release": release, "livepatch_tiers": TIERS, "livepatch_slice": 2,
+    variables = {"livepatch_release": release, "livepatch_tiers": TIERS, "livepatch_slice": 4,
                  "livepatch_journal_dir": str(directory / "journals")}
     command = [str(pathlib.Path(sys.executable).with_name("ansible-playbook")), "kernel.livepatch.rollout",
                "-i", str(fleet.inventory), "-e", json.dumps(variables)]
     log = directory / ("rollout-%s.log" % release)
     with open(log, "w", encoding="utf-8") as output:
-        process = subprocess.Popen(command, env=environment(directory), cwd=str(directory), text=True,
+        process = subprocess.Popen(command, env=environment(fleet, directory), cwd=str(directory), text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         try:
             for line in process.stdout:
@@ -89,13 +89,19 @@ def outcomes(entries):
 
 def read_fleet(fleet):
     """Ask every guest what it runs, past the code of the collection: host -> {kernel_release, enabled, effective_release}."""
-    running = {}
-    for name, guest in sorted(fleet.guests.items()):
+    with ThreadPoolExecutor(fleet.at_once) as pool:
+        return dict(zip(fleet.guests, pool.map(_read_guest, fleet.guests.values())))
+
+
+def _read_guest(guest):
+    while True:
         guest.wait_for_ssh()
-        kernel, *livepatches = guest.ssh(["sh", "-c", "uname -r; ls /sys/kernel/livepatch"]).stdout.split()
-        enabled = livepatches[0] if livepatches else None
-        running[name] = {"kernel_release": kernel, "enabled": enabled, "effective_release": "-".join([kernel] + livepatches)}
-    return running
+        answer = guest.ssh(["sh", "-c", "uname -r; ls /sys/kernel/livepatch"])
+        if answer.returncode == 0:
+            break
+    kernel, *livepatches = answer.stdout.split()
+    return {"kernel_release": kernel, "enabled": livepatches[0] if livepatches else None,
+            "effective_release": "-".join([kernel] + livepatches)}
 
 
 def check_good(fleet, directory, release, status):

@@ -12,8 +12,8 @@ import pathlib
 import shutil
 from collections.abc import Mapping, Sequence
 
+from tests.lab import accelerator, parts, processes, progress, ssh
 from tests.lab import inventory as inventories
-from tests.lab import parts, processes, progress, ssh
 from tests.lab.errors import LabError
 from tests.lab.guest import Guest, Machine
 from tests.lab.repository import Repository
@@ -55,6 +55,11 @@ class Fleet:
     def __exit__(self, *reason: object) -> None:
         self._stop()
 
+    @property
+    def at_once(self) -> int:
+        """How many guests should work at the same time: a good value for Ansible's forks."""
+        return accelerator.at_once(self._parts.accelerator)
+
     def module(self, release: str, kernel: str) -> pathlib.Path:
         """The module file of a release (or of lab_target) built for a kernel of this fleet. It is the cache's: do not change it."""
         path = self._parts.modules[kernel] / f"{release}.ko"
@@ -90,15 +95,18 @@ class Fleet:
         self.repository = Repository(self.directory / "repository")
         self.repository.start()
         with progress.step(f"boot {len(self._names)} guests to ssh ({self._parts.accelerator.partition(',')[0]})"):
+            waiting: list[Guest] = []
             for name in self._names:
-                self._start_guest(name)
-            self.save()
-            for guest in self.guests.values():
+                if len(waiting) == self.at_once:
+                    waiting.pop(0).wait_for_ssh()
+                waiting.append(self._start_guest(name))
+                self.save()
+            for guest in waiting:
                 guest.wait_for_ssh()
         content = inventories.build(self.directory, [(name, self._names[name], guest.port) for name, guest in self.guests.items()])
         inventories.write(self.inventory, content)
 
-    def _start_guest(self, name: str) -> None:
+    def _start_guest(self, name: str) -> Guest:
         kernel = self._names[name]
         extra = self._cmdline if isinstance(self._cmdline, str) else self._cmdline.get(name, "")
         machine = Machine(kernel=self._parts.kernels[kernel], initramfs=self._parts.initramfs[kernel], disk=self._parts.disk,
@@ -106,6 +114,7 @@ class Fleet:
         guest = Guest(name, self.directory / "guests" / name, machine, self.repository.port)
         self.guests[name] = guest
         guest.start()
+        return guest
 
     def _stop(self) -> None:
         """End everything the fleet started; its logs stay."""
