@@ -25,23 +25,23 @@ def at_once(accelerator: str) -> int:
     return (os.cpu_count() or 1) if accelerator.startswith("tcg") else 20
 
 
-def choose(vmlinuz: pathlib.Path, initramfs: pathlib.Path) -> str:
+def choose(vmlinux: pathlib.Path, initramfs: pathlib.Path) -> str:
     """The value of qemu's -accel on this machine, found out once per boot of it."""
     boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     memory = cache.root() / "accelerator" / boot
     with cache.locked("accelerator"):
         if not memory.exists():
             memory.parent.mkdir(parents=True, exist_ok=True)
-            memory.write_text("kvm" if _answers(vmlinuz, initramfs) else EMULATED)
+            memory.write_text("kvm" if _answers(vmlinux, initramfs) else EMULATED)
         return memory.read_text()
 
 
-def _answers(vmlinuz: pathlib.Path, initramfs: pathlib.Path) -> bool:
+def _answers(vmlinux: pathlib.Path, initramfs: pathlib.Path) -> bool:
     """Whether a guest boots with KVM: /dev/kvm can exist and still hang its guests."""
     if not pathlib.Path("/dev/kvm").exists():
         return False
     argv = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "max", "-m", "256", "-nodefaults", "-no-user-config", "-display", "none",
-            "-no-reboot", "-serial", "stdio", "-kernel", str(vmlinuz), "-initrd", str(initramfs),
+            "-no-reboot", "-serial", "stdio", "-kernel", str(vmlinux), "-initrd", str(initramfs),
             "-append", "console=ttyS0 quiet panic=-1 lab.probe"]
     with progress.step("probe KVM with a guest"):
         with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

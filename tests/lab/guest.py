@@ -79,7 +79,7 @@ class Guest:
         machine = self.machine
         return ["qemu-system-x86_64", "-name", self.name, "-machine", "pc", "-accel", machine.accelerator, "-cpu", "max",
                 "-smp", str(machine.processors), "-m", str(machine.memory), "-nodefaults", "-no-user-config", "-display", "none",
-                "-kernel", str(machine.kernel.vmlinuz), "-initrd", str(machine.initramfs), "-append", self._cmdline(),
+                "-kernel", str(machine.kernel.vmlinux), "-initrd", str(machine.initramfs), "-append", self._cmdline(),
                 "-drive", "file=disk.qcow2,if=none,id=disk,format=qcow2,cache=unsafe", "-device", "virtio-blk-pci,drive=disk",
                 "-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{self.port or 0}-:22", "-device", "virtio-net-pci,netdev=net,romfile=",
                 "-device", "virtio-rng-pci", "-chardev", "file,id=console,path=console.log,append=on", "-serial", "chardev:console",
@@ -87,7 +87,7 @@ class Guest:
 
     def _cmdline(self) -> str:
         identity = hashlib.sha256(str(self.directory).encode()).hexdigest()[:32]
-        return (f"console=ttyS0 loglevel=5 panic=1 mitigations=off lab.host={self.name} lab.id={identity} "
+        return (f"console=ttyS0 loglevel=5 panic=1 mitigations=off norandmaps lab.host={self.name} lab.id={identity} "
                 f"lab.repository={self._repository_port} {self.machine.cmdline}").strip()
 
     def _forwarded_port(self) -> int:

@@ -38,7 +38,7 @@ def get(names: Sequence[str]) -> Parts:
     found = {name: made[0] for name, made in each.items()}
     first = each[names[0]]
     parts = Parts(
-        accelerator=accelerator.choose(first[0].vmlinuz, first[1]),
+        accelerator=accelerator.choose(first[0].vmlinux, first[1]),
         disk=root,
         kernels=found,
         initramfs={name: made[1] for name, made in each.items()},

@@ -29,6 +29,7 @@ _PROGRAMS = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "unshare": "util-linux",
+    "zstd": "zstd",
 }
 _FILES = {suites.KEYRING: "debian-archive-keyring"}
 
