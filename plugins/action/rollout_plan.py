@@ -142,5 +142,11 @@ def _result(current, resumed, changed, notes):
     )
     if state.stop:
         current.release()
-        result.update(failed=True, msg=result["stop_message"])
+        result.update(
+            failed=True,
+            msg=result["stop_message"],
+            # What may follow a stop is a rollback: by an open tier, and of nobody but the hosts that were touched.
+            tiers=[dict(tier, hosts=[]) for tier in result["tiers"]],
+            rolls_back=bool(result["rollback"]) and not current.dry and not all(tier["done"] for tier in result["tiers"]),
+        )
     return result

@@ -43,3 +43,24 @@ attributes:
     description: Returns a dictionary C(ansible_facts) that is added to the facts of the host.
     support: full
 """
+
+    # For modules whose work is done by an action plugin on the controller. A module adds "details" to check_mode.
+    ACTION = r"""
+options: {}
+attributes:
+  action:
+    description: Has a corresponding action plugin; all of the work is done on the controller.
+    support: full
+  check_mode:
+    description: Can run in C(check_mode) without writing anything.
+    support: full
+  diff_mode:
+    description: Returns what has changed, or would change, when in C(diff_mode).
+    support: none
+  platform:
+    description: Kinds of target this runs on.
+    support: full
+    details:
+      - No connection to the host is made.
+    platforms: posix
+"""

@@ -24,7 +24,7 @@ def gather(root="/"):
         "inert": host.inert,
         "transition": _transition(host),
         "taint": _sysfs.taint(root),
-        "os_family_ids": _os_family_ids(root),
+        "os_family_ids": os_family_ids(root),
     }
 
 
@@ -52,7 +52,7 @@ def _transition(host):
     return {"livepatch": name, "direction": "patching" if host.patches[name].enabled else "unpatching"}
 
 
-def _os_family_ids(root):
+def os_family_ids(root):
     """The words of ID and ID_LIKE, without repetition (os-release(5): the second path is the fallback)."""
     text = (
         _sysfs.read_text(os.path.join(root, "etc/os-release"))

@@ -223,7 +223,7 @@ def names(params, system):
         return {"spec": _packages.package_spec(params["package"])}
     release = _package_names.release_name(params["release"])
     values = _package_names.placeholders(system.release, system.machine, release)
-    vendor = _package_names.vendor(_facts._os_family_ids("/"), release)
+    vendor = _package_names.vendor(_facts.os_family_ids("/"), release)
     pattern = params["pattern"] or (vendor.package if vendor else _package_names.GENERIC)
     return {
         "spec": _package_names.spec(pattern, values),

@@ -36,24 +36,12 @@ options:
     type: list
     elements: str
     required: true
+extends_documentation_fragment:
+  - kernel.livepatch.attributes.action
 attributes:
-  action:
-    description: Has a corresponding action plugin; all of the work is done on the controller.
-    support: full
   check_mode:
-    description: Can run in C(check_mode) without writing anything.
-    support: full
     details:
       - Judges nothing and writes nothing.
-  diff_mode:
-    description: Returns what has changed, or would change, when in C(diff_mode).
-    support: none
-  platform:
-    description: Kinds of target this runs on.
-    support: full
-    details:
-      - No connection to the host is made.
-    platforms: posix
 """
 
 EXAMPLES = r"""

@@ -70,24 +70,12 @@ options:
         C({kernel}) (C(uname -r)) and C({kernel_base}) (without architecture and distribution tag). By default the vendor's naming.
       - Only used to see which hosts run the release already.
     type: str
+extends_documentation_fragment:
+  - kernel.livepatch.attributes.action
 attributes:
-  action:
-    description: Has a corresponding action plugin; all of the work is done on the controller.
-    support: full
   check_mode:
-    description: Can run in C(check_mode) without writing anything.
-    support: full
     details:
       - Returns the plan that it would use; writes nothing and takes no lock.
-  diff_mode:
-    description: Returns what has changed, or would change, when in C(diff_mode).
-    support: none
-  platform:
-    description: Kinds of target this runs on.
-    support: full
-    details:
-      - No connection to the host is made.
-    platforms: posix
 """
 
 EXAMPLES = r"""
@@ -128,6 +116,11 @@ verdict:
   description: V(stop) when the rollout is stopped; the task has failed then. Otherwise V(pass).
   returned: success or stopped
   type: str
+rolls_back:
+  description:
+    - Whether hosts that the stopped rollout touched can be rolled back by going on with its open tiers, which have no RV(tiers[].hosts) then.
+  returned: stopped
+  type: bool
 seed:
   description: The seed of the plan.
   returned: success or stopped

@@ -220,6 +220,25 @@ class TestLostHosts:
         assert process.returncode != 0
         assert "boot id" in output or "unreachable" in output
 
+    def test_a_reboot_between_two_runs_is_found_by_the_second_and_rolled_back_when_asked_for(self, rollouts):
+        tiers = [{"name": "canary", "hosts": 1, "soak": "1h"}, {"name": "rest", "share": "100%"}]
+        process = rollouts.start("rollout", "hotfix1", livepatch_tiers=tiers)
+        wait_for(written(rollouts, "hotfix1", "soak", tier=1))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        canary, other = (next(iter(_tier_hosts(rollouts, "hotfix1", tier))) for tier in (1, 2))
+        guest = rollouts.fleet.guests[canary]
+        before = guest.ssh(["cat", "/proc/sys/kernel/random/boot_id"]).stdout
+        guest.ssh(["sh", "-c", "echo b > /proc/sysrq-trigger"])
+        wait_for(lambda: guest.ssh(["cat", "/proc/sys/kernel/random/boot_id"]).stdout not in ("", before))
+
+        run = rollouts.rollout("hotfix1", livepatch_tiers=tiers, livepatch_on_stop="rollback")
+        assert_stopped(run)
+        assert [entry["outcome"] for entry in run.of("outcome")] == ["patched", "rebooted", "rolled_back"]
+        assert guest.ssh(["rpm", "-qa", "klp-*"]).stdout == ""
+        assert other not in run.outcomes
+        assert rollouts.running() == {host: [] for host in rollouts.fleet.guests}
+
     def test_a_host_that_answers_slowly_is_waited_for(self, rollouts):
         """The guest stands still for eight seconds in the middle of its slice."""
         process = rollouts.start("rollout", "hotfix1", livepatch_tiers=ONE_TIER)

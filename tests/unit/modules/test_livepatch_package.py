@@ -23,7 +23,7 @@ def host(monkeypatch):
         lambda module, command, **keywords: fake.run(command, **keywords),
     )
     monkeypatch.setattr(livepatch_package.AnsibleModule, "get_bin_path", lambda module, name: fake.find(name))
-    monkeypatch.setattr(livepatch_package._facts, "_os_family_ids", lambda root: ["debian"])
+    monkeypatch.setattr(livepatch_package._facts, "os_family_ids", lambda root: ["debian"])
     return fake
 
 
