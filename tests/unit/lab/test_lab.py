@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import lzma
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -13,7 +15,7 @@ import threading
 import pytest
 import yaml
 
-from tests.lab import cache, inventory, keeper, kernels, parts, prerequisites, processes, suites
+from tests.lab import accelerator, cache, inventory, keeper, kernels, parts, prerequisites, processes, suites
 from tests.lab.errors import LabError
 from tests.lab.fleet import Fleet
 
@@ -140,6 +142,32 @@ def test_modules_are_loaded_after_what_they_need(tmp_path):
         (tmp_path / f"{name}.ko").write_bytes(b"\0license=GPL\0depends=" + needs.encode() + b"\0intree=Y\0")
     files = {path.stem: path for path in tmp_path.glob("*.ko")}
     assert kernels._in_order(["ext4", "built_in"], files) == ["jbd2", "crc16", "ext4"]
+
+
+def _kernel_image(payload):
+    """A bzImage with one setup sector and its payload 16 bytes behind it."""
+    header = bytearray(1024)
+    header[0x1F1] = 1
+    struct.pack_into("<II", header, 0x248, 16, len(payload) + 4)
+    return bytes(header) + bytes(16) + payload + struct.pack("<I", 5)
+
+
+def test_the_kernel_is_found_inside_its_compressed_image(tmp_path):
+    image = tmp_path / "vmlinuz"
+    image.write_bytes(_kernel_image(lzma.compress(b"\x7fELF!")))
+    assert kernels._uncompressed(image) == b"\x7fELF!"
+
+
+def test_a_kernel_compressed_in_another_way_is_refused(tmp_path):
+    image = tmp_path / "vmlinuz"
+    image.write_bytes(_kernel_image(b"\x1f\x8b\x08 gzip"))
+    with pytest.raises(LabError, match="expected to be compressed with xz or zstd. Found: 1f8b08"):
+        kernels._uncompressed(image)
+
+
+def test_no_more_emulated_guests_work_at_once_than_there_are_processors():
+    assert accelerator.at_once(accelerator.EMULATED) == os.cpu_count()
+    assert accelerator.at_once("kvm") > 2
 
 
 def test_an_unknown_kernel_is_refused_with_the_list_of_known_ones():
