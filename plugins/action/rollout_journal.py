@@ -14,6 +14,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
     gate,
     journal,
     lock,
+    plan,
     session,
     summary,
     values,
@@ -50,9 +51,12 @@ class ActionModule(ActionBase):
         if self._task.check_mode and args["entry"] != "read":
             result.update(
                 changed=False,
-                slice=args["slice"],
+                slice=args["slice"] or 0,
                 seconds=0,
                 look_at=[],
+                rollback=[],
+                serial=[1],
+                summary=[],
                 progress=[],
                 msg="Check mode: nothing is written.",
             )
@@ -103,7 +107,7 @@ def _soak(current, args, unused):
     tier = next((tier for tier in current.state.tiers if tier["number"] == args["tier"]), None)
     if tier is None:
         raise RolloutError(f"The plan has no tier {args['tier']}: expected 1 to {len(current.state.tiers)}.")
-    begins = args["tier"] not in current.state.soaks
+    begins = not current.state.stop and args["tier"] not in current.state.soaks
     if begins:
         until = time.time() + tier["soak"]
         current.add([{"kind": "soak", "tier": args["tier"], "until": journal.now(lambda: until)}])
@@ -124,7 +128,8 @@ def _rollback(current, args, unused):
     if names:
         current.add([{"kind": "rollback", "hosts": names, "reason": values.reason(args["reason"], "reason")}])
     progress = [f"rolling back {len(names)} hosts: {args['reason']}" if names else "no host is to be rolled back"]
-    return {"changed": bool(names), "rollback": targets, "progress": progress}
+    size = values.count_or_share(current.state.parameters["slice"], "slice")
+    return {"changed": bool(names), "rollback": targets, "serial": plan.slices(len(names), size) or [1], "progress": progress}
 
 
 def _rolled_back(current, args, hostvars):
@@ -147,7 +152,8 @@ def _end(current, args, unused):
         raise RolloutError(
             f"The rollout is not complete: the gate has not passed tier {', '.join(left)}. Run the same command again."
         )
-    changed = current.state.ended != args["result"]
+    unfinished = args["result"] == "rolled_back" and view.to_roll_back(current.state)
+    changed = current.state.ended != args["result"] and not unfinished
     if changed:
         current.add([{"kind": "end", "result": args["result"]}])
     current.release()

@@ -132,7 +132,7 @@ class Actions(object):
         for name in self.file.depends:
             if name.replace("-", "_") in loaded:
                 continue
-            code, output, errors = self.run_command(["modprobe", "--", module_name(name)])
+            code, output, errors = self._modprobe(["--", module_name(name)])
             if code != 0:
                 self._unload_depends()
                 raise LivepatchError(
@@ -144,8 +144,14 @@ class Actions(object):
 
     def _unload_depends(self):
         for name in reversed(self.depends):
-            self.run_command(["modprobe", "-r", "--", name])
+            self._modprobe(["-r", "--", name])
         self.depends = []
+
+    def _modprobe(self, arguments):
+        try:
+            return self.run_command(["modprobe"] + arguments, handle_exceptions=False)
+        except EnvironmentError as error:
+            return 127, "", "modprobe: %s" % error.strerror
 
     def _write(self, name, attribute, value):
         path = os.path.join(self.root, _sysfs.LIVEPATCHES, name, attribute)
@@ -183,6 +189,9 @@ class Actions(object):
 
     def _stalled(self, name, enabling, loaded):
         self._note_blockers(name)
+        # Reading all tasks takes its time: what has ended meanwhile must not be turned round.
+        if _transition.is_over(self.root, name):
+            return None
         if self.params["force"]:
             return self._force(name)
         undone = "It is still in transition, as on_stall asks."

@@ -163,7 +163,7 @@ class Run(object):
         host = _sysfs.read_host(self.root)
         plan = self._plan_checked(host)
         # Until a pending transition has ended, what a plan takes for granted is not what is there.
-        self.before, self.pending = _steps.view(host), host.pending
+        self.before, self.pending = _steps.view(host), _direction(host)
         if self.check_mode and plan.steps:
             return self._result(plan.before, plan.after, plan.replaced, plan.unloaded, False)
         for _number in range(_MAX_STEPS):
@@ -261,5 +261,10 @@ class Run(object):
         before = self.before or now
         result = self._result(before, now, [], self.actions.unloaded, False)
         # A transition that is left pending is a change too, though the lists do not show it yet.
-        left_pending = host.pending not in (None, self.pending) and self.before is not None
+        left_pending = _direction(host) not in (None, self.pending) and self.before is not None
         return dict(result, changed=not self.check_mode and (before != now or left_pending))
+
+
+def _direction(host):
+    """Return the pending transition (name, whether it enables), None without one."""
+    return (host.pending, host.patches[host.pending].enabled) if host.pending else None

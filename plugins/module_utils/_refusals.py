@@ -109,7 +109,7 @@ def explain_load(error, module, root, log, sequence):
 def _meaning(number, said, root):
     if number == errno.EKEYREJECTED or number == errno.ENOKEY:
         return "key_rejected", "its signature refused", "Install a build signed with a key that this kernel trusts."
-    if number == errno.EPERM and "callback failed" not in said:
+    if number in (errno.EPERM, errno.EACCES) and "callback failed" not in said:
         lockdown = _lockdown(root)
         found = "it not permitted (lockdown: %s)" % (lockdown or "not in this kernel")
         return "not_permitted", found, "Check lockdown, SELinux and the capabilities of the user (CAP_SYS_MODULE)."

@@ -65,6 +65,8 @@ def view(host):
 
 def _plan_in_transition(host, wanted):
     name, enabling = host.pending, host.patches[host.pending].enabled
+    if wanted.name == name and wanted.file_code and host.patches[name].replace is None:
+        host = host._replace(patches=_with(host.patches, name, replace=wanted.replace))
     asked_for = wanted.every or wanted.name == name
     if asked_for and wanted.state == "enabled" and not enabling and _same_code(wanted):
         return _reversal(host, name, wanted)
@@ -138,6 +140,8 @@ def _plan_gone(host, wanted):
                 raise _pinned(name)
             steps.append(Step(UNLOAD, name))
             unloaded.append(name)
+    # Every step is planned anew: in the end the modules go in the order in which the kernel lists them.
+    unloaded = [name for name in host.modules if name in unloaded]
     enabled = [name for name in host.enabled if name not in names]
     inert = (set(host.inert) | (set(host.enabled) - set(enabled))) - set(unloaded)
     return Plan(steps, view(host), {"enabled": enabled, "inert": sorted(inert)}, [], unloaded, pinned)

@@ -109,7 +109,8 @@ notes:
   - On failure RV(error) is one of V(stalled), V(busy), V(key_rejected), V(not_permitted), V(vermagic), V(not_a_livepatch),
     V(bad_module_file), V(object_missing), V(symbol_missing), V(incompatible_state), V(already_forced), V(other_code),
     V(unsupported), V(not_found), V(bad_name), V(bad_option), V(package_modified), V(package_failed),
-    V(no_module_in_package), V(other_kernel), V(unload_refused), V(replace_mismatch), V(load_failed), V(not_proven).
+    V(no_module_in_package), V(no_package_manager), V(other_kernel), V(unload_refused), V(replace_mismatch), V(load_failed),
+    V(not_proven).
   - A transition that is already pending is waited for first, for up to O(timeout). If it is the wanted livepatch's own
     and goes the wrong way it is turned round instead.
 """
@@ -260,6 +261,11 @@ errno:
   returned: when loading fails
   type: str
   sample: EINVAL
+files:
+  description: The files that differ from the RPM database, each with C(file) and what C(differs).
+  returned: when RV(error) is V(package_modified)
+  type: list
+  elements: dict
 kernel_log:
   description: What the kernel logged about the refusal, at most five lines.
   returned: when loading fails
@@ -295,6 +301,7 @@ def main():
             error="bad_option",
             msg="Expected exactly one of name, path, package and all, found %s." % (", ".join(given) or "none of them"),
         )
+    module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
     run = Run(module.params, module.run_command, module.check_mode)
     try:
         result = run.execute()

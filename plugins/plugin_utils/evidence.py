@@ -4,7 +4,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal, outcomes
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal, outcomes, view
 
 REGISTERED = {"package": "livepatch_result_package", "apply": "livepatch_result_apply", "look": "livepatch_result_look"}
 
@@ -21,13 +21,12 @@ def of_slice(state, hosts, results, now):
         if name not in state.begun:
             continue
         found = results(name) if name in hosts else {"package": {"unreachable": True}}
-        begin = state.begun[name]
-        again = begin["run"] != state.runs
-        entries.append(
-            outcomes.of_slice(
-                state.hosts[name], found, now - journal.seconds(begin["time"]), again, state.boot_ids.get(name)
-            )
+        begin, former = state.begun[name], state.forgiven.get(name)
+        again = begin["run"] != state.runs or former is not None
+        entry = outcomes.of_slice(
+            state.hosts[name], found, now - journal.seconds(begin["time"]), again, state.boot_ids.get(name)
         )
+        entries.append(outcomes.tried_again(entry, former) if former else entry)
         if found.get("look") and not found["look"].get("skipped"):
             entries.append(outcomes.look_entry(name, found["look"]))
     return entries
@@ -52,8 +51,9 @@ def of_tier(state, hosts, results, now):
 
 def of_rollback(state, hosts, results):
     """Return the outcome entries of these hosts; results: name -> livepatch_result_rollback."""
-    return [
-        outcomes.of_rollback(state.outcomes.get(name), state.hosts[name], results(name))
-        for name in hosts
-        if name in state.hosts
-    ]
+    found = []
+    for name in hosts:
+        if name in state.hosts or name in state.earlier:
+            planned, last = view.before(state, name)
+            found.append(outcomes.of_rollback(last, planned, results(name)))
+    return found

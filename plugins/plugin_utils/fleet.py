@@ -54,7 +54,7 @@ def _state_problem(facts, release, pattern):
     wanted = releases.livepatch_name(
         release, facts["kernel_release"], facts.get("architecture") or "", facts.get("os_family_ids") or (), pattern
     )
-    if facts.get("enabled") == wanted and not facts.get("transition"):
+    if wanted and facts.get("enabled") == wanted and not facts.get("transition"):
         return "already", f"runs {wanted}"
     return None
 

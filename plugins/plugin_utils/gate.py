@@ -13,7 +13,7 @@ def judge(state, tier=None, slice=None):
     """Return the verdict entry (dict) on the whole rollout as it stands; tier, slice: after which it is given.
 
     stop: a tier has more failures than it tolerates (counted over the whole tier, each host once), or no host of a
-    tier has a build and none was patched before. pass: everything else. Same state in, same verdict out.
+    tier has a build and none was patched before, or the first tier has lost all its hosts before they were patched. pass: everything else. Same state in, same verdict out.
     """
     tiers = [numbers(state, planned) for planned in state.tiers]
     reasons = [_too_many(entry) for entry in tiers if entry["failed"] > entry["tolerated"]]
@@ -21,8 +21,10 @@ def judge(state, tier=None, slice=None):
         reasons += [
             _no_build(state, entry) for entry in tiers if entry["hosts"] and entry["not_applicable"] == entry["hosts"]
         ]
-    verdict = "stop" if reasons else "pass"
     now = [entry for entry in tiers if entry["tier"] == tier]
+    if slice is None and not state.patched():
+        reasons += [_nobody_left(entry) for entry in now if not entry["hosts"]]
+    verdict = "stop" if reasons else "pass"
     return {
         "kind": "verdict",
         "tier": tier,
@@ -81,6 +83,13 @@ def _no_build(state, entry):
     return (
         f"no host of tier {entry['name']} has a build of release {state.release} "
         f"(kernel releases {', '.join(kernels[:NAMED_HOSTS])})"
+    )
+
+
+def _nobody_left(entry):
+    return (
+        f"no host of tier {entry['name']} is left to patch, and nobody was patched before it. "
+        "Bring one of its hosts back, or plan anew with another livepatch_rollout"
     )
 
 

@@ -59,6 +59,12 @@ def _slice_outcome(package, apply, look, elapsed, boot_id):
     return _look_outcome(look, apply.get("name")) or ("patched", "")
 
 
+def tried_again(entry, former):
+    """Return the outcome entry of a host that a retry has done again; what it had before, `former` knows."""
+    package = {"package_before": former.get("package_before")} if former.get("package") else {}
+    return dict(entry, enabled_before=former.get("enabled_before"), **package)
+
+
 def of_look(last, look, seconds_since_outcome):
     """Return the new outcome entry (dict) of a patched host that a later look found bad, None for one in good health.
 
@@ -91,6 +97,9 @@ def of_facts(last, facts, problem):
 def of_rollback(last, planned, result):
     """Return the outcome entry (dict) of a host whose rollback was tried; result: livepatch_result_rollback."""
     found = _problem(result, "the rollback") or (None if _ran(result) else ("failed", "the rollback did not run"))
+    wanted = (last or {}).get("enabled_before", planned["enabled"])
+    if not found and result.get("name") not in (None, wanted):
+        found = "failed", f"runs {result['name']} instead of {wanted or 'no livepatch'}"
     base = last or {"kind": "outcome", "host": planned["host"], "tier": planned["tier"], "slice": planned["slice"]}
     entry = _changed(base, ("rollback_failed", found[1]) if found else ("rolled_back", ""), result)
     return dict(entry, changed=bool(result.get("changed")))
@@ -159,8 +168,8 @@ def _look_outcome(look, livepatch):
             "alarmed",
             f"kernel alarm, {event.get('kind', 'event')}: {event.get('text') or event.get('signature') or ''}".strip(),
         )
-    if (look.get("sources") or {}).get("kmsg") == "unreadable":
-        return "failed", "the kernel log cannot be read, so an alarm would not be seen"
+    if (look.get("sources") or {}).get("kmsg") in ("unreadable", "truncated"):
+        return "failed", "the kernel log cannot be read to its end, so an alarm would not be seen"
     if livepatch and "enabled" in look and look["enabled"] != livepatch:
         return "failed", f"runs {look['enabled'] or 'no livepatch'} instead of {livepatch}"
     return None

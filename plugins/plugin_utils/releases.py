@@ -8,19 +8,22 @@ import re
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
-# The kpatch and SUSE rows of module_utils/_package_names.py; a test keeps the two together.
-VENDOR_RELEASE = re.compile(r"\d+-\d+(\.\d+)*")
+# The rows of module_utils/_package_names.py; a test keeps the two together. Releases as the vendor numbers them, and
+# the livepatch's name, None where it is not known before it runs.
+NUMBERED = re.compile(r"\d+-\d+(\.\d+)*")
 DIST = re.compile(r"\.[a-z]+\d\w*\Z")
-PATTERNS = {
-    "rhel": "kpatch_{kernel_base}_{release}",
-    "centos": "kpatch_{kernel_base}_{release}",
-    "suse": "livepatch_{release}",
+VENDORS = {
+    "rhel": (NUMBERED, "kpatch_{kernel_base}_{release}"),
+    "centos": (NUMBERED, "kpatch_{kernel_base}_{release}"),
+    "suse": (NUMBERED, "livepatch_{release}"),
+    "amzn": (re.compile(r"\d+(\.\d+)*-\d+"), None),
+    "openeuler": (re.compile(r"(HP|ACC|SGL)\w*(-\d+){0,2}"), None),
 }
 GENERIC = "{release}"
 
 
 def livepatch_name(release, kernel_release, architecture="", os_family_ids=(), pattern=None):
-    """Return the name at /sys/kernel/livepatch of this release on this kernel (str).
+    """Return the name at /sys/kernel/livepatch of this release on this kernel (str), None where it cannot be known.
 
     release: the release of the rollout; kernel_release: `uname -r`; architecture: `uname -m`; os_family_ids: ID and
     ID_LIKE of os-release; pattern: overrides the vendor's naming, with {release}, {kernel} and {kernel_base}.
@@ -32,6 +35,8 @@ def livepatch_name(release, kernel_release, architecture="", os_family_ids=(), p
     base = kernel_release.removesuffix("." + architecture)
     words = {"release": release, "kernel": kernel_release, "kernel_base": DIST.sub("", base)}
     chosen = pattern or vendor_pattern(release, os_family_ids)
+    if chosen is None:
+        return None
     try:
         text = chosen.format(**words)
     except (KeyError, IndexError, ValueError, AttributeError):
@@ -43,9 +48,9 @@ def livepatch_name(release, kernel_release, architecture="", os_family_ids=(), p
 
 
 def vendor_pattern(release, os_family_ids):
-    """Return the pattern of the host's vendor, or the generic one (str)."""
-    if VENDOR_RELEASE.fullmatch(release):
-        for word in os_family_ids:
-            if word in PATTERNS:
-                return PATTERNS[word]
+    """Return the pattern of the host's vendor, or the generic one (str); None where the vendor's is not known."""
+    for word in os_family_ids:
+        if word in VENDORS:
+            numbered, pattern = VENDORS[word]
+            return pattern if numbered.fullmatch(release) else GENERIC
     return GENERIC

@@ -36,7 +36,8 @@ class State:
     boot_ids: dict = field(default_factory=dict)  # name -> the last one known
     failures: dict = field(default_factory=dict)  # name -> reason, once per host, until forgiven by a retry
     verdicts: list = field(default_factory=list)  # of this round
-    forgiven: set = field(default_factory=set)  # names that failed and are to be tried again
+    forgiven: dict = field(default_factory=dict)  # name -> the outcome entry of a host that is to be tried again
+    earlier: dict = field(default_factory=dict)  # name -> (host entry, outcome entry) of a former round, not rolled back
     stop: dict = None  # the first verdict to stop, until forgiven by a retry
     tiers_done: set = field(default_factory=set)
     soaks: dict = field(default_factory=dict)  # tier number -> seconds since 1970
@@ -61,9 +62,13 @@ class State:
         names = (
             {name for name, entry in self.outcomes.items() if entry["outcome"] not in untouched}
             | set(self.begun)
-            | self.forgiven
+            | set(self.forgiven)
         )
         return [name for name in self.hosts if name in names]
+
+    def former(self, name):
+        """Return the outcome entry (dict) that tells what a host had before, {} for one without any."""
+        return self.outcomes.get(name) or self.forgiven.get(name, {})
 
     def patched(self):
         """Return the names of the hosts that run the release because of this rollout and have not failed."""
@@ -100,7 +105,8 @@ def _take(handler, current, entry):
 
 
 def _rollout(current, entry):
-    # A new round forgets the former one, but not how often the rollout was run.
+    # A new round forgets the former one, but not how often the rollout was run, nor what is to be undone.
+    earlier = {name: (current.hosts[name], current.former(name)) for name in current.touched()}
     fresh = State(
         rollout=entry["rollout"],
         release=entry["release"],
@@ -109,6 +115,7 @@ def _rollout(current, entry):
         rounds=current.rounds + 1,
         runs=current.runs,
         last_run=current.last_run,
+        earlier={**earlier, **current.earlier},
     )
     current.__dict__.update(fresh.__dict__)
 
@@ -142,7 +149,11 @@ def _slice(current, entry):
 def _outcome(current, entry):
     name = entry["host"]
     current.begun.pop(name, None)
-    current.forgiven.discard(name)
+    if entry["outcome"] == "rolled_back":
+        current.earlier.pop(name, None)
+    if name not in current.hosts:
+        return  # of a former round
+    current.forgiven.pop(name, None)
     current.outcomes[name] = entry
     if entry.get("boot_id"):
         current.boot_ids[name] = entry["boot_id"]
@@ -177,8 +188,9 @@ def _retry(current, entry):
         for name, last in current.outcomes.items()
         if last["outcome"] in FAILURES + ROLLED_BACK + ("not_applicable",)
     ]:
-        if current.outcomes.pop(name)["outcome"] in FAILURES:
-            current.forgiven.add(name)
+        last = current.outcomes.pop(name)
+        if last["outcome"] not in ("rolled_back", "not_applicable"):
+            current.forgiven[name] = last
         tier = current.hosts[name]["tier"]
         current.tiers_done.discard(tier)
         current.soaks.pop(tier, None)

@@ -10,6 +10,7 @@ from fractions import Fraction
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~^-]{0,99}")
+TIER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~^%-]{0,99}")
 COUNT = re.compile(r"[0-9]{1,9}")
 SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
 DURATION = re.compile(r"([0-9]{1,9}) ?([smhd]?)")
@@ -35,10 +36,20 @@ def plain(value):
 
 
 def name(value, what):
-    """Return the name of a release, rollout or tier (str); it becomes part of file names and commands."""
+    """Return the name of a release or rollout (str); it becomes part of file names and commands."""
     if not isinstance(value, str) or not NAME.fullmatch(value):
         raise RolloutError(
             f"{what} {value!r} is not a name: expected letters, digits and '_.+~^-', "
+            "beginning with a letter, a digit or '_', at most 100 characters."
+        )
+    return value
+
+
+def tier_name(value, what):
+    """Return the name of a tier (str), which is for people: 5% is one."""
+    if not isinstance(value, str) or not TIER_NAME.fullmatch(value):
+        raise RolloutError(
+            f"{what} {value!r} is not a name: expected letters, digits and '_.+~^%-', "
             "beginning with a letter, a digit or '_', at most 100 characters."
         )
     return value

@@ -56,12 +56,20 @@ def _since(state, name):
 
 
 def to_roll_back(state):
-    """Return a dict for each host that the rollout touched, latest first: what it had before, and has now."""
-    return [_before(state, name) for name in reversed(state.touched())]
+    """Return a dict for each host that the rollout touched, latest first: what it had before, and has now.
+
+    What a former round of the rollout had done, and nobody has undone, belongs to it.
+    """
+    names = [*reversed(state.touched()), *(name for name in reversed(state.earlier) if name not in state.hosts)]
+    return [_before(name, *before(state, name)) for name in names]
 
 
-def _before(state, name):
-    outcome, planned = state.outcomes.get(name, {}), state.hosts[name]
+def before(state, name):
+    """Return (host entry, outcome entry or {}) that tell what a host had before the rollout first touched it."""
+    return state.earlier.get(name) or (state.hosts[name], state.former(name))
+
+
+def _before(name, planned, outcome):
     package, package_before = outcome.get("package"), outcome.get("package_before")
     return {
         "host": name,
@@ -71,6 +79,7 @@ def _before(state, name):
         "livepatch": outcome.get("livepatch"),
         "enabled_before": outcome.get("enabled_before", planned["enabled"]),
         "outcome": outcome.get("outcome"),
+        "reason": outcome.get("reason"),
     }
 
 

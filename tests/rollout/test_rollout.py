@@ -183,7 +183,7 @@ class TestInterruptions:
     def test_the_rollback_playbook_takes_the_hosts_of_a_rollout_back_to_what_they_ran(self, rollouts):
         assert rollouts.rollout("hotfix1", livepatch_tiers=ONE_TIER).status == 0
         assert rollouts.rollout("hotfix2", livepatch_tiers=ONE_TIER).status == 0
-        back = rollouts.rollback("hotfix2")
+        back = rollouts.rollback("hotfix2", livepatch_package_pattern="klp-{kernel}-{release}")
         assert back.status == 0
         assert rollouts.running() == {host: ["hotfix1"] for host in rollouts.fleet.guests}
         none = rollouts.rollback("hotfix1")
@@ -269,6 +269,7 @@ class TestBadInput:
         ({"livepatch_tiers": [{"name": "half", "share": "50%"}]}, "100%"),
         ({"livepatch_tiers": [{"name": "a", "group": "lab"}, {"name": "b", "group": "rack_a"}]}, "two tiers"),
         ({"livepatch_on_stop": "panic"}, "panic"),
+        ({"livepatch_on_stall": "panic"}, "livepatch_on_stall"),
         ({"arguments": ["--limit", "lab-1"]}, "livepatch_hosts=lab-1"),
     ])
     def test_bad_input_is_refused_before_anything_is_touched(self, rollouts, variables, words):

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs, _transition
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._livepatch import Run
 from tests.unit.fakes import elf
@@ -52,7 +52,7 @@ def run(kernel, check_mode=False, run_command=None, **options):
     ).execute()
 
 
-def no_command(arguments):
+def no_command(arguments, **unused):
     raise AssertionError("no command was expected: %s" % (arguments,))
 
 
@@ -249,6 +249,22 @@ def test_the_way_back_is_given_time_however_short_the_timeout(kernel, put, monke
     assert error.details["diff"]["after"] == {"enabled": [], "inert": []}
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_transition_that_ends_while_its_blockers_are_read_is_not_turned_round(kernel, put, monkeypatch, force):
+    kernel.insert("hotfix1", transition=0)
+    stall(kernel)
+
+    def blockers(root, name):
+        kernel.ends = kernel.time
+        kernel.sleep(0)
+        return [], 0
+
+    monkeypatch.setattr(_transition, "blockers", blockers)
+    result = run(kernel, path=put("hotfix2", replace=True), force=force)
+    assert result["proven"] and not result["forced"]
+    assert result["diff"]["after"]["enabled"] == ["hotfix2"]
+
+
 def test_a_way_back_that_stalls_too_is_said(kernel, put, monkeypatch):
     stall(kernel)
     monkeypatch.setattr(kernel, "takes_back", 1000)
@@ -377,6 +393,7 @@ REFUSALS = [
     (errno.EINVAL, None, "load_failed"),
     (errno.EPERM, "livepatch: pre-patch callback failed for object 'vmlinux'", "load_failed"),
     (errno.EPERM, None, "not_permitted"),
+    (errno.EACCES, None, "not_permitted"),
     (errno.EKEYREJECTED, "Loading of module with unavailable key is rejected", "key_rejected"),
     (errno.ENOEXEC, "hotfix1: version magic 'A' should be 'B'", "vermagic"),
     (errno.ENOEXEC, "hotfix1: disagrees about version of symbol module_layout", "vermagic"),
@@ -473,7 +490,7 @@ def test_all_and_enabled_do_not_go_together(kernel):
 def test_modules_that_it_depends_on_are_loaded_first_and_taken_back_when_it_fails(kernel, put):
     commands = []
 
-    def run_command(arguments):
+    def run_command(arguments, handle_exceptions):
         commands.append(arguments)
         return 0, "", ""
 
@@ -487,10 +504,18 @@ def test_a_module_that_it_depends_on_and_that_is_missing_is_named(kernel, put):
     error = refusal(
         kernel,
         path=put("hotfix1", depends="lab_target"),
-        run_command=lambda arguments: (1, "", "not found in directory"),
+        run_command=lambda arguments, handle_exceptions: (1, "", "not found in directory"),
     )
     assert error.code == "object_missing" and "lab_target" in error.message
     assert kernel.events == []
+
+
+def test_a_host_without_modprobe_is_told_so(kernel, put):
+    def run_command(arguments, handle_exceptions):
+        raise OSError(errno.ENOENT, "No such file or directory")
+
+    error = refusal(kernel, path=put("hotfix1", depends="lab_target"), run_command=run_command)
+    assert error.code == "object_missing" and "modprobe: No such file" in error.message
 
 
 def test_an_object_that_is_loaded_but_not_patched_is_no_proof(kernel, put):

@@ -52,9 +52,14 @@ def one(**steps):
         ({"look": {"skipped": True}}, "failed", "livepatch_health did not run"),
         ({"look": {"failed": True, "msg": "no"}}, "failed", "livepatch_health failed: no"),
         (
+            {"look": {"sources": {"kmsg": "truncated"}}},
+            "failed",
+            "the kernel log cannot be read to its end, so an alarm would not be seen",
+        ),
+        (
             {"look": {"sources": {"kmsg": "unreadable"}}},
             "failed",
-            "the kernel log cannot be read, so an alarm would not be seen",
+            "the kernel log cannot be read to its end, so an alarm would not be seen",
         ),
         ({"look": {"enabled": None}}, "failed", "runs no livepatch instead of hotfix3"),
         ({"look": {"enabled": "hotfix2"}}, "failed", "runs hotfix2 instead of hotfix3"),
@@ -241,3 +246,12 @@ def test_a_later_tier_in_which_no_host_has_a_build_goes_on():
     rollout.look(1)
     verdict = rollout.patch(2, **{key(name): NO_BUILD for name in rollout.state.remaining(2)})
     assert verdict["verdict"] == "pass" and gate.counts(rollout.state) == {"patched": 2, "not_applicable": 2}
+
+
+def test_a_first_tier_that_has_lost_all_its_hosts_before_they_were_patched_is_no_pass():
+    rollout = Rollout(hosts(6))
+    lost = {name.replace("-", "_"): None for name in rollout.state.tier_hosts(1)}
+    rollout.open(**lost)
+    verdict = rollout.look(1)
+    assert verdict["verdict"] == "stop"
+    assert "no host of tier canary is left to patch" in verdict["reasons"][0]

@@ -306,6 +306,48 @@ def test_what_is_to_be_rolled_back_tells_what_each_host_had_before():
     assert len(found) == 2, "a host that was begun may have been changed"
 
 
+def test_a_host_that_a_retry_does_again_keeps_what_it_had_before_the_rollout():
+    rollout = Rollout(hosts(4))
+    name = canary(rollout)[0]
+    had = {"package": {"before": "hotfix-2-1"}, "apply": {"before": {"enabled": "hotfix2"}}}
+    rollout.patch(1, **{key(name): dict(had, look={"events": [{"kind": "warning", "text": "WARNING: a.c:1"}]})})
+    assert outcome(rollout, name) == "alarmed"
+    rollout.open(retry="known and harmless", **{key(name): {"enabled": "hotfix3"}})
+    waiting = {entry["host"]: entry for entry in view.to_roll_back(rollout.state)}[name]
+    assert (waiting["package_before"], waiting["enabled_before"]) == ("hotfix-2-1", "hotfix2")
+    idle = {"package": {"changed": False}, "apply": {"changed": False, "before": {"enabled": "hotfix3"}}}
+    assert rollout.patch(1, **{key(name): idle})["verdict"] == "pass"
+    assert outcome(rollout, name) == "patched", "it is looked at again"
+    done = {entry["host"]: entry for entry in view.to_roll_back(rollout.state)}[name]
+    assert (done["package_before"], done["enabled_before"]) == ("hotfix-2-1", "hotfix2")
+
+
+def test_a_host_whose_rollback_failed_stays_touched_after_a_retry():
+    rollout, name = stopped()
+    names = [entry["host"] for entry in view.to_roll_back(rollout.state)]
+    rollout.write(evidence.of_rollback(rollout.state, names, {host: {"failed": True} for host in names}.get))
+    rollout.open(retry="fixed build", **{key(name): None})
+    assert sorted(rollout.state.touched()) == sorted(names)
+
+
+def test_a_rollback_takes_the_hosts_of_former_rounds_back_too():
+    rollout = finished()
+    rollout.names.append("host-7")
+    rollout.open()
+    rollout.patch(1)
+    found = [entry["host"] for entry in view.to_roll_back(rollout.state)]
+    assert sorted(found) == hosts(7) and found[0] == "host-7", "the latest first"
+    rollout.write(evidence.of_rollback(rollout.state, found, {host: {"changed": True} for host in found}.get))
+    assert view.to_roll_back(rollout.state) == []
+    assert rollout.state_after({"kind": "retry", "reason": "again", "user": "ann"}).remaining(1) == ["host-7"]
+
+
+def test_a_rollback_that_enabled_another_livepatch_than_before_has_failed():
+    rollout = finished()
+    found = evidence.of_rollback(rollout.state, ["host-1"], {"host-1": {"changed": True, "name": "hotfix2"}}.get)
+    assert (found[0]["outcome"], found[0]["reason"]) == ("rollback_failed", "runs hotfix2 instead of no livepatch")
+
+
 def test_a_complete_rollout_with_nothing_left_writes_nothing():
     rollout = finished()
     assert rollout.open() == []

@@ -3,9 +3,11 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import pathlib
 from collections import Counter
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +17,24 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 FLEETS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 5)), min_size=1, max_size=300)
 SHARES = st.lists(st.integers(1, 999), max_size=5, unique=True).map(sorted)
 SETTINGS = settings(max_examples=150, deadline=None, database=None, derandomize=True)
+
+
+ROLE = pathlib.Path(__file__).parents[3] / "roles" / "rollout"
+
+
+def test_the_default_tiers_of_the_role_are_a_plan_and_what_its_documentation_says():
+    default = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+    tiers = plan.parse_tiers(default["livepatch_tiers"], default["livepatch_max_failures"])
+    assert [tier["name"] for tier in tiers][:3] == ["canary", "0.1%", "1%"]
+    assert sum(tier["soak"] for tier in tiers) == 36 * 3600
+    options = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    assert options["livepatch_tiers"]["default"] == default["livepatch_tiers"]
+
+
+def test_a_tier_without_a_proper_name_is_refused():
+    for name in ("", "a b", "-x", 7, None):
+        with pytest.raises(RolloutError, match="The name of tier 1, .* is not a name"):
+            plan.parse_tiers([{"name": name, "share": "100%"}], "1%")
 
 
 def fleet(kinds):
