@@ -4,10 +4,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import os
+import shutil
+import threading
+import time
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _facts
+from ansible_collections.kernel.livepatch.plugins.module_utils import _facts, _health, _kernel_log
 from tests.unit.fakes.elf import KERNEL
 from tests.unit.fakes.kernel import FakeKernel
 
@@ -80,6 +83,34 @@ def test_a_directory_that_is_just_vanishing_is_no_livepatch(kernel):
     kernel.text("sys/kernel/livepatch/half/transition", "0")
     kernel.directory("sys/kernel/livepatch/empty")
     assert gather(kernel)["patches"] == {}
+
+
+def test_livepatches_that_come_and_go_while_they_are_read_are_no_error(kernel):
+    """The readers of all modules meet a tree that somebody else builds and takes away all the time."""
+    over = threading.Event()
+
+    def interfere():
+        while not over.is_set():
+            kernel.insert("hotfix1", transition=0, objects=("vmlinux", "ext4"))
+            shutil.rmtree(os.path.join(kernel.root, "sys/kernel/livepatch/hotfix1"), ignore_errors=True)
+
+    other = threading.Thread(target=interfere)
+    other.start()
+    seen = set()
+    try:
+        end = time.time() + 20
+        while seen != {None, "hotfix1"} and time.time() < end:
+            for _number in range(50):
+                seen.add(gather(kernel)["enabled"])
+                _health.look({"boot_id": "b0", "sequence": 0}, kernel.root, no_log)
+    finally:
+        over.set()
+        other.join()
+    assert seen == {None, "hotfix1"}
+
+
+def no_log(sequence):
+    return _kernel_log.Reading([], 0, _kernel_log.READ, None)
 
 
 def test_a_host_without_support_is_no_error(tmp_path):
