@@ -48,7 +48,7 @@ def _parse_tier(number, tier, max_failures):
             f"{what} gives {' and '.join(ways) or 'no hosts'}: expected exactly one of {', '.join(WAYS)}."
         )
     return {
-        "name": values.tier_name(tier.get("name"), "The name of tier %d," % number),
+        "name": values.name(tier.get("name"), f"The name of tier {number},", more="%"),
         "way": ways[0],
         "amount": _amount(ways[0], tier[ways[0]], what),
         "max_share": _max_share(tier, ways[0], what),

@@ -10,7 +10,6 @@ from fractions import Fraction
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~^-]{0,99}")
-TIER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~^%-]{0,99}")
 COUNT = re.compile(r"[0-9]{1,9}")
 SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
 DURATION = re.compile(r"([0-9]{1,9}) ?([smhd]?)")
@@ -35,21 +34,14 @@ def plain(value):
     return str(value)
 
 
-def name(value, what):
-    """Return the name of a release or rollout (str); it becomes part of file names and commands."""
-    if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise RolloutError(
-            f"{what} {value!r} is not a name: expected letters, digits and '_.+~^-', "
-            "beginning with a letter, a digit or '_', at most 100 characters."
-        )
-    return value
+def name(value, what, more=""):
+    """Return the name of a release, rollout or tier (str); those of releases and rollouts become part of file names.
 
-
-def tier_name(value, what):
-    """Return the name of a tier (str), which is for people: 5% is one."""
-    if not isinstance(value, str) or not TIER_NAME.fullmatch(value):
+    more: characters (str) that are allowed in it as well.
+    """
+    if not isinstance(value, str) or not NAME.fullmatch(value.translate(dict.fromkeys(map(ord, more), "_"))):
         raise RolloutError(
-            f"{what} {value!r} is not a name: expected letters, digits and '_.+~^%-', "
+            f"{what} {value!r} is not a name: expected letters, digits and '_.+~^-{more}', "
             "beginning with a letter, a digit or '_', at most 100 characters."
         )
     return value
