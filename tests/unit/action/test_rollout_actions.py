@@ -239,6 +239,22 @@ def test_the_verdict_on_a_stopped_tier_is_stop_again_and_blames_no_further_host(
     assert not site.entries("tier_done")
 
 
+def test_a_stop_found_at_a_resume_offers_the_rollback_and_patches_and_soaks_nobody(site):
+    code, output = site.run([site.plan(), *site.tier(1)])
+    assert code == 0, output
+    facts = site.hosts["h1"]["livepatch_result_facts"]["ansible_facts"]["livepatch"]
+    site.hosts["h1"]["livepatch_result_facts"]["ansible_facts"]["livepatch"] = dict(facts, boot_id="another")
+    for name in ("h2", "h3", "h4"):
+        site.hosts[name]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
+    code, output = site.run([dict(site.plan(), ignore_errors=True), site.entry("soak", tier=2)])
+    assert code == 0, output
+    plan = site.result("plan")
+    assert plan["verdict"] == "stop" and plan["rolls_back"]
+    assert [tier["hosts"] for tier in plan["tiers"]] == [[], []]
+    assert [entry["tier"] for entry in site.entries("soak")] == [1]
+    assert site.result("written")["look_at"] == []
+
+
 def test_hosts_that_are_not_to_be_patched_now_are_refused(site):
     tasks = [site.plan(), site.entry("slice", tier=1, hosts="{{ plan.tiers[1].hosts }}")]
     code, output = site.run(tasks)
@@ -260,15 +276,19 @@ def test_a_rollback_is_written_before_and_after(site):
         )
     tiers = [{"name": "all", "share": "100%"}]
     tasks = [
-        site.plan(tiers=tiers, hosts=["h1", "h2"]),
+        site.plan(tiers=tiers, hosts=["h1", "h2"], slice=1),
         *site.tier(1),
         site.entry("rollback", reason="wrong build"),
-        site.entry("rolled_back", hosts=["h1", "h2"]),
+        dict(site.entry("rolled_back", hosts=["h1", "h2"]), register="rolled_back"),
+        dict(site.entry("end", result="rolled_back"), register="end"),
     ]
     code, output = site.run(tasks)
     assert code == 0, output
     assert site.entries("rollback")[0]["reason"] == "wrong build"
-    assert site.result("written")["counts"] == {"rolled_back": 1, "rollback_failed": 1}
+    assert site.result("written")["serial"] == [1, 1], "the slices of the plan"
+    assert site.result("rolled_back")["counts"] == {"rolled_back": 1, "rollback_failed": 1}
+    assert [entry["host"] for entry in site.result("end")["rollback"]] == ["h2"]
+    assert not site.entries("end"), "a rollback that has not reached everybody has no end"
     assert "livepatch | h2 is not rolled back: the rollback failed: no answer" in output
 
 
@@ -326,6 +346,7 @@ def test_check_mode_shows_the_plan_and_writes_nothing(site):
     code, output = site.run(tasks, "--check")
     assert code == 0, output
     assert len(site.result("plan")["tiers"]) == 2
+    assert site.result("written")["rollback"] == [] and site.result("written")["slice"] == 0
     assert not site.journals.exists()
 
 
