@@ -50,10 +50,10 @@ test-build: setup ## Build the collection, install it elsewhere, and read its do
 	@$(TOOL)/build.py
 
 test-integration: setup-lab ## Modules and roles against real kernels
-	@$(PYTHON) -m pytest tests/integration $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest --durations=10 tests/integration $(PYTEST_ARGS)
 
 test-rollout: setup-lab ## Whole rollouts on real kernels, two fleets side by side
-	@$(PYTHON) -m pytest -n 2 --dist worksteal tests/rollout/test_rollout.py $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest -n 2 --dist worksteal --durations=10 tests/rollout/test_rollout.py $(PYTEST_ARGS)
 
 clean: ## Remove what was built in this checkout (the caches in the home directory stay)
 	rm -rf .venv .work .pytest_cache .hypothesis .ansible tests/output dist
