@@ -49,8 +49,8 @@ sanity: setup ## ansible-test sanity with the oldest and the newest ansible-core
 test-build: setup ## Build the collection, install it elsewhere, and read its documentation there
 	@$(TOOL)/build.py
 
-test-integration: setup-lab ## Modules and roles against real kernels
-	@$(PYTHON) -m pytest --durations=10 tests/integration $(PYTEST_ARGS)
+test-integration: setup-lab ## Modules and roles against real kernels, two fleets side by side
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --durations=10 tests/integration $(PYTEST_ARGS)
 
 test-rollout: setup-lab ## Whole rollouts on real kernels, two fleets side by side
 	@$(PYTHON) -m pytest -n 2 --dist worksteal --durations=10 tests/rollout/test_rollout.py $(PYTEST_ARGS)
