@@ -12,8 +12,9 @@ NAMED_HOSTS = 10
 def judge(state, tier=None, slice=None):
     """Return the verdict entry (dict) on the whole rollout as it stands; tier, slice: after which it is given.
 
-    stop: a tier has more failures than it tolerates (counted over the whole tier, each host once), or no host of a
-    tier has a build and none was patched before, or the first tier has lost all its hosts before they were patched. pass: everything else. Same state in, same verdict out.
+    stop: a tier has more failures than it tolerates (counted over the whole tier, each host once); no host of a tier
+    has a build and none was patched before; or the first tier has lost all its hosts before they were patched.
+    pass: everything else. Same state in, same verdict out.
     """
     tiers = [numbers(state, planned) for planned in state.tiers]
     reasons = [_too_many(entry) for entry in tiers if entry["failed"] > entry["tolerated"]]
