@@ -108,6 +108,11 @@ rollback:
   returned: with O(entry=rollback), O(entry=rolled_back), O(entry=end) and O(entry=read)
   type: list
   elements: dict
+serial:
+  description: Sizes of the slices in which RV(rollback) goes back, as in the plan.
+  returned: with O(entry=rollback)
+  type: list
+  elements: int
 summary:
   description: A row for each host, with host, kernel_release, tier, effective_release, outcome and reason.
   returned: with O(entry=rolled_back), O(entry=end) and O(entry=read)

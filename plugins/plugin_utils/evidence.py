@@ -4,7 +4,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal, outcomes, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal, outcomes
 
 REGISTERED = {"package": "livepatch_result_package", "apply": "livepatch_result_apply", "look": "livepatch_result_look"}
 
@@ -54,6 +54,6 @@ def of_rollback(state, hosts, results):
     found = []
     for name in hosts:
         if name in state.hosts or name in state.earlier:
-            planned, last = view.before(state, name)
+            planned, last = state.before(name)
             found.append(outcomes.of_rollback(last, planned, results(name)))
     return found

@@ -115,7 +115,7 @@ def stop_message(state, journal):
         [
             f"The rollout {state.rollout} of release {state.release} was stopped{after}; {untouched} hosts are untouched.",
             *verdict["reasons"],
-            f"To roll back the {len(state.touched())} hosts it touched: {command(state, journal, 'rollback')}",
+            f"To roll back the {len(state.to_roll_back())} hosts it touched: {command(state, journal, 'rollback')}",
             "To go on, with the failed hosts tried again, once the reason is known: "
             + command(state, journal, "rollout", "livepatch_retry=<reason>"),
             f"Everything is in the journal {journal}; the commands take the further options of the first one.",

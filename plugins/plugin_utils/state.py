@@ -66,9 +66,14 @@ class State:
         )
         return [name for name in self.hosts if name in names]
 
-    def former(self, name):
-        """Return the outcome entry (dict) that tells what a host had before, {} for one without any."""
-        return self.outcomes.get(name) or self.forgiven.get(name, {})
+    def to_roll_back(self):
+        """Return the names of the hosts that this round and former ones touched, the latest first."""
+        touched = dict.fromkeys(reversed(self.touched()))
+        return list({**touched, **dict.fromkeys(reversed(self.earlier))})
+
+    def before(self, name):
+        """Return (host entry, outcome entry or {}) that tell what a host had before the rollout first touched it."""
+        return self.earlier.get(name) or (self.hosts[name], self.outcomes.get(name) or self.forgiven.get(name, {}))
 
     def patched(self):
         """Return the names of the hosts that run the release because of this rollout and have not failed."""
@@ -106,7 +111,7 @@ def _take(handler, current, entry):
 
 def _rollout(current, entry):
     # A new round forgets the former one, but not how often the rollout was run, nor what is to be undone.
-    earlier = {name: (current.hosts[name], current.former(name)) for name in current.touched()}
+    earlier = {**current.earlier, **{name: current.before(name) for name in current.touched()}}
     fresh = State(
         rollout=entry["rollout"],
         release=entry["release"],
@@ -115,7 +120,7 @@ def _rollout(current, entry):
         rounds=current.rounds + 1,
         runs=current.runs,
         last_run=current.last_run,
-        earlier={**earlier, **current.earlier},
+        earlier=earlier,
     )
     current.__dict__.update(fresh.__dict__)
 
@@ -147,17 +152,19 @@ def _slice(current, entry):
 
 
 def _outcome(current, entry):
-    name = entry["host"]
+    name, outcome = entry["host"], entry["outcome"]
     current.begun.pop(name, None)
-    if entry["outcome"] == "rolled_back":
-        current.earlier.pop(name, None)
+    if name in current.earlier and outcome in ROLLED_BACK:
+        planned = current.earlier.pop(name)[0]
+        if outcome == "rollback_failed":
+            current.earlier[name] = (planned, entry)
     if name not in current.hosts:
         return  # of a former round
     current.forgiven.pop(name, None)
     current.outcomes[name] = entry
     if entry.get("boot_id"):
         current.boot_ids[name] = entry["boot_id"]
-    if entry["outcome"] in FAILURES:
+    if outcome in FAILURES:
         current.failures.setdefault(name, entry["reason"])
 
 

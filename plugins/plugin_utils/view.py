@@ -60,13 +60,7 @@ def to_roll_back(state):
 
     What a former round of the rollout had done, and nobody has undone, belongs to it.
     """
-    names = [*reversed(state.touched()), *(name for name in reversed(state.earlier) if name not in state.hosts)]
-    return [_before(name, *before(state, name)) for name in names]
-
-
-def before(state, name):
-    """Return (host entry, outcome entry or {}) that tell what a host had before the rollout first touched it."""
-    return state.earlier.get(name) or (state.hosts[name], state.former(name))
+    return [_before(name, *state.before(name)) for name in state.to_roll_back()]
 
 
 def _before(name, planned, outcome):

@@ -76,14 +76,9 @@ def in_guest(fleet, tmp_path_factory):
     on_each(fleet, put)
 
 
-def at_once(fleet):
-    """How many guests of this worker should work at the same time: the workers share the machine."""
-    return max(1, fleet.at_once // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
-
-
 def on_each(fleet, act):
     """Do something with every guest, two at a time at least as they often wait; returns {name: answer}."""
-    with concurrent.futures.ThreadPoolExecutor(max(2, at_once(fleet))) as pool:
+    with concurrent.futures.ThreadPoolExecutor(max(2, fleet.at_once)) as pool:
         return dict(zip(fleet.guests, pool.map(act, fleet.guests.values())))
 
 
@@ -123,7 +118,7 @@ def _ansible_playbook(fleet, book, record):
         "ANSIBLE_CALLBACKS_ENABLED": "record",
         "RECORD_FILE": str(record),
         "ANSIBLE_PIPELINING": "true",
-        "ANSIBLE_FORKS": str(at_once(fleet)),
+        "ANSIBLE_FORKS": str(fleet.at_once),
         "ANSIBLE_TIMEOUT": "120",
         "ANSIBLE_NOCOLOR": "true",
     }

@@ -20,9 +20,10 @@ def at_once(accelerator: str) -> int:
     """How many guests should work at the same time on this machine.
 
     Emulated guests that share a processor drive each other's code out of its caches: six at once on two processors
-    took half as long again as three pairs one after the other.
+    took half as long again as three pairs one after the other. The workers of pytest-xdist share the processors.
     """
-    return (os.cpu_count() or 1) if accelerator.startswith("tcg") else 20
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return max(1, (os.cpu_count() or 1) // workers) if accelerator.startswith("tcg") else 20
 
 
 def choose(vmlinux: pathlib.Path, initramfs: pathlib.Path) -> str:

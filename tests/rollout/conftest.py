@@ -101,7 +101,7 @@ class Rollouts:
         self.log = self.directory / ("output-%d.log" % time.monotonic_ns())
         with open(self.log, "w", encoding="utf-8") as output:
             return subprocess.Popen(self.command(*args, **kwargs), cwd=str(self.directory),
-                                    env={**os.environ, **ENVIRONMENT, "ANSIBLE_FORKS": str(_at_once(self.fleet)), **(settings or {})},
+                                    env={**os.environ, **ENVIRONMENT, "ANSIBLE_FORKS": str(self.fleet.at_once), **(settings or {})},
                                     stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
 
     def run(self, playbook, release, journal=None, **kwargs):
@@ -165,7 +165,7 @@ def rollouts(fleet, tmp_path):
     stopped = [guest for guest in fleet.guests.values() if not guest.pid]
     for guest in stopped:
         guest.start()
-    with concurrent.futures.ThreadPoolExecutor(_at_once(fleet)) as pool:
+    with concurrent.futures.ThreadPoolExecutor(fleet.at_once) as pool:
         clean = dict(zip(fleet.guests, pool.map(_reset, fleet.guests.values())))
     # A kernel that a test has broken beyond that gets a fresh start.
     for name in [name for name in clean if not clean[name]]:
@@ -173,11 +173,6 @@ def rollouts(fleet, tmp_path):
         fleet.guests[name].start()
         assert _reset(fleet.guests[name]), "%s cannot be reset" % name
     return Rollouts(fleet, tmp_path)
-
-
-def _at_once(fleet):
-    """How many guests of this worker should work at the same time: the workers share the machine."""
-    return max(1, fleet.at_once // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 def _reset(guest):

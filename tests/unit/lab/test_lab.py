@@ -165,9 +165,13 @@ def test_a_kernel_compressed_in_another_way_is_refused(tmp_path):
         kernels._uncompressed(image)
 
 
-def test_no_more_emulated_guests_work_at_once_than_there_are_processors():
-    assert accelerator.at_once(accelerator.EMULATED) == os.cpu_count()
-    assert accelerator.at_once("kvm") > 2
+def test_no_more_emulated_guests_work_at_once_than_there_are_processors(monkeypatch):
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert accelerator.at_once(accelerator.EMULATED) == 6
+    assert accelerator.at_once("kvm") == 20
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "4")
+    assert accelerator.at_once(accelerator.EMULATED) == 1
 
 
 def test_an_unknown_kernel_is_refused_with_the_list_of_known_ones():

@@ -342,6 +342,20 @@ def test_a_rollback_takes_the_hosts_of_former_rounds_back_too():
     assert rollout.state_after({"kind": "retry", "reason": "again", "user": "ann"}).remaining(1) == ["host-7"]
 
 
+def test_a_former_rounds_host_that_cannot_be_rolled_back_says_why_and_one_that_waits_again_goes_back_too():
+    rollout = finished()
+    rollout.open(host_1={"enabled": None, "boot_id": "new"})
+    assert rollout.state.remaining(1) == ["host-1"], "planned anew, and not touched by this round"
+    found = [entry["host"] for entry in view.to_roll_back(rollout.state)]
+    assert sorted(found) == hosts(6)
+    results = {host: {"changed": True} for host in found}
+    results["host-2"] = {"failed": True, "msg": "no answer"}
+    rollout.write(evidence.of_rollback(rollout.state, found, results.get))
+    left, = view.to_roll_back(rollout.state)
+    assert (left["host"], left["outcome"], left["reason"]) == ("host-2", "rollback_failed", "the rollback failed: no answer")
+    assert left["enabled_before"] is None
+
+
 def test_a_rollback_that_enabled_another_livepatch_than_before_has_failed():
     rollout = finished()
     found = evidence.of_rollback(rollout.state, ["host-1"], {"host-1": {"changed": True, "name": "hotfix2"}}.get)
