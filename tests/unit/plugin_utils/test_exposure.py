@@ -1,0 +1,174 @@
+# Tests of host-hours and incidents in bins and cohorts, and of the evidence they give.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import exposure
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.exposure import BIN, HOUR, Event, Span, Tally
+
+NOON = 1000 * BIN
+
+
+def crash(after=0.0, patched_at=NOON, fate="host", cohort="a"):
+    return Event(NOON + after, cohort, fate, patched_at)
+
+
+def tally(patched=(), control=(), events=(), cutoff=NOON + 100 * HOUR):
+    return Tally(patched, control, events, cutoff)
+
+
+@pytest.mark.parametrize(
+    "inputs, expected, e",
+    [
+        (
+            (
+                [(1, 20, 4000, 36000), (0, 3, 1000, 4000)],
+                [[(1, 20, 4000, 36000)], [(0, 3, 1000, 4000)]],
+                [(0, 23, 600, 40000)],
+                [(1, 5000, 6e-4)],
+            ),
+            (0.039283, 0.129232, 0.245968, 0.024901),
+            0.109846,
+        ),
+        (
+            ([(1, 0, 12, 988)], [[(1, 0, 11, 889)], [(0, 0, 1, 99)]], [(1, 0, 12, 988)], [(1, 12, 5e-5)]),
+            (17.184440, 9.027813, 17.184440, 30.248271),
+            18.411241,
+        ),
+        (
+            ([(3, 2, 250, 9750)], [[(3, 2, 200, 7800)], [(0, 0, 50, 1950)]], [(3, 2, 60, 9750)], [(3, 250, 5e-5)]),
+            (800.997700, 400.998850, 24619.828099, 74136.040748),
+            24989.466349,
+        ),
+        (
+            ([(40, 360, 1000, 9000)], [[(40, 360, 1000, 9000)]], [(4, 360, 100, 9000)], [(40, 1000, 5e-2)]),
+            (0.000008, 0.000008, 0.074903, 0.000000),
+            0.018730,
+        ),
+        (
+            (
+                [(4, 0, 5, 95), (6, 54, 995, 8905)],
+                [[(4, 0, 5, 95)], [(6, 54, 995, 8905)]],
+                [(2, 54, 100, 9000)],
+                [(10, 1000, 1e-2)],
+            ),
+            (0.674759, 11395.942944, 1.106617, 0.011622),
+            2849.433986,
+        ),
+    ],
+    ids=["good", "one early crash", "three at the transition", "a storm on both arms", "one bad cohort"],
+)
+def test_the_bets_together_give_the_reference_values(inputs, expected, e):
+    found = exposure.together(*inputs)
+    assert [found[bet] for bet in ("fleet", "cohort", "fresh", "rate")] == pytest.approx(list(expected), abs=1e-6)
+    assert found["e"] == pytest.approx(e, abs=1e-6)
+
+
+def test_without_history_there_is_no_bet_against_a_rate():
+    found = exposure.together([(1, 0, 12, 988)], [[(1, 0, 12, 988)]], [])
+    assert found["rate"] is None
+    assert found["e"] == pytest.approx((2 * 17.184440 + 1) / 3, abs=1e-6)
+
+
+def test_host_hours_fall_into_the_bins_in_which_they_were_spent():
+    found = tally(patched=[Span("a", NOON + BIN / 2, NOON + 2.25 * BIN, 4)])
+    assert found.hours["patched"]["a"] == pytest.approx({1000: 0.5, 1001: 1.0, 1002: 0.25})
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 50 * HOUR), st.floats(0, 50 * HOUR), st.integers(1, 500)), max_size=20),
+    st.floats(0, 100 * HOUR),
+)
+def test_no_host_hour_is_lost_or_made_up(spans, cutoff):
+    rows = [Span("a", NOON + start, NOON + start + length, hosts) for start, length, hosts in spans]
+    found = Tally(rows, [], [], NOON + cutoff)
+    expected = sum(row.hosts * max(0.0, min(row.end, NOON + cutoff) - row.start) / HOUR for row in rows)
+    assert found.total("patched") == pytest.approx(expected, rel=1e-9, abs=1e-6)
+
+
+def test_only_the_first_hour_after_patching_is_fresh():
+    found = tally(
+        patched=[Span("a", NOON, NOON + 3 * HOUR, 10)],
+        control=[Span("a", NOON, NOON + 3 * HOUR, 90)],
+        events=[crash(10, fate="h1"), crash(2 * HOUR, fate="h2")],
+    )
+    assert found.total("fresh") == pytest.approx(10)
+    assert sum(cell[0] for cell in found.cells("fresh")["a"]) == 1
+    assert sum(cell[0] for cell in found.cells()["a"]) == 2
+
+
+def test_a_cell_holds_what_happened_in_one_bin_of_one_cohort():
+    found = tally(
+        patched=[Span("a", NOON, NOON + HOUR, 10), Span("b", NOON, NOON + HOUR, 4)],
+        control=[Span("a", NOON, NOON + HOUR, 30)],
+        events=[crash(10, fate="h1"), crash(20, patched_at=None, fate="h2"), crash(HOUR - 1, fate="h3", cohort="b")],
+    )
+    assert found.cells() == {"a": [(1, 1, 2.5, 7.5)], "b": [(1, 0, 1.0, 0.0)]}
+
+
+def test_hosts_that_share_a_fate_are_one_incident_in_a_bin_and_an_arm():
+    rack = [crash(second, fate="rack 1") for second in range(5)]
+    rack += [crash(2, patched_at=None, fate="rack 1"), crash(BIN + 1, fate="rack 1"), crash(3, fate="rack 2")]
+    found = tally(events=rack)
+    assert found.incidents == {"patched": 3, "control": 1}
+
+
+def test_events_and_host_hours_after_the_cutoff_do_not_count_on_either_arm():
+    found = tally(
+        patched=[Span("a", NOON, NOON + HOUR, 1)],
+        control=[Span("a", NOON, NOON + HOUR, 1)],
+        events=[crash(HOUR - 1), crash(HOUR - 1, patched_at=None, fate="other")],
+        cutoff=NOON + HOUR / 2,
+    )
+    assert (found.total("patched"), found.total("control")) == (0.5, 0.5)
+    assert found.incidents == {"patched": 0, "control": 0}
+
+
+def test_a_cohort_that_suffers_alone_is_seen_among_others_that_do_not():
+    patched = [Span(cohort, NOON, NOON + HOUR, 10 if cohort == "a" else 1000) for cohort in "abcd"]
+    control = [Span(cohort, NOON, NOON + HOUR, 90 if cohort == "a" else 9000) for cohort in "abcd"]
+    others = [crash(number, None if number % 10 else NOON, number, "b") for number in range(40)]
+    found = exposure.weigh(tally(patched, control, [crash(9, fate=f"bad {number}") for number in range(3)] + others))
+    alone = exposure.bets.concurrent([(3, 0, 2.5, 22.5)])
+    assert alone > 20 * 4
+    assert found["cohort"] == pytest.approx((alone + 2 + exposure.bets.concurrent([(4, 36, 250, 2250)])) / 4)
+
+
+def test_in_a_storm_the_control_hosts_raise_the_rate_that_is_expected():
+    calm = tally([Span("a", NOON, NOON + HOUR, 100)], [Span("a", NOON, NOON + HOUR, 1000)])
+    storm = tally(
+        [Span("a", NOON, NOON + HOUR, 100)],
+        [Span("a", NOON, NOON + HOUR, 1000)],
+        [crash(number, patched_at=None, fate=number) for number in range(50)],
+    )
+    history = (400, 100000.0)
+    assert calm.rate_cells(history)[-1][2] == exposure.bets.upper_rate(*history)
+    assert all(rate > 0.04 for unused, unused2, rate in storm.rate_cells(history))
+
+
+def test_a_short_look_at_the_control_hosts_does_not_replace_history():
+    found = tally(
+        [Span("a", NOON, NOON + BIN, 100)], [Span("a", NOON, NOON + BIN, 10)], [crash(9, patched_at=None, fate=1)]
+    )
+    history = (4, 100000.0)
+    assert [rate for unused, unused2, rate in found.rate_cells(history)] == [exposure.bets.upper_rate(*history)]
+
+
+def test_how_many_crashes_would_have_stopped_is_the_least_that_reaches_the_evidence():
+    spans = ([Span("a", NOON, NOON + BIN, 100)], [Span("a", NOON, NOON + BIN, 9900)])
+    number = exposure.crashes_to(tally(*spans), 20)
+    assert number == 2
+    assert exposure.crashes_to(tally(), 20) is None
+    assert (
+        exposure.crashes_to(tally([Span("a", NOON, NOON + BIN, 100)]), 20) is None
+    ), "there is nothing to compare with"
+
+
+def test_the_same_events_in_another_order_give_the_same_evidence():
+    spans = ([Span("a", NOON, NOON + HOUR, 10)], [Span("a", NOON, NOON + HOUR, 90)])
+    events = [crash(number * 100, fate=number % 3, patched_at=NOON if number % 2 else None) for number in range(20)]
+    assert exposure.weigh(tally(*spans, events)) == exposure.weigh(tally(*spans, events[::-1]))
