@@ -1,4 +1,4 @@
-# rollout_gate: writes what became of a slice or a look into the journal, and judges.
+# rollout_gate: writes what became of a slice or what a look has found into the journal, and judges.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
@@ -7,12 +7,16 @@
 import getpass
 import time
 
+from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
     evidence,
     gate,
     lock,
+    looking,
     session,
+    sources,
+    sources_fetch,
     summary,
     values,
     view,
@@ -22,9 +26,13 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 SPEC = {
     "journal": {"type": "path", "required": True},
     "tier": {"type": "int", "required": True},
+    "after": {"type": "str", "required": True, "choices": ["slice", "look", "wait", "tier"]},
     "slice": {"type": "int"},
-    "hosts": {"type": "list", "elements": "str", "required": True},
+    "hosts": {"type": "list", "elements": "str", "default": []},
+    "delegated": {"type": "bool", "default": False},
+    "sources": {"type": "list", "elements": "dict", "default": [], "no_log": True},
 }
+NEEDED = [("after", "slice", ["slice", "hosts"]), ("after", "look", ["hosts"])]
 
 
 class ActionModule(ActionBase):
@@ -35,7 +43,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        unused, args = self.validate_argument_spec(SPEC)
+        unused, args = self.validate_argument_spec(SPEC, required_if=NEEDED)
         if self._task.check_mode:
             result.update(
                 changed=False,
@@ -43,6 +51,10 @@ class ActionModule(ActionBase):
                 reasons=[],
                 failures={},
                 counts={},
+                again=False,
+                wait=0,
+                look_at=[],
+                rolls_back=False,
                 progress=[],
                 msg="Check mode: nothing is judged and nothing is written.",
             )
@@ -56,30 +68,65 @@ class ActionModule(ActionBase):
 
 def _judge(args, hostvars):
     current = session.existing(args["journal"], lock.controller(getpass.getuser()))
-    tier = next((tier for tier in current.state.tiers if tier["number"] == args["tier"]), None)
+    number, after = args["tier"], args["after"]
+    tier = next((tier for tier in current.state.tiers if tier["number"] == number), None)
     if tier is None:
-        raise RolloutError(f"The plan has no tier {args['tier']}: expected 1 to {len(current.state.tiers)}.")
-    left = current.state.remaining(args["tier"])
-    if args["slice"] is None and left and not current.state.stop:
+        raise RolloutError(f"The plan has no tier {number}: expected 1 to {len(current.state.tiers)}.")
+    said = current.take_overrides()
+    if after == "tier":
+        _require_whole(current.state, tier)
+    now = time.time()
+    found = _found(current.state, args, hostvars, now)
+    current.add(found)
+    current.add(evidence.of_silence(current.state, now))
+    verdict = gate.judge(current.state, now, number, args["slice"])
+    looked = any(entry["kind"] == "look" for entry in found) and after == "look"
+    entries = [dict(verdict, looked=True) if looked else verdict]
+    if after in ("look", "tier") and looking.tier_is_done(current.state, number, verdict, now):
+        entries.append({"kind": "tier_done", "tier": number})
+    if after != "wait" or said or verdict["verdict"] != "pass":
+        current.add(entries)
+    turn = looking.turn(current.state, number, verdict, now)
+    if after == "tier" and verdict["verdict"] == "pass" and number not in current.state.tiers_done:
+        raise RolloutError(
+            f"Tier {tier['name']} is not done, though nothing holds it back any more: run the same command again, it goes on."
+        )
+    return _result(current, tier, args, verdict, found, turn)
+
+
+def _require_whole(state, tier):
+    left = state.remaining(tier["number"])
+    if left and not state.stop and state.held_since is None:
         raise RolloutError(
             f"{len(left)} hosts of tier {tier['name']} have no outcome yet ({', '.join(left[:gate.NAMED_HOSTS])}): "
             "expected the whole tier to be patched before its verdict. Run the same command again."
         )
-    found = _found(current.state, args, hostvars)
-    current.add(found)
-    verdict = gate.judge(current.state, args["tier"], args["slice"])
-    passed = args["slice"] is None and verdict["verdict"] == "pass"
-    current.add([verdict] + ([{"kind": "tier_done", "tier": args["tier"]}] if passed else []))
-    return _result(current, tier, args["slice"], verdict, found)
 
 
-def _found(state, args, hostvars):
-    if args["slice"] is not None:
-        return evidence.of_slice(state, args["hosts"], _results(hostvars, evidence.REGISTERED), time.time())
-    if state.stop:
+def _found(state, args, hostvars, now):
+    if args["after"] == "slice":
+        return evidence.of_slice(state, args["hosts"], _results(hostvars, evidence.REGISTERED), now)
+    if args["after"] != "look" or state.stop:
         return []  # Nobody is looked at after a stop: that says nothing about the patched hosts.
-    look = {"look": evidence.REGISTERED["look"]}
-    return evidence.of_tier(state, args["hosts"], _results(hostvars, look), time.time())
+    looks = _delegated(args["hosts"], hostvars) if args["delegated"] else _own(args["hosts"], hostvars)
+    return evidence.of_looks(state, looks, now) + _readings(state, args["sources"], hostvars, now)
+
+
+def _readings(state, specs, hostvars, now):
+    found = sources.check(specs)
+    if not found:
+        return []
+    addresses = {name: str(hostvars[name].get("ansible_host") or name) for name in state.hosts if name in hostvars}
+    arms = view.arms_of(state, addresses)
+    since = min(state.planned_at.values(), default=now)
+    return evidence.of_sources(state, [sources.read(source, arms, since, now, _fetch) for source in found])
+
+
+def _fetch(url, *, data=None, headers, timeout):
+    """Ask over HTTP, with the proxies and certificates that Ansible uses; redirects would take the headers elsewhere."""
+    method = "GET" if data is None else "POST"
+    with open_url(url, data=data, headers=headers, timeout=timeout, method=method, follow_redirects="none") as response:
+        return sources_fetch.body(response, timeout)
 
 
 def _results(hostvars, registered):
@@ -90,24 +137,54 @@ def _results(hostvars, registered):
     return results
 
 
-def _result(current, tier, number, verdict, found):
-    outcomes = [entry for entry in found if entry["kind"] == "outcome"]
-    counts = {}
-    for entry in outcomes:
-        counts[entry["outcome"]] = counts.get(entry["outcome"], 0) + 1
-    where = f"tier {tier['name']}" + (f", slice {number}: {summary.count_line(counts)}" if number else "")
+def _own(hosts, hostvars):
+    """Return {name: look} of hosts that were looked at as hosts of their play."""
+    return {name: values.plain(hostvars[name].get(evidence.REGISTERED["look"]) or {}) for name in hosts}
+
+
+def _delegated(hosts, hostvars):
+    """Return {name: look} of hosts that the hosts of a slice were asked to look at, each at its share of them."""
+    looks = {}
+    for name in hosts:
+        for item in (hostvars[name].get("livepatch_result_looks") or {}).get("results") or []:
+            looks[str(item["item"]["host"])] = values.plain({key: item[key] for key in item if key != "item"})
+    return looks
+
+
+def _result(current, tier, args, verdict, found, turn):
+    state = current.state
     result = {
         "changed": True,
         "verdict": verdict["verdict"],
         "reasons": verdict["reasons"],
         "failures": verdict["failures"],
-        "counts": gate.counts(current.state),
-        "patched": [entry["host"] for entry in outcomes if entry["outcome"] == "patched"],
-        "progress": [f"{where}; {reason}" for reason in verdict["reasons"]],
+        "evidence": verdict["evidence"],
+        "counts": gate.counts(state),
+        "rolls_back": bool(state.aborted and state.aborted["override"] == "rollback"),
+        "progress": _progress(state, tier, args, verdict, found, turn),
+        **turn,
     }
     if verdict["verdict"] == "stop":
-        report = view.report(current.state, current.path)
+        report = view.report(state, current.path)
         result.update(
             {key: report[key] for key in ("journal", "stop_message", "rollback", "summary", "table", "stats")}
         )
     return result
+
+
+def _progress(state, tier, args, verdict, found, turn):
+    counts = {}
+    for entry in found:
+        if entry["kind"] == "outcome":
+            counts[entry["outcome"]] = counts.get(entry["outcome"], 0) + 1
+    where = f"tier {tier['name']}"
+    if args["after"] == "tier" and verdict["verdict"] == "pass":
+        return []  # The last look has said it.
+    if args["after"] == "slice":
+        where += f", slice {args['slice']}: {summary.count_line(counts)}"
+    elif args["after"] == "wait" and verdict["verdict"] == "pass":
+        return [f"{where}: the next slice begins in {turn['wait']} s"] if turn["wait"] else []
+    elif state.stop is None and state.soaks.get(tier["number"]):
+        left = view.soak_left(state, tier["number"], time.time())
+        where += f", {looking.words(left)} of its soak left" if left else ""
+    return [f"{where}; {reason}" for reason in verdict["reasons"]]

@@ -14,6 +14,9 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
     gate,
     journal,
     lock,
+    looking,
+    messages,
+    overrides,
     plan,
     session,
     summary,
@@ -22,21 +25,28 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
 )
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
+KINDS = ["slice", "soak", "wait", "rollback", "rolled_back", "end", "override", "read"]
 SPEC = {
     "journal": {"type": "path", "required": True},
-    "entry": {"type": "str", "required": True, "choices": ["slice", "soak", "rollback", "rolled_back", "end", "read"]},
+    "entry": {"type": "str", "required": True, "choices": KINDS},
     "tier": {"type": "int"},
     "slice": {"type": "int"},
     "hosts": {"type": "list", "elements": "str"},
     "reason": {"type": "raw", "default": "asked for"},
-    "result": {"type": "str", "choices": ["complete", "stopped", "rolled_back"]},
+    "result": {"type": "str", "choices": ["complete", "stopped", "held", "rolled_back"]},
+    "seconds": {"type": "int"},
+    "override": {"type": "str", "choices": list(overrides.OVERRIDES)},
 }
 NEEDED = [
     ("entry", "slice", ["tier", "hosts"]),
     ("entry", "soak", ["tier"]),
     ("entry", "rolled_back", ["hosts"]),
     ("entry", "end", ["result"]),
+    ("entry", "wait", ["seconds"]),
+    ("entry", "override", ["override"]),
 ]
+# How often a waiting controller looks whether somebody has said something.
+STEP = 2
 
 
 class ActionModule(ActionBase):
@@ -53,6 +63,7 @@ class ActionModule(ActionBase):
                 changed=False,
                 slice=args["slice"] or 0,
                 seconds=0,
+                wait=0,
                 look_at=[],
                 rollback=[],
                 serial=[1],
@@ -62,7 +73,8 @@ class ActionModule(ActionBase):
             )
             return result
         try:
-            result.update(_write(values.plain(args), task_vars["hostvars"]))
+            user = str(task_vars.get("awx_user_name") or getpass.getuser())
+            result.update(_write(dict(values.plain(args), user=user), task_vars["hostvars"]))
         except RolloutError as error:
             result.update(failed=True, msg=str(error))
         return result
@@ -71,11 +83,18 @@ class ActionModule(ActionBase):
 def _write(args, hostvars):
     if args["entry"] == "read":
         return _read(args["journal"])
+    if args["entry"] == "override":
+        return _override(args)
     current = session.existing(args["journal"], lock.controller(getpass.getuser()))
     return ENTRIES[args["entry"]](current, args, hostvars)
 
 
 def _read(path):
+    current = _existing(path)
+    return dict(view.report(current.state, path), changed=False, progress=[])
+
+
+def _existing(path):
     """Read without the lock: looking is allowed while another controller works."""
     if not os.path.isfile(path):
         raise RolloutError(
@@ -84,13 +103,13 @@ def _read(path):
     current = session.Session(path, None, dry=True)
     if current.state.tiers is None:
         raise RolloutError(f"The journal {path} has no finished plan, so no host was touched.")
-    return dict(view.report(current.state, path), changed=False, progress=[])
+    return current
 
 
 def _slice(current, args, unused):
     state = current.state
     if state.stop:
-        raise RolloutError(gate.stop_message(state, current.path))
+        raise RolloutError(messages.stop_message(state, current.path))
     expected = set(state.remaining(args["tier"]))
     strangers = [name for name in args["hosts"] if name not in expected]
     if strangers or not args["hosts"]:
@@ -104,21 +123,54 @@ def _slice(current, args, unused):
 
 
 def _soak(current, args, unused):
-    tier = next((tier for tier in current.state.tiers if tier["number"] == args["tier"]), None)
+    """Begin the soak, or go on with it; nothing is looked at while hosts of the tier are still to be patched."""
+    state, number, now = current.state, args["tier"], time.time()
+    tier = next((tier for tier in state.tiers if tier["number"] == number), None)
     if tier is None:
-        raise RolloutError(f"The plan has no tier {args['tier']}: expected 1 to {len(current.state.tiers)}.")
-    begins = not current.state.stop and args["tier"] not in current.state.soaks
+        raise RolloutError(f"The plan has no tier {number}: expected 1 to {len(state.tiers)}.")
+    if state.stop or state.remaining(number):
+        return {"changed": False, "seconds": 0, "wait": 0, "look_at": [], "progress": []}
+    begins = number not in state.soaks
     if begins:
-        until = time.time() + tier["soak"]
-        current.add([{"kind": "soak", "tier": args["tier"], "until": journal.now(lambda: until)}])
-    left = view.soak_left(current.state, args["tier"], time.time())
-    left = 0 if current.state.stop else left
+        until = view.soak_until(state, number, now)
+        current.add([{"kind": "soak", "tier": number, "until": journal.now(lambda: until)}])
+    left = view.soak_left(current.state, number, now)
+    turn = looking.turn(current.state, number, {"verdict": "pass"}, now)
+    # The hosts of a soak that has begun are looked at again and again; after one that is over, whoever was not seen since.
+    look_at = view.to_look_at(current.state) if left else turn["look_at"]
     return {
         "changed": begins,
         "seconds": left,
-        "look_at": view.to_look_at(current.state),
-        "progress": [f"tier {tier['name']} soaks for {left} s"] if left else [],
+        "wait": turn["wait"],
+        "look_at": look_at,
+        "progress": [f"tier {tier['name']} soaks for {looking.words(left)}"] if left else [],
     }
+
+
+def _wait(current, args, unused):
+    """Wait, but not longer than until somebody says something."""
+    end = time.monotonic() + args["seconds"]
+    while time.monotonic() < end:
+        if overrides.new(current.path, current.state.overrides):
+            break
+        lock.controller(getpass.getuser())  # raises when the controller has died
+        time.sleep(max(0.0, min(STEP, end - time.monotonic())))
+    return {"changed": False, "progress": []}
+
+
+def _override(args):
+    """Say something to the controller of a rollout, which may be another process, or one that starts tomorrow."""
+    state = _existing(args["journal"]).state
+    if state.over:
+        raise RolloutError(
+            f"The rollout {state.rollout} is {state.ended}: there is nothing left to {args['override']}."
+        )
+    if args["override"] == "promote" and args["tier"] is None:
+        open_tiers = [tier["number"] for tier in state.tiers if tier["number"] not in state.tiers_done]
+        args["tier"] = open_tiers[0] if open_tiers else None
+    overrides.say(args["journal"], args["override"], args["user"], args["reason"], args["tier"])
+    words = f"{args['override'].replace('_', ' ')} by {args['user']}: {args['reason']}; the rollout takes it at its next slice or look"
+    return {"changed": True, "journal": args["journal"], "progress": [words]}
 
 
 def _rollback(current, args, unused):
@@ -129,7 +181,12 @@ def _rollback(current, args, unused):
         current.add([{"kind": "rollback", "hosts": names, "reason": values.reason(args["reason"], "reason")}])
     progress = [f"rolling back {len(names)} hosts: {args['reason']}" if names else "no host is to be rolled back"]
     size = values.count_or_share(current.state.parameters["slice"], "slice")
-    return {"changed": bool(names), "rollback": targets, "serial": plan.slices(len(names), size) or [1], "progress": progress}
+    return {
+        "changed": bool(names),
+        "rollback": targets,
+        "serial": plan.slices(len(names), size) or [1],
+        "progress": progress,
+    }
 
 
 def _rolled_back(current, args, hostvars):
@@ -161,4 +218,11 @@ def _end(current, args, unused):
     return dict(report, changed=changed, progress=[f"{args['result']}: {summary.count_line(report['counts'])}"])
 
 
-ENTRIES = {"slice": _slice, "soak": _soak, "rollback": _rollback, "rolled_back": _rolled_back, "end": _end}
+ENTRIES = {
+    "slice": _slice,
+    "soak": _soak,
+    "wait": _wait,
+    "rollback": _rollback,
+    "rolled_back": _rolled_back,
+    "end": _end,
+}

@@ -5,13 +5,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import getpass
+import hashlib
 import os
-import secrets
 import time
 
+from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import fleet, gate, lock, opening, session, values, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
+    fleet,
+    gate,
+    lock,
+    opening,
+    rules,
+    session,
+    sources,
+    values,
+    view,
+)
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 SPEC = {
@@ -21,10 +32,12 @@ SPEC = {
     "hosts": {"type": "list", "elements": "str", "required": True},
     "tiers": {"type": "raw", "required": True},
     "slice": {"type": "raw", "default": "25%"},
-    "max_failures": {"type": "raw", "default": "1%"},
+    "max_failures": {"type": "raw", "default": "2 or 1%"},
     "seed": {"type": "raw"},
     "retry": {"type": "raw"},
     "module_pattern": {"type": "str"},
+    "rules": {"type": "raw"},
+    "sources": {"type": "raw", "no_log": True},
 }
 FACTS = (
     "supported",
@@ -50,11 +63,12 @@ class ActionModule(ActionBase):
         try:
             result.update(self._open(values.plain(args), task_vars))
         except RolloutError as error:
-            result.update(failed=True, msg=str(error))
+            result.update(failed=True, refused=True, msg=str(error))
         return result
 
     def _open(self, args, task_vars):
         request = _request(args, task_vars)
+        sources.check(args["sources"] or [])
         seen = fleet.survey(_raw(args["hosts"], task_vars["hostvars"]), request["release"], args["module_pattern"])
         dry = self._task.check_mode
         if not dry:
@@ -64,6 +78,8 @@ class ActionModule(ActionBase):
         resumed = current.state.tiers is not None and not current.state.over
         entries, notes = opening.opening(current.state, request, seen)
         current.add(entries, current.state.runs + 1)
+        if not dry:
+            current.take_overrides()
         self._judge(current)
         return _result(current, resumed, bool(entries) and not dry, notes)
 
@@ -71,7 +87,7 @@ class ActionModule(ActionBase):
         """What was found at a resume may be too much already."""
         if current.state.stop:
             return
-        verdict = gate.judge(current.state)
+        verdict = gate.judge(current.state, time.time())
         if verdict["verdict"] == "stop":
             current.add([verdict])
 
@@ -87,17 +103,39 @@ def _request(args, task_vars):
         "tiers": args["tiers"],
         "slice": args["slice"],
         "max_failures": args["max_failures"],
-        "seed": secrets.randbelow(10**9) if seed in (None, "") else seed,
-        "retry": values.reason(args["retry"], "retry") if args["retry"] not in (None, "") else None,
+        "rules": rules.parse(args["rules"] or {}),
+        "seed": _seed(args) if seed in (None, "") else seed,
+        "retry": _retry(args["retry"]),
         "groups": task_vars.get("groups", {}),
         "run": {
             "kind": "run",
             "user": user,
             "controller": os.uname().nodename,
             "ansible": ansible_version,
+            "playbook": _playbook(),
             "inventory": values.plain(task_vars.get("ansible_inventory_sources") or []),
         },
     }
+
+
+def _seed(args):
+    """Return a seed (int) that is another one for each rollout and fleet, and the same in a check run before."""
+    text = "\n".join([str(args["rollout"]), str(args["release"]), *sorted(args["hosts"])])
+    return int(hashlib.sha256(text.encode()).hexdigest(), 16) % 10**9
+
+
+def _retry(reason):
+    if reason in (None, ""):
+        return None
+    if str(reason).strip() == "REASON":
+        raise RolloutError("livepatch_retry is REASON: expected your own words on why the rollout may go on.")
+    return values.reason(reason, "retry")
+
+
+def _playbook():
+    """Return the playbook (str) of this run as it was given, None where several were or it is not known."""
+    names = context.CLIARGS.get("args") or ()
+    return str(names[0]) if len(names) == 1 else None
 
 
 def _raw(hosts, hostvars):
@@ -144,9 +182,12 @@ def _result(current, resumed, changed, notes):
         current.release()
         result.update(
             failed=True,
+            refused=True,
             msg=result["stop_message"],
             # What may follow a stop is a rollback: by an open tier, and of nobody but the hosts that were touched.
             tiers=[dict(tier, hosts=[]) for tier in result["tiers"]],
-            rolls_back=bool(result["rollback"]) and not current.dry and not all(tier["done"] for tier in result["tiers"]),
+            rolls_back=bool(result["rollback"])
+            and not current.dry
+            and not all(tier["done"] for tier in result["tiers"]),
         )
     return result

@@ -22,7 +22,7 @@ requirements:
 from ansible.plugins.callback import CallbackBase
 
 ACTIONS = ("rollout_plan", "rollout_gate", "rollout_journal")
-COLORS = {"stop": "red", "pass": "green"}
+COLORS = {"stop": "red", "hold": "yellow", "pass": "green"}
 
 
 class CallbackModule(CallbackBase):
@@ -37,6 +37,7 @@ class CallbackModule(CallbackBase):
         super().__init__(*args, **kwargs)
         self._table = []
         self._journal = None
+        self._message = None
 
     def v2_runner_on_ok(self, result, **unused):
         self._take(result)
@@ -50,6 +51,8 @@ class CallbackModule(CallbackBase):
         for line in self._table:
             self._line(line)
         self._line(f"journal: {self._journal}")
+        for line in (self._message or "").splitlines():
+            self._line(line)
 
     def _take(self, result):
         task, data = _task(result), _data(result)
@@ -62,6 +65,7 @@ class CallbackModule(CallbackBase):
             self._line(line, COLORS.get(data.get("verdict")))
         self._table = data.get("table") or self._table
         self._journal = data.get("journal") or self._journal
+        self._message = data.get("stop_message") or data.get("hold_message") or self._message
 
     def _line(self, text, color=None):
         self._display.display(f"livepatch | {text}", color=color)

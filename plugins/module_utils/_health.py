@@ -1,4 +1,4 @@
-# What has happened to this host since a moment: reboots, kernel alarms, counters.
+# What has happened to this host since a moment: reboots, crashes, kernel alarms, core dumps, counters.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
@@ -7,75 +7,216 @@
 #
 # A further source of evidence adds its events to `events` and says in `sources` whether it could be read.
 
-import datetime
 import os
 import time
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _kernel_alarms, _kernel_log, _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils import (
+    _boot_log,
+    _bounded,
+    _coredumps,
+    _crashes,
+    _dmesg,
+    _journal,
+    _kdump,
+    _kernel_alarms,
+    _kernel_log,
+    _livepatch_log,
+    _pstore,
+    _sysfs,
+    _times,
+    _window,
+)
 
 MAX_EVENTS = 50
+MAX_KNOWN = 50
 COUNTERS = ("oops_count", "warn_count")
 
+KMSG, JOURNAL, KDUMP, PSTORE, COREDUMP = "kmsg", "journal", "kdump", "pstore", "coredump"
 
-def look(since, root="/", read_log=_kernel_log.read, now=time.time):
-    """Return the module's result (dict) for what happened after `since`.
 
-    since: {"boot_id": str or None, "sequence": int or None}, as this function and the module livepatch return it.
-    read_log: function from a sequence to a _kernel_log.Reading. now: function to seconds since the epoch.
+def look(
+    since,
+    root="/",
+    read_log=_kernel_log.read,
+    now=time.time,
+    kdump_directories=(),
+    coredump_directories=(),
+    journal=None,
+):
+    """Return the module's result (dict) for what happened after `since`; LivepatchError for a wrong option.
+
+    since: {"boot_id": str or None, "sequence": int or None, "time": str or None}, as this function and the module
+    livepatch return it. read_log: function from a sequence to a _kernel_log.Reading. now: function to seconds since
+    1970. journal: function from a boot to a _journal.Journal, None for a host without one; it starts a process.
     """
-    host = _sysfs.read_host(root)
-    boot_id = _sysfs.boot_id(root)
-    uptime = _uptime(root)
-    booted = now() - uptime
-    rebooted = since.get("boot_id") is not None and boot_id is not None and since["boot_id"] != boot_id
-    reading = read_log(0 if rebooted else since.get("sequence") or 0)
-    events = [_crash(since["boot_id"], boot_id, booted, uptime)] if rebooted else []
-    events += [_event(alarm, booted, host.effective_release) for alarm in _kernel_alarms.alarms(reading.records)]
-    return {
-        "boot_id": boot_id,
-        "uptime_seconds": int(uptime),
-        "rebooted": rebooted,
-        "effective_release": host.effective_release,
-        "enabled": host.topmost,
-        "sequence": reading.next_sequence,
-        "events": events[:MAX_EVENTS],
-        "events_left_out": max(0, len(events) - MAX_EVENTS),
-        "counters": {name: _sysfs.read_number(os.path.join(root, "sys/kernel", name)) for name in COUNTERS},
-        "sources": {"kmsg": reading.status},
-        "reasons": [reading.reason] if reading.reason else [],
-    }
+    return _Look(since, root, read_log, now(), journal or _no_journal).at(kdump_directories, coredump_directories)
 
 
-def _event(alarm, booted, effective_release):
-    return {
-        "kind": alarm.kind,
-        "time": _timestamp(booted + alarm.seconds),
-        "sequence": alarm.sequence,
-        "signature": alarm.signature,
-        "text": alarm.text,
-        "effective_release": effective_release,
-    }
+class _Look(object):
+    """One look at a host: the sources one after the other, then the result."""
+
+    def __init__(self, since, root, read_log, now, journal):
+        self.root = root
+        self.window = _window.Window(since, root, now)
+        self.host = _sysfs.read_host(root)
+        self.journal = journal
+        begin = 0 if self.window.rebooted else since.get("sequence") or 0
+        since_boot = None if self.window.begin is None else self.window.begin - self.window.booted
+        self.log = _boot_log.BootLog(read_log(begin), begin, since_boot, journal)
+        self.history = self.log.history(self.host.kernel_release, self.host.enabled)
+        self.former = None
+        self.sources = {}
+        self.reasons = list(self.log.reasons)
+
+    def at(self, kdump_directories, coredump_directories):
+        """Return the result (dict)."""
+        crashes = self._crashes(kdump_directories)
+        counters = {name: _sysfs.read_number(os.path.join(self.root, "sys/kernel", name)) for name in COUNTERS}
+        known = self.log.known_signatures()
+        events = [self._crash(crash) for crash in crashes if not self._is_told(crash)] + self._alarms()
+        found = self._dumped(coredump_directories)
+        kept = _chosen(events, found)
+        self.reasons += self.log.uncounted(counters)
+        return {
+            "boot_id": self.window.boot_id,
+            "time": _times.to_text(self.window.now),
+            "uptime_seconds": int(self.window.uptime),
+            "window_seconds": self.window.seconds,
+            "up_seconds": self.window.up_seconds(self._ended(crashes)),
+            "rebooted": self.window.rebooted,
+            "effective_release": self.host.effective_release,
+            "enabled": self.host.topmost,
+            "sequence": self.log.reading.next_sequence,
+            "events": [dict(event, new=event["signature"] not in known) for event in kept],
+            "events_left_out": len(events) + len(found) - len(kept),
+            "known_signatures": sorted(known)[:MAX_KNOWN],
+            "counters": counters,
+            "sources": dict(self.sources, kmsg=self.log.reading.status, journal=self._journal_status()),
+            "reasons": self.reasons + self.window.reasons,
+        }
+
+    def _crashes(self, directories):
+        since = self.window.dumps_from()
+        kdump, pstore = _bounded.Source(KDUMP), _bounded.Source(PSTORE)
+        evidence = _kdump.find(kdump, directories, since, self.root)
+        evidence += _pstore.find(pstore, since, self.window.booted, self.root)
+        evidence = [one for one in evidence if self.window.holds(one.time)]
+        self._note(kdump)
+        self._note(pstore)
+        return _crashes.tell(evidence, self._ends(since) if self.window.rebooted else ())
+
+    def _ends(self, since):
+        """What tells of the end of the boot before this one, and that there was one."""
+        text = "booted %d seconds ago: boot id %s, expected %s" % (
+            self.window.uptime,
+            self.window.boot_id,
+            self.window.expected_boot_id,
+        )
+        ends = [_crashes.Evidence(_crashes.BOOT, self.window.booted, [], None, True, text)]
+        self.former = self.journal(_journal.PREVIOUS_BOOT)
+        if self.former.reason:
+            self.reasons.append(self.former.reason)
+        if self.former.records:
+            ends.append(self._former_end(since))
+        return ends
+
+    def _former_end(self, since):
+        """The Evidence in the journal of the boot before this one; older alarms did not end it."""
+        former = self.former
+        alarms = [alarm for alarm in _kernel_alarms.alarms(former.records) if former.booted + alarm.seconds >= since]
+        alarm = _crashes.cause(alarms)
+        moment = former.booted + alarm.seconds if alarm else former.end
+        return _crashes.Evidence(_crashes.JOURNAL, moment, alarms, self._former_history().at_end(), True, "")
+
+    def _former_history(self):
+        records = self.former.records
+        whole = self.former.status == _bounded.READ and _dmesg.is_whole(records)
+        return _livepatch_log.History(records, whole, _dmesg.kernel_release(records))
+
+    def _ended(self, crashes):
+        """When the boot ended in which the window began, None when nobody knows."""
+        # The journal may tell of an alarm that the host survived for a while: its last message is nearer to the end.
+        unknown = (_crashes.BOOT, _crashes.JOURNAL)
+        known = [crash.time for crash in crashes if crash.kind == "crash" and crash.source not in unknown]
+        if known:
+            return known[0]
+        return self.former.end if self.former is not None else None
+
+    def _journal_status(self):
+        return _bounded.worst([self.log.journal_status] + ([self.former.status] if self.former else []))
+
+    def _note(self, source):
+        self.sources[source.name] = source.status
+        self.reasons += source.reasons
+
+    def _is_told(self, crash):
+        """Whether the kernel's log of this boot tells of it too: pstore keeps an oops that the host survived."""
+        return crash.kind != "crash" and crash.signature in [alarm.signature for alarm in self.log.alarms]
+
+    def _crash(self, crash):
+        return self._event(
+            crash.kind, crash.time, None, crash.signature, crash.text, crash.source, crash.effective_release
+        )
+
+    def _alarms(self):
+        events = []
+        for alarm in self.log.new_alarms():
+            source = JOURNAL if alarm.sequence is None else KMSG
+            release = self.history.at(alarm.seconds)
+            moment = self.window.booted + alarm.seconds
+            events.append(self._event(alarm.kind, moment, alarm.sequence, alarm.signature, alarm.text, source, release))
+        return events
+
+    def _dumped(self, directories):
+        """The events of the core dumps of programs."""
+        source = _bounded.Source(COREDUMP)
+        since = self.window.core_dumps_from()
+        dumps = _coredumps.find(source, directories, since, self.root) if since is not None else []
+        self._note(source)
+        return [
+            self._event(
+                COREDUMP,
+                dump.time,
+                None,
+                "%s:%s" % (COREDUMP, dump.comm),
+                ("core dump of %s: %s" % (dump.comm, dump.path))[: _kernel_alarms.TEXT_CHARACTERS],
+                COREDUMP,
+                self._release_at(dump.time),
+            )
+            for dump in dumps
+            if self.window.holds(dump.time)
+        ]
+
+    def _release_at(self, moment):
+        if moment >= self.window.booted:
+            return self.history.at(moment - self.window.booted)
+        if self.former is not None and self.former.records and moment <= self.former.end:
+            return self._former_history().at(moment - self.former.booted)
+        return None
+
+    def _event(self, kind, moment, sequence, signature, text, source, effective_release):
+        return {
+            "kind": kind,
+            "time": _times.to_text(moment),
+            "age_seconds": self.window.age(moment, signature),
+            "sequence": sequence,
+            "signature": signature,
+            "text": text,
+            "source": source,
+            "effective_release": effective_release,
+        }
 
 
-def _crash(before, boot_id, booted, uptime):
-    """A reboot. Whether it was asked for, and what ran before it, only the controller knows."""
-    return {
-        "kind": "crash",
-        "time": _timestamp(booted),
-        "sequence": None,
-        "signature": "crash:reboot",
-        "text": "booted %d seconds ago: boot id %s, expected %s" % (uptime, boot_id, before),
-        "effective_release": None,
-    }
+def _chosen(events, core_dumps):
+    """At most MAX_EVENTS of them, the oldest, in the order of time. Core dumps never crowd out what the kernel says."""
+    events = sorted(events, key=_moment)[:MAX_EVENTS]
+    core_dumps = sorted(core_dumps, key=_moment)[: MAX_EVENTS - len(events)]
+    return sorted(events + core_dumps, key=_moment)
 
 
-def _uptime(root):
-    """Seconds since boot (float), 0.0 where /proc/uptime cannot be read."""
-    try:
-        return float((_sysfs.read_text(os.path.join(root, "proc/uptime")) or "0").split()[0])
-    except (ValueError, IndexError):
-        return 0.0
+def _moment(event):
+    return event["time"]
 
 
-def _timestamp(seconds):
-    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _no_journal(unused_boot):
+    return _journal.Journal([], None, None, _bounded.ABSENT, None)

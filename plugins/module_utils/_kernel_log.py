@@ -11,6 +11,8 @@ import os
 import re
 import time
 
+from ansible_collections.kernel.livepatch.plugins.module_utils import _times
+
 DEVICE = "/dev/kmsg"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -35,9 +37,10 @@ sequence: its number since boot (int). seconds: since boot (float). level: 0 to 
 kernel: False when a program wrote it into /dev/kmsg (facility other than 0) (bool). text: without its dictionary (str).
 """
 
-Reading = collections.namedtuple("Reading", "records next_sequence status reason")
+Reading = collections.namedtuple("Reading", "records next_sequence status reason earlier")
 Reading.__doc__ = """records: list of Record. next_sequence: where to read on (int), None when nothing is known.
-status: READ, LOST, TRUNCATED or UNREADABLE. reason: what happened, None for READ (str).
+status: READ, LOST, TRUNCATED or UNREADABLE. reason: what happened, None for READ (str). earlier: the records before the
+wanted ones, as far as the kernel still has them (list of Record).
 """
 
 
@@ -60,7 +63,7 @@ def read(sequence=0, device=DEVICE, clock=time.monotonic):
     try:
         descriptor = os.open(device, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
-        return Reading([], None, UNREADABLE, "cannot open %s: %s" % (device, error.strerror))
+        return Reading([], None, UNREADABLE, "cannot open %s: %s" % (device, error.strerror), [])
     try:
         return _read_all(descriptor, sequence, device, clock)
     finally:
@@ -76,9 +79,13 @@ def boot_id():
         return None
 
 
-def position(device=DEVICE):
-    """Return where the log stands now: {"boot_id": str or None, "sequence": number of the next record or None}."""
-    return {"boot_id": boot_id(), "sequence": read(device=device).next_sequence}
+def position(device=DEVICE, now=time.time):
+    """Return where the log stands now.
+
+    That is {"boot_id": str or None, "sequence": number of the next record or None, "time": by this host's clock (str)}.
+    """
+    moment = now()
+    return {"boot_id": boot_id(), "sequence": read(device=device).next_sequence, "time": _times.to_text(moment)}
 
 
 def lines_since(sequence, limit, device=DEVICE):
@@ -94,7 +101,7 @@ def lines_since(sequence, limit, device=DEVICE):
 
 def _read_all(descriptor, sequence, device, clock):
     deadline = clock() + MAX_SECONDS
-    records, following, count, size, status, reason = [], 0, 0, 0, READ, None
+    records, earlier, following, count, size, status, reason = [], [], 0, 0, 0, READ, None
     while True:
         if count >= MAX_RECORDS or size >= MAX_BYTES or clock() > deadline:
             status = TRUNCATED
@@ -108,7 +115,7 @@ def _read_all(descriptor, sequence, device, clock):
                 count += 1
                 continue
             if error.errno != errno.EAGAIN:
-                return Reading(records, following, UNREADABLE, "cannot read %s: %s" % (device, error.strerror))
+                return Reading(records, following, UNREADABLE, "cannot read %s: %s" % (device, error.strerror), earlier)
             break
         if not data:
             break
@@ -119,12 +126,14 @@ def _read_all(descriptor, sequence, device, clock):
         wanted_from = max(following, sequence)
         following = record.sequence + 1
         if record.sequence < sequence:
+            earlier.append(record)
             continue
         if record.sequence > wanted_from:
             status = LOST
             reason = "the kernel had already overwritten records %d to %d" % (wanted_from, record.sequence - 1)
         records.append(record)
-    return Reading(records, max(following, sequence) if status == READ else following, status, reason)
+    following = max(following, sequence) if status == READ else following
+    return Reading(records, following, status, reason, earlier)
 
 
 def _is_number(field):

@@ -244,6 +244,10 @@ since:
     sequence:
       description: Number of the next record, V(null) where the log cannot be read.
       type: int
+    time:
+      description: When that was, in UTC, by the clock of the host.
+      type: str
+      sample: "2026-05-04T08:15:00Z"
 proven:
   description:
     - Whether the wanted state was read back from the kernel.

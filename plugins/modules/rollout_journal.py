@@ -22,16 +22,21 @@ options:
   entry:
     description:
       - V(slice) says which hosts are about to be touched. Fails when the rollout is stopped.
-      - V(soak) begins the soak of a tier, or goes on with it.
+      - V(soak) begins the soak of a tier, or goes on with it, and returns whom to look at.
+      - V(wait) writes nothing. It waits for O(seconds), or until somebody has said something with V(override).
       - V(rollback) says that all hosts which the rollout touched are about to be rolled back, and returns them.
       - V(rolled_back) takes C(livepatch_result_rollback) of O(hosts) and records whether they were rolled back.
       - V(end) ends the run and gives the lock back.
+      - V(override) says something to the controller of the rollout, which may be another process. It needs no lock, as it is written into
+        a file beside the journal, and the controller copies it into the journal at its next slice or look.
       - V(read) writes nothing and needs no lock; it returns the summary and the hosts that could be rolled back.
     type: str
     required: true
-    choices: [slice, soak, rollback, rolled_back, end, read]
+    choices: [slice, soak, wait, rollback, rolled_back, end, override, read]
   tier:
-    description: Number of the tier. Required with O(entry=slice) and O(entry=soak).
+    description:
+      - Number of the tier. Required with O(entry=slice) and O(entry=soak).
+      - With O(override=promote) the default is the first tier that is not done.
     type: int
   slice:
     description: Number of the slice. By default that of the first host in the plan.
@@ -41,7 +46,7 @@ options:
     type: list
     elements: str
   reason:
-    description: Why hosts are rolled back.
+    description: Why hosts are rolled back, or why something is overridden.
     type: raw
     default: asked for
   result:
@@ -49,7 +54,17 @@ options:
       - How the run ended. Required with O(entry=end).
       - V(complete) is refused while the gate has not passed all tiers.
     type: str
-    choices: [complete, stopped, rolled_back]
+    choices: [complete, stopped, held, rolled_back]
+  seconds:
+    description: How long to wait. Required with O(entry=wait).
+    type: int
+  override:
+    description:
+      - V(pause) holds the rollout until V(resume). V(promote) ends the soak of a tier. V(abort) stops it, V(rollback) stops it and
+        has its hosts rolled back. V(report_only) lets no further verdict stop or hold it.
+      - Required with O(entry=override).
+    type: str
+    choices: [pause, resume, promote, abort, rollback, report_only]
 extends_documentation_fragment:
   - kernel.livepatch.attributes.action
 attributes:
@@ -84,8 +99,12 @@ seconds:
   description: Seconds that the tier has still to soak.
   returned: with O(entry=soak)
   type: int
+wait:
+  description: Seconds until the next look.
+  returned: with O(entry=soak)
+  type: int
 look_at:
-  description: The patched hosts, each with C(since), what to hand to M(kernel.livepatch.livepatch_health).
+  description: The hosts to look at during the soak, patched ones and those to compare with, each with C(since), what to hand to M(kernel.livepatch.livepatch_health).
   returned: with O(entry=soak)
   type: list
   elements: dict
@@ -123,10 +142,19 @@ table:
   returned: with O(entry=rolled_back), O(entry=end) and O(entry=read)
   type: list
   elements: str
+lines:
+  description: Where the rollout stands, as lines for people.
+  returned: with O(entry=rolled_back), O(entry=end) and O(entry=read)
+  type: list
+  elements: str
 stats:
   description: The summary for M(ansible.builtin.set_stats).
   returned: with O(entry=rolled_back), O(entry=end) and O(entry=read)
   type: dict
+hold_message:
+  description: Why the rollout is on hold, and the commands to go on and to roll back.
+  returned: when the rollout is on hold
+  type: str
 stop_message:
   description: Where and why the rollout is stopped, and the commands to roll back and to go on.
   returned: when the rollout is stopped

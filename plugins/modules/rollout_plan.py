@@ -40,10 +40,11 @@ options:
   tiers:
     description:
       - List of at most 12 tiers, each a dictionary with C(name), exactly one of C(hosts), C(share) and C(group), and
-        optionally C(soak), C(max_failures) and, with C(hosts), C(max_share).
+        optionally C(soak), C(spread), C(max_failures) and, with C(hosts), C(max_share).
       - C(hosts) adds that many hosts, C(group) the hosts of an inventory group, and C(share) as many hosts as it takes to cover
         that share of all hosts to be patched. Shares are cumulative, so they rise, and the last one is V(100%).
-      - C(soak) is the time that the tier must live before its verdict, like V(30m) or V(4h).
+      - C(soak) is the time that the tier must live before its verdict, like V(30m) or V(4h). C(spread) is the part of it over which
+        the slices are spread.
     type: raw
     required: true
   slice:
@@ -52,12 +53,13 @@ options:
     default: 25%
   max_failures:
     description:
-      - How many failed hosts a tier tolerates, as a count or a share of the tier rounded down, counted over the whole tier.
+      - How many hosts of a tier may fail to be patched, as a count, as a share of the tier rounded down, or as the larger of both, like
+        V(2 or 1%). Counted over the whole tier.
       - The first tier tolerates none.
     type: raw
-    default: 1%
+    default: 2 or 1%
   seed:
-    description: Seed of the random order of hosts. By default a new one is drawn. It is kept in the journal.
+    description: Seed of the order of hosts. By default it follows from rollout, release and hosts. It is kept in the journal.
     type: raw
   retry:
     description:
@@ -70,6 +72,17 @@ options:
         C({kernel}) (C(uname -r)) and C({kernel_base}) (without architecture and distribution tag). By default the vendor's naming.
       - Only used to see which hosts run the release already.
     type: str
+  rules:
+    description:
+      - The rules of the gate, a dictionary with any of C(stop_evidence), C(hold_evidence), C(look_interval), C(control_hosts), C(max_hold),
+        C(report_lag), C(unreachable_grace), C(crash_ceiling), C(history), C(on_alarm) and C(report_only). See the variables with these
+        names of the role P(kernel.livepatch.rollout#role).
+      - They are kept in the journal and stay as they are for the whole rollout.
+    type: raw
+  sources:
+    description:
+      - Sources of evidence on the controller, as in C(docs/evidence.md). They are only checked here; M(kernel.livepatch.rollout_gate) reads them.
+    type: raw
 extends_documentation_fragment:
   - kernel.livepatch.attributes.action
 attributes:
@@ -116,6 +129,10 @@ verdict:
   description: V(stop) when the rollout is stopped; the task has failed then. Otherwise V(pass).
   returned: success or stopped
   type: str
+refused:
+  description: Whether the task failed, for playbooks that go on to say so in their own words.
+  returned: failure
+  type: bool
 rolls_back:
   description:
     - Whether hosts that the stopped rollout touched can be rolled back by going on with its open tiers, which have no RV(tiers[].hosts) then.

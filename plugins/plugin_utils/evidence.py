@@ -32,21 +32,53 @@ def of_slice(state, hosts, results, now):
     return entries
 
 
-def of_tier(state, hosts, results, now):
-    """Return the look entries of all patched hosts, and an outcome entry for each that has gone bad since.
+def of_looks(state, looks, now):
+    """Return the look entries of these hosts, and an outcome entry for each patched one that has gone bad since.
 
-    A patched host that was not looked at counts as one whose look failed.
+    looks: name -> result of livepatch_health, {} for a host whose look did not come back; now: seconds since 1970.
+    A host that does not answer may be behind a broken switch: only after the grace it counts as crashed, except in the
+    first tier, which tolerates nothing.
     """
     entries = []
-    for name in state.patched():
-        look = results(name).get("look", {}) if name in hosts else {}
-        last = state.outcomes[name]
-        if look:
-            entries.append(outcomes.look_entry(name, look))
+    for name, look in looks.items():
+        look = look or {"failed": True, "msg": "livepatch_health did not run"}
+        entries.append(outcomes.look_entry(name, look))
+        last = state.outcomes.get(name, {})
+        if last.get("outcome") != "patched" or name in state.crashes:
+            continue
+        if look.get("unreachable") and not state.tolerates_nothing(last["tier"]):
+            continue
         worse = outcomes.of_look(last, look, now - journal.seconds(last["time"]))
-        if worse:
-            entries.append(worse)
+        entries += [worse] if worse else []
     return entries
+
+
+def of_silence(state, now):
+    """Return an outcome entry for each patched host that has not answered for longer than the grace."""
+    grace = state.rules["unreachable_grace"]
+    return [
+        outcomes.of_silence(state.outcomes[name], round((now - since) / 60))
+        for name, since in state.lost.items()
+        if now - since >= grace and state.outcomes.get(name, {}).get("outcome") == "patched"
+    ]
+
+
+def of_sources(state, readings):
+    """Return the entries of what sources on the controller have told (results of sources.read): readings, and new events."""
+    entries = []
+    for reading in readings:
+        kept = {key: value for key, value in reading.items() if key not in ("name", "events")}
+        entries.append({"kind": "reading", "source": reading["name"], **kept})
+        for event in reading["events"]:
+            known = state.crashes if event["kind"] == "crash" else state.alarms
+            if event["host"] not in known and event["kind"] != "coredump":
+                entries.append(_event(reading["name"], event))
+    return entries
+
+
+def _event(source, event):
+    text = f"{event['kind']}: {event.get('text') or event.get('signature') or 'no text'} (told by {source})"
+    return {"kind": "event", "host": event["host"], "event": event["kind"], "at": event["time"], "text": text}
 
 
 def of_rollback(state, hosts, results):

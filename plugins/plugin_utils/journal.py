@@ -6,6 +6,7 @@
 
 import datetime
 import fcntl
+import functools
 import json
 import os
 
@@ -131,7 +132,8 @@ def now(clock=None):
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
+@functools.lru_cache(maxsize=4096)
 def seconds(stamp):
-    """Return the seconds since 1970 (float) of a time that now() wrote."""
+    """Return the seconds since 1970 (float) of a time that now() wrote; all entries of one append share theirs."""
     moment = datetime.datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%fZ")
     return moment.replace(tzinfo=datetime.timezone.utc).timestamp()

@@ -8,14 +8,15 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import gate, outc
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import state as states
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
-PARAMETERS = ("tiers", "slice", "max_failures")
+PARAMETERS = ("tiers", "slice", "max_failures", "rules")
 
 
 def opening(state, request, fleet):
     """Return (entries, notes): what this run adds to the journal at its start, and lines for people.
 
     state: of the journal so far; request: dict with rollout, release, tiers, slice, max_failures, seed, retry
-    (reason or None), groups (inventory group -> names) and run (the `run` entry); fleet: from fleet.survey.
+    (reason or None), rules (from rules.parse), groups (inventory group -> names) and run (the `run` entry);
+    fleet: from fleet.survey.
     No entries: the last round is complete and nothing is left to do, or the rollout is stopped and no retry given.
     Raises RolloutError for everything that is to be refused.
     """
@@ -122,7 +123,7 @@ def _resume(state, request, fleet):
     _check_fleet(state, request, fleet)
     notes = [f"going on with run {state.runs + 1} of rollout {state.rollout}, seed {state.seed}"]
     if _parameters(request) != state.parameters:
-        notes.append("tiers, slice or max_failures differ from those of the plan: the plan in the journal is kept")
+        notes.append("tiers, slice, max_failures or rules differ from those of the plan: what the journal says is kept")
     new = [name for name in fleet if name not in state.hosts and name not in state.excluded]
     if new:
         notes.append(
@@ -151,6 +152,8 @@ def _verify(state, planned, host):
     if last:
         if last["outcome"] not in states.DONE_WELL:
             return []
+        if unfit and unfit[0] == "unreachable" and not state.tolerates_nothing(planned["tier"]):
+            return [{"kind": "look", "host": name, "error": unfit[1]}]  # It may come back before the grace is over.
         entry = outcomes.of_facts(last, host["facts"], unfit)
         return [entry] if entry else []
     if name in state.begun:
@@ -208,6 +211,12 @@ def _retry(state, request, fleet, found, notes):
     after = states.replay(after, [entry])
     again = [name for name in after.hosts if name in before and name not in after.outcomes]
     notes.append(f"retry by {entry['user']}: {entry['reason']} ({len(again)} hosts are tried again)")
+    still = [name for name in again if fleet[name]["problem"] and fleet[name]["problem"][0] == "already"]
+    if still:
+        notes.append(
+            f"{len(still)} of them still run the release ({', '.join(still[: gate.NAMED_HOSTS])}): only what happens to them "
+            "from now on counts; roll back first to see them patched anew"
+        )
     refreshed = []
     for name in again:
         host, planned = fleet[name], after.hosts[name]

@@ -35,6 +35,7 @@ def of_slice(planned, results, seconds_since_begin, again=False, boot_id=None):
         ),
         "livepatch": look.get("enabled") or apply.get("name"),
         "effective_release": look.get("effective_release") or apply.get("effective_release"),
+        "age_seconds": _age(outcome, look),
         "boot_id": look.get("boot_id") or (apply.get("since") or {}).get("boot_id"),
         "sequence": look.get("sequence"),
         "since": apply.get("since"),
@@ -68,7 +69,7 @@ def tried_again(entry, former):
 def of_look(last, look, seconds_since_outcome):
     """Return the new outcome entry (dict) of a patched host that a later look found bad, None for one in good health.
 
-    last: its outcome entry; look: the result of livepatch_health, {} if none came back.
+    last: its outcome entry; look: the result of livepatch_health.
     """
     found = None
     if look.get("boot_id") and last.get("boot_id") and look["boot_id"] != last["boot_id"]:
@@ -76,7 +77,12 @@ def of_look(last, look, seconds_since_outcome):
     found = found or _look_outcome(look, last.get("livepatch"))
     if not found:
         return None
-    return _changed(last, found, look)
+    return dict(_changed(last, found, look), age_seconds=_age(found[0], look))
+
+
+def of_silence(last, minutes):
+    """Return the new outcome entry (dict) of a patched host that has not answered for so many minutes."""
+    return _changed(last, ("unreachable", f"did not answer for {minutes} min"), {})
 
 
 def of_facts(last, facts, problem):
@@ -120,6 +126,8 @@ def look_entry(host, look):
     )
     entry = {"kind": "look", "host": host}
     entry.update({key: look[key] for key in kept if key in look})
+    if look.get("time"):
+        entry["host_time"] = look["time"]  # of the host's own clock: only differences of it mean anything
     if look.get("unreachable") or look.get("failed"):
         entry["error"] = _text(look)
     return entry
@@ -154,6 +162,20 @@ def _after(look, elapsed, event):
     return f"{int(elapsed - uptime)} s after {event} "
 
 
+def alarms(look):
+    """Return the events (list of dicts) of a look that nobody had before: new kernel alarms, and crashes on record."""
+    found = look.get("events") or []
+    return [event for event in found if event.get("new") is not False and event.get("kind") != "coredump"]
+
+
+def _age(outcome, look):
+    """How many seconds before the look it happened, by the host's own clock."""
+    if outcome == "rebooted":
+        return look.get("uptime_seconds")
+    found = alarms(look)
+    return found[0].get("age_seconds") if outcome == "alarmed" and found else None
+
+
 def _look_outcome(look, livepatch):
     problem = _problem(look, "livepatch_health")
     if problem:
@@ -162,8 +184,7 @@ def _look_outcome(look, livepatch):
         return "failed", "livepatch_health did not run"
     if look.get("rebooted") is True:
         return "rebooted", "rebooted since it was patched (boot id changed)"
-    if look.get("events"):
-        event = look["events"][0]
+    for event in alarms(look)[:1]:
         return (
             "alarmed",
             f"kernel alarm, {event.get('kind', 'event')}: {event.get('text') or event.get('signature') or ''}".strip(),

@@ -12,12 +12,12 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 MAX_TIERS = 12
 # A slice given as a share of a huge tier would patch thousands of hosts before the gate looks.
 MAX_SHARE_SLICE = 250
-TIER_KEYS = {"name", "hosts", "share", "group", "max_share", "soak", "max_failures"}
+TIER_KEYS = {"name", "hosts", "share", "group", "max_share", "soak", "spread", "max_failures"}
 WAYS = ("hosts", "share", "group")
 
 
 def parse_tiers(tiers, max_failures):
-    """Return the checked tiers: dicts with name, way, amount, max_share, soak (seconds), max_failures.
+    """Return the checked tiers: dicts with name, way, amount, max_share, soak and spread (seconds), max_failures.
 
     tiers: what the user wrote (list of dicts); max_failures: for tiers that give none (count or share).
     """
@@ -53,6 +53,7 @@ def _parse_tier(number, tier, max_failures):
         "amount": _amount(ways[0], tier[ways[0]], what),
         "max_share": _max_share(tier, ways[0], what),
         "soak": values.duration(tier.get("soak", 0), f"{what}: soak"),
+        "spread": values.duration(tier.get("spread", 0), f"{what}: spread"),
         "max_failures": _max_failures(number, tier, max_failures, what),
     }
 
@@ -77,8 +78,8 @@ def _max_share(tier, way, what):
 
 def _max_failures(number, tier, default, what):
     given = tier.get("max_failures")
-    parsed = values.count_or_share(default if given is None else given, f"{what}: max_failures")
-    if number == 1 and given is not None and parsed != 0:
+    parsed = values.tolerance(default if given is None else given, f"{what}: max_failures")
+    if number == 1 and given is not None and any(parsed):
         raise RolloutError(
             f"{what}: max_failures is {given!r}, but the first tier tolerates no failure: take max_failures out."
         )
@@ -113,7 +114,7 @@ def make_plan(hosts, tiers, slice_size, seed, groups=None, excluded=()):
 
     hosts: dicts with name, cohort, domain; tiers: from parse_tiers; slice_size: count (int) or share of a tier
     (Fraction); seed: int or str; groups: inventory group -> names; excluded: names that were looked at and are
-    not to be patched. A planned tier: number, name, hosts (the dicts), slices (counts), soak, max_failures (count).
+    not to be patched. A planned tier: number, name, hosts (the dicts), slices (counts), soak, spread, max_failures (count).
     """
     members = _group_members(hosts, tiers, groups or {}, excluded)
     claimed = set().union(*members.values()) if members else set()
@@ -178,7 +179,8 @@ def _planned_tier(number, tier, chosen, slice_size):
         "hosts": chosen,
         "slices": slices(len(chosen), slice_size),
         "soak": tier["soak"],
-        "max_failures": 0 if number == 1 else values.of(tier["max_failures"], len(chosen)),
+        "spread": tier["spread"],
+        "max_failures": 0 if number == 1 else max(values.of(part, len(chosen)) for part in tier["max_failures"]),
     }
 
 

@@ -7,7 +7,7 @@
 import os
 import time
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal, lock, state
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal, lock, overrides, state
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 
@@ -29,6 +29,12 @@ class Session:
         else:
             written = journal.append(self.path, entries, number, self.clock) if entries else []
         self.state = state.advance(self.state, written)
+
+    def take_overrides(self):
+        """Copy what was said from outside since the last time into the journal; return these entries (list)."""
+        entries = overrides.new(self.path, self.state.overrides)
+        self.add(entries)
+        return entries
 
     def release(self):
         """Let another controller have the rollout."""

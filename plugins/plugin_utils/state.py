@@ -7,12 +7,14 @@
 import copy
 from dataclasses import dataclass, field
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal, rules
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 FAILURES = ("failed", "unreachable", "stalled", "rebooted", "alarmed")
 ROLLED_BACK = ("rolled_back", "rollback_failed")
 DONE_WELL = ("patched", "already")
+# Failures that are judged by evidence where a later look finds them: hosts without the livepatch have them too.
+EVENTS = ("rebooted", "unreachable", "alarmed")
 
 
 @dataclass
@@ -37,16 +39,47 @@ class State:
     failures: dict = field(default_factory=dict)  # name -> reason, once per host, until forgiven by a retry
     verdicts: list = field(default_factory=list)  # of this round
     forgiven: dict = field(default_factory=dict)  # name -> the outcome entry of a host that is to be tried again
-    earlier: dict = field(default_factory=dict)  # name -> (host entry, outcome entry) of a former round, not rolled back
+    earlier: dict = field(
+        default_factory=dict
+    )  # name -> (host entry, outcome entry) of a former round, not rolled back
     stop: dict = None  # the first verdict to stop, until forgiven by a retry
     tiers_done: set = field(default_factory=set)
     soaks: dict = field(default_factory=dict)  # tier number -> seconds since 1970
     ended: str = ""
+    # What was seen of hosts, in seconds since 1970. A host is on the control arm until its slice begins.
+    planned_at: dict = field(default_factory=dict)  # name -> when it was first seen
+    patched_at: dict = field(default_factory=dict)  # name -> when its slice began, if the livepatch may have come in
+    seen_control: dict = field(default_factory=dict)  # name -> when it was last in good health without the livepatch
+    seen_patched: dict = field(default_factory=dict)  # name -> the same, with the livepatch
+    lost: dict = field(default_factory=dict)  # name -> since when it does not answer
+    crashes: dict = field(default_factory=dict)  # name -> (time, reason), once per host
+    alarms: dict = field(default_factory=dict)  # name -> (time, reason), the first new kernel alarm
+    own_failures: set = field(default_factory=set)  # names that failed to be patched: no bad luck of any host
+    evidence_from: float = 0.0  # a retry begins anew
+    readings: dict = field(default_factory=dict)  # source of evidence -> its last reading entry
+    begun_at: dict = field(default_factory=dict)  # tier number -> when its first slice began
+    finished_at: dict = field(default_factory=dict)  # tier number -> when its last host was done
+    overrides: int = 0  # how many were taken into the journal
+    paused: dict = None  # the override entry
+    promoted: set = field(default_factory=set)  # numbers of the tiers whose soak a person has ended
+    aborted: dict = None  # the override entry
+    report_only: bool = False
+    held_since: float = None
+    looked_at: float = 0.0  # when all the hosts were looked at last
+
+    @property
+    def rules(self):
+        """What the gate judges by (dict, see rules.py); a journal without has the usual rules."""
+        return self.parameters.get("rules") or rules.parse({})
 
     @property
     def over(self):
         """Is there nothing to go on with? Then the same command begins a new round."""
         return not self.stop and self.ended in ("complete", "rolled_back")
+
+    def tolerates_nothing(self, number):
+        """Is this the first tier, and not done yet? Then whatever befalls its hosts stops the rollout."""
+        return number == 1 and 1 not in self.tiers_done
 
     def tier_hosts(self, number):
         """Return the names of the tier's hosts that still belong to the plan, in order."""
@@ -75,6 +108,19 @@ class State:
         """Return (host entry, outcome entry or {}) that tell what a host had before the rollout first touched it."""
         return self.earlier.get(name) or (self.hosts[name], self.outcomes.get(name) or self.forgiven.get(name, {}))
 
+    def watched(self):
+        """Return the names of the patched hosts that looks are for: those not crashed and not rolled back, in order."""
+        gone = {name for name, entry in self.outcomes.items() if entry["outcome"] in ROLLED_BACK} | set(self.crashes)
+        return [name for name in self.hosts if name in self.patched_at and name not in gone]
+
+    def waiting(self):
+        """Return the names of the hosts that are planned and not touched yet, in order."""
+        return [
+            name
+            for name in self.hosts
+            if name not in self.outcomes and name not in self.begun and name not in self.excluded
+        ]
+
     def patched(self):
         """Return the names of the hosts that run the release because of this rollout and have not failed."""
         return [name for name in self.hosts if self.outcomes.get(name, {}).get("outcome") == "patched"]
@@ -86,8 +132,9 @@ def state(entries):
 
 
 def replay(before, entries):
-    """Return the State that these further entries lead to; `before` stays as it is."""
-    return advance(copy.deepcopy(before), entries)
+    """Return the State that further entries, which are not written yet, lead to; `before` stays as it is."""
+    stamp = {key: before.last_run[key] for key in ("time", "run") if key in before.last_run}
+    return advance(copy.deepcopy(before), [{**stamp, **entry} for entry in entries])
 
 
 def advance(current, entries):
@@ -121,6 +168,8 @@ def _rollout(current, entry):
         runs=current.runs,
         last_run=current.last_run,
         earlier=earlier,
+        overrides=current.overrides,
+        report_only=bool((entry["parameters"].get("rules") or {}).get("report_only")),
     )
     current.__dict__.update(fresh.__dict__)
 
@@ -129,12 +178,19 @@ def _run(current, entry):
     current.runs = entry["run"]
     current.last_run = entry
     current.ended = ""
+    current.held_since = None
+    current.readings = {}  # This run may have other sources.
 
 
 def _host(current, entry):
-    current.hosts[entry["host"]] = entry
-    current.excluded.pop(entry["host"], None)
-    current.boot_ids[entry["host"]] = entry["boot_id"]
+    name, moment = entry["host"], journal.seconds(entry["time"])
+    known = current.boot_ids.get(name)
+    current.hosts[name] = entry
+    current.excluded.pop(name, None)
+    current.boot_ids[name] = entry["boot_id"]
+    current.planned_at.setdefault(name, moment)
+    if known and known != entry["boot_id"] and name in current.seen_control and name not in current.patched_at:
+        _crash(current, name, moment, "rebooted")
 
 
 def _excluded(current, entry):
@@ -147,13 +203,14 @@ def _planned(current, entry):
 
 def _slice(current, entry):
     current.last_slice = entry
+    current.begun_at.setdefault(entry["tier"], journal.seconds(entry["time"]))
     for name in entry["hosts"]:
         current.begun.setdefault(name, entry)
 
 
 def _outcome(current, entry):
-    name, outcome = entry["host"], entry["outcome"]
-    current.begun.pop(name, None)
+    name, outcome, moment = entry["host"], entry["outcome"], journal.seconds(entry["time"])
+    begin = current.begun.pop(name, None)
     if name in current.earlier and outcome in ROLLED_BACK:
         planned = current.earlier.pop(name)[0]
         if outcome == "rollback_failed":
@@ -162,18 +219,94 @@ def _outcome(current, entry):
         return  # of a former round
     current.forgiven.pop(name, None)
     current.outcomes[name] = entry
-    if entry.get("boot_id"):
-        current.boot_ids[name] = entry["boot_id"]
+    current.finished_at[entry["tier"]] = moment
     if outcome in FAILURES:
         current.failures.setdefault(name, entry["reason"])
+        if begin or outcome not in EVENTS:
+            current.own_failures.add(name)
+    if begin and entry.get("livepatch") and outcome in ("patched", *EVENTS):
+        current.patched_at[name] = max(journal.seconds(begin["time"]), current.evidence_from)
+    _follow(current, name, entry, moment)
+    if entry.get("boot_id"):
+        current.boot_ids[name] = entry["boot_id"]
+
+
+def _follow(current, name, entry, moment):
+    """Take from an outcome what happened to the host, and when."""
+    outcome, happened = entry["outcome"], moment - (entry.get("age_seconds") or 0)
+    if name not in current.patched_at:
+        return
+    if outcome == "rebooted":
+        _crash(current, name, happened, entry["reason"])
+    elif outcome == "unreachable":
+        current.lost.setdefault(name, moment)
+    elif outcome == "alarmed":
+        current.alarms.setdefault(name, (happened, entry["reason"]))
+    if outcome in ("patched", "alarmed"):
+        current.seen_patched[name] = moment
+
+
+def _crash(current, name, moment, reason):
+    """The first crash of a host; nothing that happens to it later counts, on either arm."""
+    current.lost.pop(name, None)
+    current.crashes.setdefault(name, (moment, reason))
 
 
 def _look(current, entry):
-    current.looks[entry["host"]] = entry
+    name, moment = entry["host"], journal.seconds(entry["time"])
+    if "error" in entry:
+        current.lost.setdefault(name, moment)
+        return
+    current.looks[name] = entry
+    current.lost.pop(name, None)
+    patched_at = current.patched_at.get(name)
+    known, boot_id = current.boot_ids.get(name), entry.get("boot_id")
+    seen = current.seen_control if patched_at is None else current.seen_patched
+    if known and boot_id and boot_id != known:
+        # A look and the outcome it leads to come in this order: the host's uptime says when it happened.
+        _crash(current, name, moment - (entry.get("uptime_seconds") or 0), "rebooted")
+    else:
+        seen[name] = moment
+    current.boot_ids[name] = boot_id or known
+    since = current.planned_at.get(name, 0.0) if patched_at is None else patched_at
+    for event in entry.get("events") or []:
+        _event_of_look(current, name, event, moment - (event.get("age_seconds") or 0), since)
+
+
+def _event_of_look(current, name, event, moment, since):
+    text = f"{event.get('kind', 'event')}: {event.get('text') or event.get('signature') or ''}".strip()
+    if moment < since or event.get("new") is False:
+        return
+    if event.get("kind") == "crash":
+        _crash(current, name, moment, text)
+    elif event.get("kind") != "coredump":
+        current.alarms.setdefault(name, (moment, text))
+
+
+def _event(current, entry):
+    """Something that a source on the controller tells of a host."""
+    name = entry["host"]
+    since = current.patched_at.get(name, current.planned_at.get(name))
+    if since is None or entry["at"] < since or not (name in current.patched_at or name in current.seen_control):
+        return  # Of a host that nobody looks at: the other hosts of its arm would not have told.
+    if entry["event"] == "crash":
+        _crash(current, name, entry["at"], entry["text"])
+    elif entry["event"] != "coredump":
+        current.alarms.setdefault(name, (entry["at"], entry["text"]))
+
+
+def _reading(current, entry):
+    current.readings[entry["source"]] = entry
 
 
 def _verdict(current, entry):
     current.verdicts.append(entry)
+    if entry.get("looked"):
+        current.looked_at = journal.seconds(entry["time"])
+    if entry["verdict"] != "hold":
+        current.held_since = None
+    elif current.held_since is None:
+        current.held_since = journal.seconds(entry["time"])
     if entry["verdict"] == "stop" and not current.stop:
         current.stop = entry
 
@@ -188,8 +321,10 @@ def _soak(current, entry):
 
 def _retry(current, entry):
     """Forgive: failed hosts and those rolled back are to be done again, and their tiers with them."""
-    current.stop = None
-    current.failures = {}
+    current.stop = current.aborted = current.paused = current.held_since = None
+    current.failures, current.own_failures = {}, set()
+    current.crashes, current.alarms, current.lost = {}, {}, {}
+    current.evidence_from = journal.seconds(entry["time"])
     for name in [
         name
         for name, last in current.outcomes.items()
@@ -198,9 +333,25 @@ def _retry(current, entry):
         last = current.outcomes.pop(name)
         if last["outcome"] not in ("rolled_back", "not_applicable"):
             current.forgiven[name] = last
+        current.patched_at.pop(name, None)
         tier = current.hosts[name]["tier"]
         current.tiers_done.discard(tier)
         current.soaks.pop(tier, None)
+
+
+def _override(current, entry):
+    """What a person, or an alert, has said from outside."""
+    current.overrides = max(current.overrides, entry["number"])
+    if entry["override"] == "pause":
+        current.paused = entry
+    elif entry["override"] == "resume":
+        current.paused = current.held_since = None
+    elif entry["override"] == "promote":
+        current.promoted.add(entry["tier"])
+    elif entry["override"] == "report_only":
+        current.report_only = True
+    else:
+        current.aborted = entry
 
 
 def _end(current, entry):
@@ -216,6 +367,9 @@ HANDLERS = {
     "slice": _slice,
     "outcome": _outcome,
     "look": _look,
+    "event": _event,
+    "reading": _reading,
+    "override": _override,
     "verdict": _verdict,
     "tier_done": _tier_done,
     "soak": _soak,

@@ -66,6 +66,15 @@ def count_or_share(value, what):
     raise RolloutError(f"{what} is {value!r}: expected a count like 5, or a share between 0% and 100% like '2%'.")
 
 
+def tolerance(value, what):
+    """Return (count, share) of which the larger one counts: 5 gives (5, 0), "2%" (0, 1/50), "2 or 1%" (2, 1/100)."""
+    first, found, second = str(value).partition(" or ")
+    if found:
+        return count_or_share(first, what), share(second, what)
+    number = count_or_share(value, what)
+    return (0, number) if isinstance(number, Fraction) else (number, Fraction(0))
+
+
 def count(value, what):
     """Return a count of at least 1 (int)."""
     number = count_or_share(value, what)

@@ -6,7 +6,7 @@
 
 from itertools import groupby
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import gate, summary
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import arms, gate, journal, messages, summary
 
 
 def tiers(state, now):
@@ -35,24 +35,77 @@ def _tier(state, tier, now):
 
 def soak_left(state, number, now):
     """Return the seconds (int) that tier `number` has still to soak."""
+    if gate.soak_is_over(state, number, now):
+        return 0
     if number in state.soaks:
         return max(0, round(state.soaks[number] - now))
-    return next(tier["soak"] for tier in state.tiers if tier["number"] == number)
+    return _tier_entry(state, number)["soak"]
 
 
-def to_look_at(state):
-    """Return a dict for each patched host: host, since (what to hand to livepatch_health: read on from the last look).
+def soak_until(state, number, now):
+    """Return when (seconds since 1970) the soak of tier `number` ends, which begins now.
 
+    It lasts from the tier's last host on; the time that the slices were spread over counts, as planned. Where no host has
+    the livepatch there is nothing to wait for.
+    """
+    if not state.watched():
+        return now
+    tier = _tier_entry(state, number)
+    begun, finished = state.begun_at.get(number, now), state.finished_at.get(number, now)
+    return max(begun + tier["soak"], finished + max(0, tier["soak"] - tier.get("spread", 0)))
+
+
+def slice_due(state, number):
+    """Return when (seconds since 1970) the next slice of tier `number` may begin, 0.0 for at once.
+
+    The slices of a tier are spread evenly. After a hold the later ones are not brought forward.
+    """
+    tier, last = _tier_entry(state, number), state.last_slice
+    if not last or last["tier"] != number or not state.remaining(number):
+        return 0.0
+    return journal.seconds(last["time"]) + tier.get("spread", 0) / len(tier["slices"])
+
+
+def look_due(state):
+    """Return when (seconds since 1970) the hosts are to be looked at next."""
+    return (state.looked_at or min(state.planned_at.values(), default=0.0)) + state.rules["look_interval"]
+
+
+def to_look_at(state, since=None):
+    """Return a dict for each host that looks are for: host, since (what to hand to livepatch_health: read on from there).
+
+    All patched hosts and the control sample; since: only those whose last look was before (seconds since 1970).
     None after a stop: nobody is looked at then.
     """
-    return [] if state.stop else [{"host": name, "since": _since(state, name)} for name in state.patched()]
+    if state.stop:
+        return []
+    names = [*state.watched(), *arms.control_sample(state)]
+    seen = {**state.seen_control, **state.seen_patched}
+    return [
+        {"host": name, "since": _since(state, name)} for name in names if since is None or seen.get(name, 0.0) < since
+    ]
+
+
+def arms_of(state, addresses):
+    """Return what sources.read is asked about: the hosts with the livepatch, those that do not have it yet, and addresses.
+
+    addresses: name -> address by which others may know the host.
+    """
+    control = state.waiting()
+    return {"patched": state.watched(), "control": control, "addresses": addresses, "last_tier": not control}
 
 
 def _since(state, name):
-    outcome, look = state.outcomes[name], state.looks.get(name, {})
-    if look.get("boot_id") == outcome.get("boot_id") and look.get("sequence") is not None:
-        return {"boot_id": look["boot_id"], "sequence": look["sequence"]}
-    return outcome.get("since") or {"boot_id": outcome.get("boot_id")}
+    outcome, look = state.outcomes.get(name, {}), state.looks.get(name, {})
+    boot_id = state.boot_ids.get(name)
+    usable = look.get("boot_id") == boot_id and look.get("sequence") is not None
+    if usable and journal.seconds(look["time"]) >= state.patched_at.get(name, 0.0):
+        return {"boot_id": boot_id, "sequence": look["sequence"], "time": look.get("host_time")}
+    return outcome.get("since") or {"boot_id": boot_id}
+
+
+def _tier_entry(state, number):
+    return next(tier for tier in state.tiers if tier["number"] == number)
 
 
 def to_roll_back(state):
@@ -87,7 +140,9 @@ def report(state, path):
         "hosts_patched": state.patched(),
         "rollback": to_roll_back(state),
         "summary": rows,
+        "lines": messages.status_lines(state, path),
         "table": summary.table(rows),
         "stats": {"livepatch_rollout": found},
-        **({"stop_message": gate.stop_message(state, path)} if state.stop else {}),
+        **({"stop_message": messages.stop_message(state, path)} if state.stop else {}),
+        **({"hold_message": messages.hold_message(state, path)} if state.held_since and not state.stop else {}),
     }

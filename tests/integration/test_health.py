@@ -11,6 +11,28 @@ import pytest
 HEALTH = "kernel.livepatch.livepatch_health"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 REBOOT_SECONDS = 400
+# The guests have neither journalctl nor a directory of kdump or systemd-coredump.
+SOURCES = {"kmsg": "read", "journal": "absent", "kdump": "absent", "pstore": "read", "coredump": "absent"}
+POSITION = ("boot_id", "sequence", "time")
+# The memory that the guests leave alone (PSTORE in tests/lab/guest.py).
+RAMOOPS = "modprobe ramoops mem_address=0x10000000 mem_size=0x100000 record_size=0x20000 ecc=1"
+# The shell that ends here is the one that dumps core. The second of the dump ends before the next look.
+DUMP_CORE = """
+mkdir -p /var/tmp/cores
+echo /var/tmp/cores/core.%e.%p > /proc/sys/kernel/core_pattern
+cp /bin/sh /var/tmp/crashing
+/var/tmp/crashing -c 'ulimit -c unlimited; kill -SEGV $$'
+sleep 1.1
+"""
+# What kdump-utils leaves: this boot's real log, and what a panic adds to it.
+LEAVE_KDUMP = """
+mkdir -p /var/crash/127.0.0.1-2026-05-04-08:15:00
+cd /var/crash/127.0.0.1-2026-05-04-08:15:00
+dmesg > vmcore-dmesg.txt
+echo '[ 9999.000000] Kernel panic - not syncing: lab: a dump of this boot' >> vmcore-dmesg.txt
+truncate -s 1M vmcore
+sleep 1.1
+"""
 TAKE_DOWN = """
 echo 0 > /sys/kernel/livepatch/warns/enabled
 while [ -e /sys/kernel/livepatch/warns ]; do sleep 0.2; done
@@ -40,6 +62,10 @@ def harmful(fleet):
         list(pool.map(put, fleet.guests.values()))
 
 
+# Where the look that was registered as warned ended.
+LAST = dict((key, "{{ warned.%s }}" % key) for key in POSITION)
+
+
 def look(name, since="{{ position }}", **keywords):
     return dict({"name": name, HEALTH: {"since": since}}, **keywords)
 
@@ -50,9 +76,13 @@ def remember(name):
         dict(look(name, since={}), register="noted"),
         {
             "name": "keep " + name,
-            "ansible.builtin.set_fact": {"position": "{{ {'boot_id': noted.boot_id, 'sequence': noted.sequence} }}"},
+            "ansible.builtin.set_fact": {"position": dict((key, "{{ noted.%s }}" % key) for key in POSITION)},
         },
     ]
+
+
+def shell(name, text):
+    return {"name": name, "ansible.builtin.shell": text}
 
 
 def command(name, *words):
@@ -88,12 +118,15 @@ def test_a_healthy_host_has_no_event_and_programs_cannot_make_one(fleet, play):
     for host, result in results["after"].items():
         before = results["before"][host]
         assert result["events"] == [], host
-        assert (result["rebooted"], result["changed"], result["sources"]) == (False, False, {"kmsg": "read"})
+        assert (result["rebooted"], result["changed"], result["sources"]) == (False, False, SOURCES)
+        assert (result["reasons"], result["known_signatures"]) == ([], [])
+        assert 0 < result["window_seconds"] == result["up_seconds"] < 300
+        assert result["window_seconds"] == seconds(result["time"]) - seconds(before["time"])
         assert result["effective_release"] == fleet.guests[host].kernel_release
         assert result["sequence"] >= before["sequence"] + 2, "the programs' lines are in the log"
         assert results["in check mode"][host]["events"] == []
         unprivileged = results["as nobody"][host]
-        assert unprivileged["sources"] == {"kmsg": "unreadable"}
+        assert unprivileged["sources"] == dict(SOURCES, kmsg="unreadable", pstore="unreadable")
         assert "Operation not permitted" in unprivileged["reasons"][0]
         assert unprivileged["boot_id"] == result["boot_id"]
 
@@ -101,7 +134,7 @@ def test_a_healthy_host_has_no_event_and_programs_cannot_make_one(fleet, play):
 def test_a_log_that_has_turned_over_is_reported_as_lost(play):
     results = play(remember("before") + [command("flood", "python3", "-c", FLOOD), look("after")])
     for host, result in results["after"].items():
-        assert result["sources"] == {"kmsg": "lost"}, host
+        assert result["sources"] == dict(SOURCES, kmsg="lost"), host
         assert "overwritten" in result["reasons"][0]
         assert result["events"] == []
 
@@ -112,7 +145,8 @@ def test_warnings_and_oopses_of_a_livepatch_are_told_with_a_stable_signature(fle
         + [
             command("load warns", "insmod", "/root/warns.ko", "delay_ms=500", "every_ms=2000"),
             look("warned", register="warned", until="warned.events | length >= 2", retries=40, delay=1),
-            {"name": "take it down", "ansible.builtin.shell": TAKE_DOWN},
+            look("later", since=LAST, register="later", until="later.events | length >= 1", retries=40, delay=1),
+            shell("take it down", TAKE_DOWN),
         ]
         + remember("between")
         + [
@@ -125,11 +159,20 @@ def test_warnings_and_oopses_of_a_livepatch_are_told_with_a_stable_signature(fle
         assert {(event["kind"], event["signature"]) for event in warned["events"]} == {
             ("warning", "warning:warn_now")
         }, host
+        assert all(event["new"] and event["source"] == "kmsg" for event in warned["events"])
+        release = fleet.guests[host].kernel_release
+        assert {event["effective_release"] for event in warned["events"]} == {release + "-warns"}
+        later = results["later"][host]
+        assert later["known_signatures"] == ["warning:warn_now"]
+        assert not any(event["new"] for event in later["events"]), "the same warning again is nothing new"
         assert warned["counters"]["warn_count"] >= 2
         assert warned["effective_release"] == fleet.guests[host].kernel_release + "-warns"
         assert [(event["kind"], event["signature"]) for event in oopsed["events"]] == [
             ("oops", "oops:follow_bad_pointer")
         ], host
+        assert oopsed["events"][0]["new"] and "warning:warn_now" in oopsed["known_signatures"]
+        assert oopsed["events"][0]["effective_release"] == release + "-oopses"
+        assert 0 <= oopsed["events"][0]["age_seconds"] <= oopsed["window_seconds"] + 1
         assert oopsed["counters"]["oops_count"] >= 1
         assert oopsed["events"][0]["sequence"] >= results["between"][host]["sequence"]
         assert (
@@ -137,26 +180,63 @@ def test_warnings_and_oopses_of_a_livepatch_are_told_with_a_stable_signature(fle
         ), "the time of the event is that of the host"
 
 
-def test_a_machine_that_panicked_and_is_back_is_a_crash(fleet, play, harmful):
-    before = play(remember("before") + [command("load panics", "insmod", "/root/panics.ko", "delay_ms=3000")])["before"]
+def test_a_core_dump_and_a_crash_dump_are_told_by_their_files(fleet, play):
+    host = sorted(fleet.guests)[0]
+    found = look("look")
+    found[HEALTH]["coredump_directories"] = ["/var/tmp/cores", "/var/lib/systemd/coredump"]
+    result = play(
+        remember("before")
+        + [
+            dict(shell("dump core", DUMP_CORE), failed_when=False),
+            shell("leave a dump of the kernel", LEAVE_KDUMP),
+            found,
+            shell("clean up", "echo core > /proc/sys/kernel/core_pattern; rm -r /var/crash /var/tmp/cores"),
+        ],
+        hosts=host,
+    )["look"][host]
+    assert [(event["source"], event["signature"]) for event in result["events"]] == [
+        ("coredump", "coredump:crashing"),
+        ("kdump", "crash:Kernel panic - not syncing: lab: a dump of this boot"),
+    ]
+    assert not result["rebooted"] and result["sources"] == dict(SOURCES, kdump="read", coredump="read")
+    dump = result["events"][1]
+    assert dump["effective_release"].startswith(fleet.guests[host].kernel_release), "the dump has the log of this boot"
+    assert all(0 < event["age_seconds"] <= result["window_seconds"] for event in result["events"])
+
+
+def test_a_machine_that_panicked_and_is_back_is_a_crash_with_the_words_of_the_panic(fleet, play, harmful):
+    before = play(
+        remember("before")
+        + [shell("keep the last words", RAMOOPS), command("load panics", "insmod", "/root/panics.ko", "delay_ms=3000")]
+    )["before"]
     with concurrent.futures.ThreadPoolExecutor() as pool:
         list(pool.map(lambda name: wait_for_another_boot(fleet.guests[name], before[name]["boot_id"]), fleet.guests))
     results = play(
         [
             {
                 "name": "set %s" % name,
-                "ansible.builtin.set_fact": {"position": {key: before[name][key] for key in ("boot_id", "sequence")}},
+                "ansible.builtin.set_fact": {"position": {key: before[name][key] for key in POSITION}},
                 "when": "inventory_hostname == '%s'" % name,
             }
             for name in fleet.guests
         ]
-        + [look("after")]
+        + [look("without pstore"), shell("show the last words", RAMOOPS), look("after")]
     )
     for host, result in results["after"].items():
         assert result["rebooted"] is True, host
         assert [event["kind"] for event in result["events"]] == ["crash"], host
         assert result["boot_id"] != before[host]["boot_id"]
-        assert result["sources"] == {"kmsg": "read"}
+        assert result["sources"] == SOURCES
+        unexplained = results["without pstore"][host]["events"]
+        assert [(event["source"], event["signature"]) for event in unexplained] == [("boot", "crash:reboot")]
+        crash = result["events"][0]
+        assert (crash["source"], crash["signature"]) == (
+            "pstore",
+            "crash:Kernel panic - not syncing: lab: livepatch panics ends this machine",
+        )
+        assert crash["effective_release"] == fleet.guests[host].kernel_release + "-panics"
+        assert seconds(before[host]["time"]) <= seconds(crash["time"]) < seconds(unexplained[0]["time"])
+        assert 0 < result["up_seconds"] < result["window_seconds"], "the way from the panic to the new boot is not up"
 
 
 def seconds(timestamp):

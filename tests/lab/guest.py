@@ -19,6 +19,9 @@ from tests.lab import processes, qmp, ssh
 from tests.lab.errors import LabError
 from tests.lab.kernels import Kernel
 
+# Memory that outlives a panic, for ramoops: modprobe ramoops mem_address=0x10000000 mem_size=0x100000.
+PSTORE = "memmap=1M$0x10000000"
+
 # A loaded machine without hardware virtualisation can be a hundred times slower than an idle one with it.
 BOOT_SECONDS = 600
 
@@ -87,7 +90,7 @@ class Guest:
 
     def _cmdline(self) -> str:
         identity = hashlib.sha256(str(self.directory).encode()).hexdigest()[:32]
-        return (f"console=ttyS0 loglevel=5 panic=1 mitigations=off norandmaps lab.host={self.name} lab.id={identity} "
+        return (f"console=ttyS0 loglevel=5 panic=1 mitigations=off norandmaps {PSTORE} lab.host={self.name} lab.id={identity} "
                 f"lab.repository={self._repository_port} {self.machine.cmdline}").strip()
 
     def _forwarded_port(self) -> int:

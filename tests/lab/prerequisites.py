@@ -1,4 +1,4 @@
-"""The programs the lab calls, and the packages that bring them."""
+"""The programs the lab and the tests of whole rollouts call, and the packages that bring them."""
 
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -31,6 +31,11 @@ _PROGRAMS = {
     "unshare": "util-linux",
     "zstd": "zstd",
 }
+# Servers that tests of rollouts start themselves: the lab does without them. Their packages bring a service of the same name.
+_SERVERS = {
+    "prometheus": "prometheus",
+    "prometheus-node-exporter": "prometheus-node-exporter",
+}
 _FILES = {suites.KEYRING: "debian-archive-keyring"}
 
 
@@ -39,6 +44,11 @@ def missing() -> dict[str, str]:
     programs = {name: package for name, package in _PROGRAMS.items() if not shutil.which(name)}
     files = {name: package for name, package in _FILES.items() if not pathlib.Path(name).exists()}
     return {**programs, **files}
+
+
+def missing_servers() -> dict[str, str]:
+    """What is missing of the servers that tests start, and the package that brings each."""
+    return {name: package for name, package in _SERVERS.items() if not shutil.which(name)}
 
 
 def install_command(absent: dict[str, str]) -> list[str]:
@@ -55,9 +65,14 @@ def check() -> None:
 
 
 def install() -> None:
-    """Install what is missing; with sudo when the user is not root."""
-    absent = missing()
+    """Install what is missing, of servers too; with sudo when the user is not root."""
+    servers = missing_servers()
+    absent = {**missing(), **servers}
     if absent:
         processes.run_as_root(["apt-get", "-q", "update"])
         processes.run_as_root(install_command(absent), env={"DEBIAN_FRONTEND": "noninteractive"})
         check()
+    if servers and shutil.which("systemctl"):
+        # Nobody asked for a monitoring of this machine: only the tests start these programs.
+        now = ["--now"] if pathlib.Path("/run/systemd/system").exists() else []
+        processes.run_as_root(["systemctl", "disable", *now, *sorted(servers)])

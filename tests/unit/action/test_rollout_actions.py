@@ -75,6 +75,7 @@ class Site:
             "tiers": TIERS,
             "slice": "100%",
             "seed": 7,
+            "rules": {"control_hosts": 0},
         }
         return {"kernel.livepatch.rollout_plan": dict(options, **changed), "register": "plan"}
 
@@ -121,14 +122,10 @@ class Site:
         found = [json.loads(line) for line in (self.path / "results").read_text().splitlines()]
         return [result for register, result in found if register == name][-1]
 
-    def gate(self, tier, number=None, hosts="{{ plan.tiers[%d].hosts }}"):
-        options = {
-            "journal": "{{ plan.journal }}",
-            "tier": tier,
-            "hosts": hosts % (tier - 1) if "%" in hosts else hosts,
-        }
+    def gate(self, tier, after, hosts=None, **options):
+        options.update({"journal": "{{ plan.journal }}", "tier": tier, "after": after})
         return {
-            "kernel.livepatch.rollout_gate": dict(options, **({"slice": number} if number else {})),
+            "kernel.livepatch.rollout_gate": dict(options, **({"hosts": hosts} if hosts else {})),
             "register": "gate",
         }
 
@@ -144,9 +141,10 @@ class Site:
         look_at = "{{ written.look_at | map(attribute='host') | list }}"
         return [
             self.entry("slice", tier=number, hosts=hosts),
-            self.gate(number, 1),
+            self.gate(number, "slice", hosts, slice=1),
             self.entry("soak", tier=number),
-            self.gate(number, hosts=look_at),
+            self.gate(number, "look", look_at),
+            self.gate(number, "tier"),
         ]
 
 
@@ -168,11 +166,13 @@ def test_a_good_rollout_runs_to_its_end_and_its_output_tells_how_it_went(site):
         "soak",
         "verdict",
         "tier_done",
+        "verdict",
         "slice",
         "verdict",
         "soak",
         "verdict",
         "tier_done",
+        "verdict",
         "end",
     ]
     assert {entry["outcome"] for entry in site.entries("outcome")} == {"patched"}
@@ -189,7 +189,7 @@ def test_a_stop_is_refused_again_until_a_person_gives_a_reason(site):
     site.hosts["h1"] = results("h1", apply={"failed": True, "error": "stalled", "msg": "pid 7 (mount.nfs) blocks"})
     both = {"tiers": [{"name": "all", "share": "100%"}]}
     code, output = site.run(
-        [site.plan(**both), site.entry("slice", tier=1, hosts=HOSTS), site.gate(1, 1, "{{ groups.all }}")]
+        [site.plan(**both), site.entry("slice", tier=1, hosts=HOSTS), site.gate(1, "slice", "{{ groups.all }}", slice=1)]
     )
     assert code == 0, output
     gate = site.result("gate")
@@ -201,7 +201,7 @@ def test_a_stop_is_refused_again_until_a_person_gives_a_reason(site):
     assert (
         "h1 pid 7 (mount.nfs) blocks" in output
         and "kernel.livepatch.rollback" in output
-        and "livepatch_retry=<reason>" in output
+        and "livepatch_retry" in output
     )
 
     site.hosts["h1"] = results("h1")
@@ -262,7 +262,7 @@ def test_hosts_that_are_not_to_be_patched_now_are_refused(site):
 
 
 def test_a_tier_gets_no_verdict_and_a_rollout_no_end_while_hosts_are_left(site):
-    first = dict(site.gate(1, hosts="{{ plan.tiers[0].hosts }}"), ignore_errors=True)
+    first = dict(site.gate(1, "tier"), ignore_errors=True)
     code, output = site.run([site.plan(), first, site.entry("end", result="complete")])
     assert code == 2
     assert "2 hosts of tier canary have no outcome yet" in output
@@ -366,6 +366,7 @@ def test_bad_input_is_refused_with_its_reason_before_anything_is_written(site):
         ({"slice": True}, "livepatch_slice is True"),
         ({"max_failures": "101%"}, "max_failures is '101%'"),
         ({"retry": "two\nlines"}, "is not a reason"),
+        ({"retry": "REASON"}, "expected your own words"),
         ({"seed": [1]}, "seed is [1]"),
         ({"tiers": []}, "expected a list of at least one tier"),
         ({"tiers": [{"name": "t", "share": "90%"}]}, "the last must be 100%"),
@@ -374,6 +375,9 @@ def test_bad_input_is_refused_with_its_reason_before_anything_is_written(site):
         ({"tiers": [{"name": "t", "group": "empty"}]}, "has none of the hosts of this rollout"),
         ({"tiers": [{"name": "t", "group": "one"}, {"name": "u", "group": "two"}]}, "Host h2 is in two tiers"),
         ({"module_pattern": "{what}"}, "module_pattern '{what}' cannot be filled in"),
+        ({"rules": {"look_intervall": 5}}, "gate has 'look_intervall'"),
+        ({"rules": {"look_interval": "soon"}}, "livepatch_look_interval is 'soon'"),
+        ({"rules": {"stop_evidence": 1}}, "livepatch_stop_evidence is 1: expected a number above 1"),
         ({"surprise": 1}, "surprise"),
     ]
     tasks = []

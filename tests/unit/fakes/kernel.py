@@ -95,7 +95,7 @@ class FakeKernel(object):
     # --- as the log
 
     def position(self):
-        return {"boot_id": "b0", "sequence": len(self.log)}
+        return {"boot_id": "b0", "sequence": len(self.log), "time": "2026-05-04T08:15:00Z"}
 
     def lines_since(self, sequence, limit):
         return self.log[sequence:][-limit:]

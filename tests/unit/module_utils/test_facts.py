@@ -110,7 +110,7 @@ def test_livepatches_that_come_and_go_while_they_are_read_are_no_error(kernel):
 
 
 def no_log(sequence):
-    return _kernel_log.Reading([], 0, _kernel_log.READ, None)
+    return _kernel_log.Reading([], 0, _kernel_log.READ, None, [])
 
 
 def test_a_host_without_support_is_no_error(tmp_path):

@@ -68,7 +68,14 @@ def test_reading_begins_at_the_wanted_record_and_says_where_to_go_on(kmsg):
 
 def test_nothing_new_is_a_complete_reading(kmsg):
     kmsg([record(0, "old")])
-    assert _kernel_log.read(1) == ([], 1, "read", None)
+    reading = _kernel_log.read(1)
+    assert (reading.records, reading.next_sequence, reading.status, reading.reason) == ([], 1, "read", None)
+
+
+def test_what_came_before_the_wanted_records_is_kept_apart(kmsg):
+    kmsg([record(number, "line %d" % number) for number in range(5)])
+    reading = _kernel_log.read(3)
+    assert [entry.text for entry in reading.earlier] == ["line 0", "line 1", "line 2"]
 
 
 def test_records_overwritten_before_they_were_read_are_reported_as_lost(kmsg):
@@ -122,17 +129,19 @@ def test_reading_stops_after_some_seconds_also_when_records_come_faster_than_the
     assert _kernel_log.read(0, clock=lambda: next(clock)).status == "truncated"
 
 
-def test_the_position_is_the_number_of_the_next_record(kmsg, monkeypatch, tmp_path):
+def test_the_position_is_the_number_of_the_next_record_and_the_time(kmsg, monkeypatch, tmp_path):
     (tmp_path / "boot_id").write_text("b0\n")
     monkeypatch.setattr(_kernel_log, "BOOT_ID", str(tmp_path / "boot_id"))
     kmsg([record(41, "x")])
-    assert _kernel_log.position() == {"boot_id": "b0", "sequence": 42}
+    position = _kernel_log.position(now=lambda: 1800000000.7)
+    assert position == {"boot_id": "b0", "sequence": 42, "time": "2027-01-15T08:00:00Z"}
 
 
 def test_the_position_in_an_unreadable_log_is_unknown_and_gives_no_lines(kmsg, monkeypatch, tmp_path):
     monkeypatch.setattr(_kernel_log, "BOOT_ID", str(tmp_path / "missing"))
     kmsg(refusal=errno.EACCES)
-    assert _kernel_log.position() == {"boot_id": None, "sequence": None}
+    position = _kernel_log.position(now=lambda: 1800000000.7)
+    assert position == {"boot_id": None, "sequence": None, "time": "2027-01-15T08:00:00Z"}
     assert _kernel_log.lines_since(None, 5) == []
     assert _kernel_log.lines_since(0, 5) == []
 

@@ -8,7 +8,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _health, _kernel_alarms, _kernel_log, _packages
+from ansible_collections.kernel.livepatch.plugins.module_utils import _kernel_alarms, _kernel_log, _packages, _times
 from tests.unit.fakes.kmsg import record
 
 PIECES = st.sampled_from(
@@ -63,7 +63,8 @@ def test_any_log_gives_events_that_json_can_carry(entries):
     for alarm in found:
         assert len(alarm.text) <= _kernel_alarms.TEXT_CHARACTERS
         assert alarm.signature.startswith(alarm.kind + ":")
-        json.dumps(_health._event(alarm, 1.6e9, "6.1.0"))
+        json.dumps(alarm._asdict())
+        assert _times.to_text(1.6e9 + alarm.seconds).endswith("Z")
 
 
 @given(st.lists(LINE, max_size=30))

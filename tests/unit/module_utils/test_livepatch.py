@@ -82,7 +82,7 @@ def test_a_livepatch_is_loaded_by_path_and_proven(kernel, put):
     assert real["before"] == {"enabled": None, "effective_release": elf.KERNEL}
     assert real["diff"]["after"] == {"enabled": ["hotfix1"], "inert": []}
     assert real["build_id"] == "11" * 20
-    assert real["since"] == {"boot_id": "b0", "sequence": 0}
+    assert real["since"] == {"boot_id": "b0", "sequence": 0, "time": "2026-05-04T08:15:00Z"}
     assert 0.9 < real["transition"]["seconds"] < 3
 
 

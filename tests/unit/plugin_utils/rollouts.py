@@ -3,7 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence, fleet, gate, journal, opening
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence, fleet, gate, journal, looking, opening, rules, view
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import state as states
 
 TIERS = [{"name": "canary", "hosts": 2}, {"name": "rest", "share": "100%"}]
@@ -43,6 +43,7 @@ def request(**changed):
         "tiers": TIERS,
         "slice": "50%",
         "max_failures": 1,
+        "rules": rules.parse({"control_hosts": 0}),
         "seed": 7,
         "retry": None,
         "groups": {},
@@ -102,7 +103,8 @@ class Rollout:
         return states.state(self.entries)
 
     def state_after(self, entry):
-        return states.state([*self.entries, entry])
+        stamp = {"time": journal.now(lambda: self.now), "run": 1}
+        return states.state([*self.entries, {**stamp, **entry}])
 
     def write(self, entries, run=None):
         number = self.state.runs if run is None else run
@@ -132,16 +134,20 @@ class Rollout:
         self.write(evidence.of_slice(self.state, names, _results(bad), self.now))
         return self.judge(tier, number)
 
-    def look(self, tier, names=None, **bad):
-        names = self.state.patched() if names is None else names
-        self.now += 100
-        self.write(evidence.of_tier(self.state, names, _results(bad), self.now))
-        verdict = self.judge(tier)
-        if verdict["verdict"] == "pass":
+    def look(self, tier, names=None, after=100, **bad):
+        """Let the tier soak, look at these hosts (default: all that looks are for) and judge. Returns the verdict."""
+        self.now += after
+        if tier not in self.state.soaks and not self.state.remaining(tier):
+            self.write([{"kind": "soak", "tier": tier, "until": journal.now(lambda: view.soak_until(self.state, tier, self.now))}])
+        names = [entry["host"] for entry in view.to_look_at(self.state)] if names is None else names
+        self.write(evidence.of_looks(self.state, {name: _results(bad)(name)["look"] for name in names}, self.now))
+        self.write(evidence.of_silence(self.state, self.now))
+        verdict = self.judge(tier, looked=True)
+        if looking.tier_is_done(self.state, tier, verdict, self.now):
             self.write([{"kind": "tier_done", "tier": tier}])
         return verdict
 
-    def judge(self, tier, number=None):
-        verdict = gate.judge(self.state, tier, number)
-        self.write([verdict])
+    def judge(self, tier, number=None, **more):
+        verdict = gate.judge(self.state, self.now, tier, number)
+        self.write([{**verdict, **more}])
         return verdict

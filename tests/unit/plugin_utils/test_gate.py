@@ -10,6 +10,7 @@ from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, hosts
 
 ALARM = {"look": {"events": [{"kind": "bug", "text": "kernel BUG at fs/ext4/inode.c:1", "signature": "bug:ext4"}]}}
 LOST = {"apply": {"unreachable": True, "msg": "no route"}, "look": {"unreachable": True}}
+REFUSED = {"apply": {"failed": True, "error": "vermagic", "msg": "other kernel"}, "look": {"skipped": True}}
 NO_BUILD = {
     "package": {"changed": False, "outcome": "not_applicable", "kernel_release": "6.1.0-1"},
     "apply": {"skipped": True},
@@ -113,7 +114,7 @@ def failing(count, **options):
     rollout = Rollout(hosts(22), **dict({"slice": 4, "max_failures": 2}, **options))
     rollout.patch(1)
     rollout.look(1)
-    verdicts = [rollout.patch(2, **{key(rollout.state.remaining(2)[0]): LOST})["verdict"] for unused in range(count)]
+    verdicts = [rollout.patch(2, **{key(rollout.state.remaining(2)[0]): REFUSED})["verdict"] for unused in range(count)]
     return rollout, verdicts
 
 
@@ -132,13 +133,23 @@ def test_the_verdict_of_a_pass_says_how_much_was_tolerated():
     assert rollout.state.verdicts[-1]["reasons"] == ["pass: 1 of 20 hosts of tier rest failed, 2 tolerated"]
 
 
-def test_a_late_failure_of_a_host_of_an_earlier_tier_counts_for_that_tier():
+def test_a_host_of_an_earlier_tier_that_no_longer_runs_the_release_counts_for_that_tier():
     rollout, unused = failing(0)
     name = rollout.state.tier_hosts(1)[0]
     while rollout.state.remaining(2):
         rollout.patch(2)
-    verdict = rollout.look(2, **{key(name): ALARM})
+    verdict = rollout.look(2, **{key(name): {"look": {"enabled": None}}})
     assert verdict["verdict"] == "stop" and f"of tier canary failed, 0 tolerated: {name}" in verdict["reasons"][0]
+
+
+@pytest.mark.parametrize("look", [ALARM["look"], REBOOTED["look"]])
+def test_what_a_canary_suffers_after_its_tier_is_done_is_evidence_and_no_stop(look):
+    rollout, unused = failing(0)
+    name = rollout.state.tier_hosts(1)[0]
+    while rollout.state.remaining(2):
+        rollout.patch(2)
+    assert rollout.look(2, **{key(name): {"look": look}})["verdict"] == "pass"
+    assert name in {**rollout.state.alarms, **rollout.state.crashes}
 
 
 def test_a_host_counts_once_however_often_it_fails():
@@ -172,10 +183,14 @@ def test_a_later_look_that_goes_wrong_counts(look, reason):
     assert rollout.look(1, host_2={"look": look})["failures"] == {"host-2": [reason]}
 
 
-def test_a_patched_host_that_was_not_looked_at_counts_as_failed():
-    rollout = Rollout(hosts(2), slice=2)
+def test_a_patched_host_that_was_not_looked_at_after_the_soak_holds_the_rollout():
+    rollout = Rollout(hosts(2), slice=2, tiers=[{"name": "all", "share": "100%", "soak": 60}])
     rollout.patch(1)
-    assert rollout.look(1, names=["host-1"])["failures"] == {"host-2": ["livepatch_health did not run"]}
+    verdict = rollout.look(1, names=["host-1"])
+    assert verdict["reasons"] == ["hold: host-2 is not looked at since the soak of tier all ended"]
+    assert 1 not in rollout.state.tiers_done
+    assert rollout.look(1)["verdict"] == "pass"
+    assert 1 in rollout.state.tiers_done
 
 
 def test_a_host_of_the_slice_that_got_lost_on_the_way_counts_as_unreachable():
@@ -205,8 +220,8 @@ def test_a_tier_in_which_some_host_has_a_build_goes_on():
 
 def test_the_same_state_gives_the_same_verdict_and_a_stop_stays_a_stop():
     rollout, unused = failing(3)
-    assert gate.judge(rollout.state, 2, 3) == gate.judge(rollout.state, 2, 3)
-    assert gate.judge(rollout.state, 2)["verdict"] == "stop"
+    assert gate.judge(rollout.state, rollout.now, 2, 3) == gate.judge(rollout.state, rollout.now, 2, 3)
+    assert gate.judge(rollout.state, rollout.now, 2)["verdict"] == "stop"
 
 
 def test_a_message_about_many_failures_stays_short():

@@ -3,9 +3,11 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import shlex
+
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence, gate, summary, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence, gate, messages, summary, view
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, good, hosts
 
@@ -102,7 +104,7 @@ def test_other_tiers_at_a_resume_do_not_change_the_plan_and_this_is_said():
     rollout = Rollout(hosts(6))
     rollout.open(options={"tiers": [{"name": "all", "share": "100%"}]})
     assert [tier["name"] for tier in rollout.state.tiers] == ["canary", "rest"]
-    assert any("the plan in the journal is kept" in note for note in rollout.notes)
+    assert any("what the journal says is kept" in note for note in rollout.notes)
 
 
 def test_a_plan_that_was_not_finished_is_made_anew():
@@ -138,7 +140,7 @@ def test_a_done_host_that_rebooted_since_counts_as_failed_at_the_resume():
     name = next(iter(rollout.state.outcomes))
     rollout.open(**{key(name): {"boot_id": "new"}})
     assert outcome(rollout, name) == "rebooted"
-    verdict = gate.judge(rollout.state)
+    verdict = gate.judge(rollout.state, rollout.now)
     assert verdict["verdict"] == "stop" and f"{name} rebooted since it was patched" in verdict["reasons"][0]
 
 
@@ -183,7 +185,7 @@ def test_a_begun_host_that_came_back_with_another_boot_id_counts_as_rebooted():
     unused, names = rollout.begin(1)
     rollout.open(**{key(names[0]): {"boot_id": "new"}})
     assert outcome(rollout, names[0]) == "rebooted"
-    assert gate.judge(rollout.state)["verdict"] == "stop"
+    assert gate.judge(rollout.state, rollout.now)["verdict"] == "stop"
 
 
 def test_a_begun_host_that_did_not_come_back_counts_as_unreachable():
@@ -227,16 +229,29 @@ def test_a_stopped_rollout_adds_nothing_when_it_is_run_again():
 
 def test_the_stop_message_names_hosts_reasons_and_the_two_commands():
     rollout, name = stopped()
-    lines = gate.stop_message(rollout.state, "/var/lib/lp/web.jsonl").split("\n")
-    assert (
-        lines[0] == "The rollout web of release hotfix3 was stopped after tier canary, slice 1; 4 hosts are untouched."
-    )
+    lines = messages.stop_message(rollout.state, "/var/lib/lp/web.jsonl").split("\n")
+    assert lines[0] == "The rollout web of release hotfix3 was stopped after tier canary, slice 1; 4 hosts left untouched."
     assert lines[1] == (
         f"stop: 1 of 2 hosts of tier canary failed, 0 tolerated: {name} rebooted 8 s after its slice began (boot id changed)"
     )
-    command = "ansible-playbook kernel.livepatch.{} -i site -e livepatch_release=hotfix3 -e livepatch_rollout=web -e livepatch_journal_dir=/var/lib/lp"
-    assert lines[2].endswith(command.format("rollback")) and "2 hosts" in lines[2]
-    assert lines[3].endswith(command.format("rollout") + " -e 'livepatch_retry=<reason>'")
+    command = "ansible-playbook {} -i site -e livepatch_release=hotfix3 -e livepatch_rollout=web -e livepatch_journal_dir=/var/lib/lp"
+    assert lines[2] == f"To roll back what it touched (2 hosts): {command.format('kernel.livepatch.rollback')}"
+    assert lines[3].endswith(command.format("kernel.livepatch.rollout") + " -e 'livepatch_retry=\"REASON\"'")
+
+
+def test_the_command_to_go_on_names_the_playbook_that_was_run_and_survives_spaces():
+    state = stopped()[0].state
+    state.last_run = dict(state.last_run, playbook="our rollout.yml")
+    words = shlex.split(messages.command(state, "/a b/web.jsonl", None, livepatch_retry="REASON"))
+    assert words[1] == "our rollout.yml"
+    assert 'livepatch_journal_dir="/a b"' in words
+    assert 'livepatch_retry="REASON"' in words
+
+
+def test_a_retry_says_which_hosts_only_go_on_running_what_they_have():
+    rollout, name = stopped()
+    rollout.open(retry="the switch was it", **{key(name): {"enabled": "hotfix3"}})
+    assert any(f"1 of them still run the release ({name})" in note for note in rollout.notes)
 
 
 def test_a_retry_forgives_is_written_down_and_tries_the_failed_hosts_again():
@@ -438,7 +453,7 @@ def test_a_patched_host_is_looked_at_from_where_the_last_look_ended_and_nobody_a
     rollout = Rollout(hosts(2))
     rollout.patch(1)
     first = rollout.state.patched()[0]
-    assert view.to_look_at(rollout.state) == [{"host": first, "since": {"boot_id": f"boot-{first}", "sequence": 9}}]
+    assert view.to_look_at(rollout.state) == [{"host": first, "since": {"boot_id": f"boot-{first}", "sequence": 9, "time": None}}]
     rollout.patch(1, **{key(name): REBOOTED for name in rollout.names if name != first})
     assert rollout.state.stop and view.to_look_at(rollout.state) == []
 

@@ -22,13 +22,24 @@ SETTINGS = settings(max_examples=150, deadline=None, database=None, derandomize=
 ROLE = pathlib.Path(__file__).parents[3] / "roles" / "rollout"
 
 
-def test_the_default_tiers_of_the_role_are_a_plan_and_what_its_documentation_says():
+@pytest.mark.parametrize("change, hours", [("scheduled", 36), ("emergency", 10), ("incident", 1)])
+def test_the_plans_of_the_role_are_plans_and_last_as_long_as_they_say(change, hours):
     default = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
-    tiers = plan.parse_tiers(default["livepatch_tiers"], default["livepatch_max_failures"])
-    assert [tier["name"] for tier in tiers][:3] == ["canary", "0.1%", "1%"]
-    assert sum(tier["soak"] for tier in tiers) == 36 * 3600
+    plans = yaml.safe_load((ROLE / "vars/main.yml").read_text())["livepatch_plans"]
+    tiers = plan.parse_tiers(plans[change], default["livepatch_max_failures"])
+    assert tiers[0]["name"] == "canary" and tiers[0]["spread"] == 0
+    assert all(tier["spread"] <= tier["soak"] for tier in tiers)
+    assert sum(tier["soak"] for tier in tiers) == hours * 3600
     options = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    assert options["livepatch_tiers"]["default"] == default["livepatch_tiers"]
+    assert options["livepatch_change"]["choices"] == list(plans) and options["livepatch_change"]["default"] == "scheduled"
+
+
+def test_a_tier_tolerates_the_larger_of_a_count_and_a_share():
+    tiers = plan.parse_tiers([{"name": "a", "hosts": 1}, {"name": "b", "share": "100%"}], "2 or 1%")
+    for size, tolerated in ((11, 2), (251, 2), (401, 4)):
+        hosts = [{"name": f"h{number}", "cohort": "", "domain": ""} for number in range(size)]
+        planned, unused = plan.make_plan(hosts, tiers, 5, 1)
+        assert [tier["max_failures"] for tier in planned] == [0, tolerated]
 
 
 def test_a_tier_without_a_proper_name_is_refused():

@@ -1,0 +1,89 @@
+# Which livepatch was in effect at a moment, as the kernel's own log tells it.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# PRIVATE to this collection: anything may change without notice.
+#
+# From its first task to its last one a livepatch's code may run, so a moment inside a transition belongs to the
+# livepatch in transition. The lines were seen on 5.10 to 7.2 (kernel/livepatch/core.c, transition.c).
+
+import re
+
+from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
+
+_ENABLING = re.compile(r"livepatch: enabling patch '([^']{1,64})'")
+_OTHER = re.compile(
+    r"livepatch: '([^']{1,64})': (starting patching|patching complete|starting unpatching|unpatching complete)"
+)
+
+# What ran is not known.
+_UNKNOWN = object()
+
+
+class History(object):
+    """What ran when, in one boot.
+
+    records: the boot's log, oldest first (list of _kernel_log.Record); whole: whether it begins with the boot.
+    kernel_release: of that boot, None when it is not known. enabled: names of the livepatches that are enabled now,
+    oldest first; None for a former boot, of which nobody can ask that.
+    """
+
+    def __init__(self, records, whole, kernel_release, enabled=None):
+        self._kernel_release = kernel_release
+        steps = [step for step in map(_step, records) if step is not None]
+        self._begin = _before(steps, whole, enabled)
+        self._changes = _replay(steps, enabled or [])
+
+    def at(self, seconds):
+        """Return the effective release (str) at a moment (seconds since that boot), None when it is not known."""
+        topmost = self._begin
+        for moment, name in self._changes:
+            if moment > seconds:
+                break
+            topmost = name
+        if topmost is _UNKNOWN or not self._kernel_release:
+            return None
+        return _sysfs.effective_release(self._kernel_release, topmost)
+
+    def at_end(self):
+        """Return the effective release (str) at the end of the log, None when it is not known."""
+        return self.at(float("inf"))
+
+
+def _step(record):
+    """Return (seconds, what, name) for a line about a livepatch, None for any other."""
+    if not record.kernel or not record.text.startswith("livepatch: "):
+        return None
+    found = _ENABLING.match(record.text)
+    if found:
+        return record.seconds, "enabling", found.group(1)
+    found = _OTHER.match(record.text)
+    return (record.seconds, found.group(2), found.group(1)) if found else None
+
+
+def _before(steps, whole, enabled):
+    """What was in effect before the first of these lines: a name, None for no livepatch, or _UNKNOWN."""
+    if not steps and enabled is not None:
+        return enabled[-1] if enabled else None
+    if whole:
+        return None
+    if not steps:
+        return _UNKNOWN
+    unused, what, name = steps[0]
+    return _UNKNOWN if what in ("enabling", "starting patching") else name
+
+
+def _replay(steps, enabled):
+    """Return the list of (seconds, topmost livepatch from then on or None)."""
+    last = {name: number for number, (unused, what, name) in enumerate(steps) if what == "patching complete"}
+    changes, stack = [], []
+    for number, (seconds, what, name) in enumerate(steps):
+        stack = [other for other in stack if other != name]
+        if what == "patching complete":
+            # The log does not say what was replaced. A livepatch that is still enabled has not been.
+            stack = [other for other in stack if other in enabled and last.get(other, -1) < number]
+        if what != "unpatching complete":
+            stack.append(name)
+        changes.append((seconds, stack[-1] if stack else None))
+    return changes
