@@ -10,6 +10,7 @@ NAMED_HOSTS = 10
 # Livepatches that make hosts crash this many times as often are what the sentence on power is about.
 SHOWN_RATIOS = (20, 5)
 CEILING_INCIDENTS = 3
+MOST_ROLLOUTS = 1000000
 # A crash rate of the control hosts is known from so many crashes on.
 ENOUGH_TO_TELL = 3
 # Fewer host-hours than that tell nothing.
@@ -147,7 +148,7 @@ def power_line(found):
 def _compared(one, many, found):
     return (
         f"{_arms(one, many, found)}; a harmless livepatch would look this bad in fewer than 1 of "
-        f"{_many(int(found['e']))} rollouts"
+        f"{_many(int(min(found['e'], MOST_ROLLOUTS)))} rollouts"
     )
 
 

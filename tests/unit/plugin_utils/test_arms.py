@@ -1,0 +1,346 @@
+# Tests of the two arms: who is watched how long, what counts once, what a silent host is, and whom to compare with.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import random
+
+import pytest
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import arms, findings, gate, looking, rules, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import state as states
+from tests.unit.plugin_utils.rollouts import Rollout, hosts
+
+TIERS = [
+    {"name": "canary", "hosts": 2},
+    {"name": "rest", "share": "50%", "soak": "4h"},
+    {"name": "all", "share": "100%"},
+]
+LOST = {"look": {"unreachable": True, "boot_id": None}}
+
+
+def rollout(count=12, **options):
+    return Rollout(hosts(count), **{"tiers": TIERS, "slice": "100%", "rules": rules.parse({}), **options})
+
+
+def key(name):
+    return name.replace("-", "_")
+
+
+def crashed(after):
+    """A look at a host that booted `after` seconds before it."""
+    return {"look": {"boot_id": "other", "rebooted": True, "enabled": None, "uptime_seconds": after}}
+
+
+def in_second_tier(**options):
+    """A rollout whose second tier is patched, all hosts looked at once."""
+    found = rollout(**options)
+    found.patch(1)
+    assert found.look(1)["verdict"] == "pass"
+    found.patch(2)
+    found.look(2)
+    return found
+
+
+def tally(found):
+    return arms.tally(found.state, found.now, arms.crashes(found.state, found.now))
+
+
+def test_a_host_is_on_the_control_arm_until_its_slice_begins_and_on_the_other_afterwards():
+    found = rollout(4, tiers=TIERS[::2])
+    begin = found.now
+    found.patch(1)
+    found.look(1, after=3600)
+    both = tally(found)
+    patched = len(found.state.patched_at) * (found.now - begin) / 3600
+    assert both.total("patched") == pytest.approx(patched)
+    assert both.total("control") == pytest.approx((found.now - begin) * 2 / 3600)
+    found.patch(2)
+    assert tally(found).total("control") == pytest.approx(
+        (found.now - 10 - begin) * 2 / 3600
+    ), "its time as control stays"
+
+
+def test_a_host_that_crashes_counts_once_and_is_watched_no_longer():
+    found = in_second_tier()
+    victim = found.state.tier_hosts(2)[0]
+    patched_at = found.state.patched_at[victim]
+    found.look(2, after=1800, **{key(victim): crashed(600)})
+    moment = found.now - 600
+    assert found.state.crashes[victim][0] == pytest.approx(moment)
+    assert victim not in found.state.watched()
+    before = tally(found)
+    assert before.incidents == {"patched": 1, "control": 0}
+    others = sum(found.now - found.state.patched_at[name] for name in found.state.watched())
+    assert before.total("patched") == pytest.approx((others + moment - patched_at) / 3600)
+    found.look(2, after=1800, **{key(victim): crashed(60)})
+    assert tally(found).incidents["patched"] == 1
+
+
+def test_a_control_host_that_crashes_counts_against_the_fleet_and_not_against_the_livepatch():
+    found = in_second_tier()
+    victim = found.state.waiting()[0]
+    found.look(2, after=1800, **{key(victim): crashed(600)})
+    both = tally(found)
+    assert both.incidents == {"patched": 0, "control": 1}
+    assert found.state.verdicts[-1]["verdict"] == "pass"
+    assert victim in found.state.remaining(3), "it is patched all the same"
+
+
+def test_the_clock_of_a_host_does_not_matter_only_how_long_ago_it_says():
+    found = in_second_tier()
+    first, second = found.state.tier_hosts(2)[:2]
+    event = {
+        "kind": "warning",
+        "time": "1999-01-01T00:00:00Z",
+        "age_seconds": 30,
+        "signature": "w",
+        "text": "WARNING: at x",
+    }
+    future = dict(event, time="2199-01-01T00:00:00Z", age_seconds=0)
+    found.look(2, **{key(first): {"look": {"events": [event]}}, key(second): {"look": {"events": [future]}}})
+    assert found.state.alarms[first][0] == found.now - 30
+    assert found.state.alarms[second][0] == found.now
+
+
+def test_an_alarm_that_a_host_had_before_is_not_the_livepatchs():
+    found = in_second_tier()
+    name = found.state.tier_hosts(2)[0]
+    known = {"kind": "warning", "age_seconds": 3, "signature": "w", "text": "WARNING: at x", "new": False}
+    core = {"kind": "coredump", "age_seconds": 3, "signature": "coredump:cat", "text": "cat"}
+    found.look(2, **{key(name): {"look": {"events": [known, core]}}})
+    assert found.state.alarms == {} and found.state.outcomes[name]["outcome"] == "patched"
+
+
+def test_a_silent_host_holds_the_rollout_and_counts_as_crashed_after_the_grace():
+    found = in_second_tier()
+    name = found.state.tier_hosts(2)[0]
+    verdict = found.look(2, after=60, **{key(name): LOST})
+    assert verdict["reasons"] == [
+        f"hold: {name} is patched and silent: a host that does not answer for 15 min counts as crashed"
+    ]
+    since = found.now
+    verdict = found.look(2, after=600, **{key(name): LOST})
+    assert verdict["verdict"] == "hold" and found.state.outcomes[name]["outcome"] == "patched"
+    verdict = found.look(2, after=400, **{key(name): LOST})
+    assert (
+        verdict["verdict"] == "hold" and "1 crash on" in verdict["reasons"][0]
+    ), "one of eight, and none of the others"
+    assert arms.crashes(found.state, found.now)[name][0] == since
+    assert found.state.outcomes[name]["reason"] == "did not answer for 17 min"
+
+
+def test_a_silent_host_that_comes_back_as_it_was_has_not_crashed():
+    found = in_second_tier()
+    name = found.state.tier_hosts(2)[0]
+    found.look(2, after=60, **{key(name): LOST})
+    assert found.look(2, after=60)["verdict"] == "pass"
+    assert arms.crashes(found.state, found.now) == {} and tally(found).incidents["patched"] == 0
+
+
+def test_control_hosts_that_fall_silent_count_like_patched_ones():
+    found = in_second_tier()
+    name = found.state.waiting()[0]
+    found.look(2, after=60, **{key(name): LOST})
+    found.look(2, after=1000, **{key(name): LOST})
+    assert tally(found).incidents == {"patched": 0, "control": 1}
+
+
+def test_crashes_of_one_failure_domain_in_one_bin_are_one_incident_and_hosts_without_a_domain_have_their_own():
+    found = in_second_tier()
+    names = found.state.tier_hosts(2)[:3]
+    found.look(2, **{key(name): crashed(1) for name in names})
+    assert tally(found).incidents["patched"] == 3
+    for name in names:
+        found.state.hosts[name]["domain"] = "rack"
+    now = found.now
+    state = states.state([dict(entry, domain="rack") if entry["kind"] == "host" else entry for entry in found.entries])
+    assert arms.tally(state, now, arms.crashes(state, now)).incidents["patched"] == 1
+
+
+def test_what_is_younger_than_the_report_lag_counts_on_neither_arm():
+    found = in_second_tier(rules=rules.parse({"report_lag": "30m"}))
+    found.look(2, after=3600, **{key(found.state.tier_hosts(2)[0]): crashed(60)})
+    assert tally(found).incidents["patched"] == 0
+    found.look(2, after=1800)
+    assert tally(found).incidents["patched"] == 1
+
+
+def test_evidence_begins_anew_with_a_retry():
+    found = in_second_tier(count=60)
+    found.look(2, after=1800, **{key(name): crashed(60) for name in found.state.tier_hosts(2)})
+    assert found.state.stop
+    found.open(retry="the power supply was it")
+    both = tally(found)
+    assert both.incidents == {"patched": 0, "control": 0} and both.total("patched") == 0
+
+
+def test_the_sample_to_compare_with_are_the_hosts_that_are_patched_last_and_one_of_each_cohort():
+    found = rollout(200, rules=rules.parse({"control_hosts": 20}))
+    state = found.state
+    for number, name in enumerate(state.waiting()):
+        state.hosts[name]["cohort"] = "rare" if number == 7 else f"kind {number % 3}"
+    sample = arms.control_sample(state)
+    assert len(sample) == 20
+    assert {state.hosts[name]["cohort"] for name in sample} == {"rare", "kind 0", "kind 1", "kind 2"}
+    assert set(sample) - {state.waiting()[7]} <= set(state.waiting()[-22:])
+
+
+def test_more_than_twenty_cohorts_are_taken_together_smallest_first():
+    found = rollout(100)
+    for number, entry in enumerate(found.state.hosts.values()):
+        entry["cohort"] = f"c{number % 30:02}"
+    state = found.state
+    for number, name in enumerate(state.hosts):
+        state.hosts[name]["cohort"] = f"c{min(number, number % 30):02}"
+    merged = arms._cohorts(state)
+    assert len(set(merged.values())) == arms.MOST_COHORTS
+    assert merged["c00"] == "c00" and merged["c29"] == ""
+
+
+def test_without_anybody_to_compare_with_a_tier_is_held_until_one_was_looked_at():
+    found = rollout()
+    found.patch(1)
+    patched = found.state.patched()
+    verdict = found.look(1, names=patched)
+    assert verdict["reasons"] == [
+        "hold: none of the 10 hosts without the livepatch was looked at: there is nothing to compare with"
+    ]
+    assert found.look(1)["verdict"] == "pass"
+
+
+def test_a_release_that_crashes_hosts_hours_later_is_stopped_and_the_reason_can_be_read():
+    found = in_second_tier(count=200)
+    names = found.state.tier_hosts(2)
+    found.look(2, after=3600)
+    verdict = found.look(2, after=3600, **{key(name): crashed(60) for name in names[:9]})
+    assert verdict["verdict"] == "stop"
+    assert verdict["reasons"][0].startswith("stop: 9 crashes on 100 patched hosts in 20")
+    assert "a harmless livepatch would look this bad in fewer than 1 of " in verdict["reasons"][0]
+
+
+def test_a_good_release_goes_on_although_hosts_of_both_arms_crash_now_and_then():
+    found = in_second_tier(count=200)
+    chance = random.Random(1)
+    for unused in range(8):
+        names = chance.sample([*found.state.watched(), *found.state.waiting()], 2)
+        verdict = found.look(2, after=1800, **{key(name): crashed(60) for name in names})
+        assert verdict["verdict"] != "stop"
+
+
+def test_the_same_journal_gives_the_same_verdict():
+    found = in_second_tier(count=60)
+    found.look(2, after=3600, **{key(name): crashed(60) for name in found.state.tier_hosts(2)[:2]})
+    again = states.state(found.entries)
+    first, second = (gate.judge(state, found.now, 2) for state in (found.state, again))
+    assert first == second
+    assert {
+        key: value for key, value in found.state.verdicts[-1].items() if key not in ("time", "run", "looked")
+    } == first
+
+
+def test_history_tells_how_likely_harm_would_have_been_seen():
+    found = in_second_tier(count=200, rules=rules.parse({"history": {"crashes": 40, "hosts": 1000, "days": 14}}))
+    found.look(2, after=3 * 3600)
+    numbers = findings.evidence(found.state, found.now)["crashes"]
+    assert numbers["bets"]["rate"] is not None
+    assert 0 < numbers["would_have_seen"]["5"] < numbers["would_have_seen"]["20"] < 1
+    line = findings.power_line(numbers)
+    assert line.startswith("by now this gate would have seen a 20-fold crash rate with ") and "on patched hosts" in line
+
+
+def test_a_ceiling_holds_from_three_crashes_on():
+    found = in_second_tier(
+        count=200, rules=rules.parse({"crash_ceiling": "0.1%", "hold_evidence": 1e8, "stop_evidence": 1e8})
+    )
+    names = found.state.tier_hosts(2)
+    assert found.look(2, after=60, **{key(name): crashed(1) for name in names[:2]})["verdict"] == "pass"
+    verdict = found.look(2, after=60, **{key(names[3]): crashed(1)})
+    assert verdict["reasons"] == ["hold: 3 crashes on 100 patched hosts are more than the ceiling of 1 per 1000 hosts"]
+
+
+@pytest.mark.parametrize("action, expected", [("hold", "hold"), ("stop", "stop"), ("report", "pass")])
+def test_new_alarms_of_many_patched_hosts_do_what_was_asked_for(action, expected):
+    found = in_second_tier(count=200, rules=rules.parse({"on_alarm": action}))
+    alarm = {"events": [{"kind": "warning", "age_seconds": 5, "signature": "w", "text": "WARNING: at x"}]}
+    verdict = found.look(2, after=1800, **{key(name): {"look": alarm} for name in found.state.tier_hosts(2)[:12]})
+    assert verdict["verdict"] == expected
+    assert (expected == "pass") or "12 hosts with new kernel alarms on 100 patched hosts" in verdict["reasons"][0]
+
+
+def test_report_only_says_what_it_would_have_done():
+    found = in_second_tier(count=200, rules=rules.parse({"report_only": True}))
+    verdict = found.look(2, after=1800, **{key(name): crashed(60) for name in found.state.tier_hosts(2)})
+    assert verdict["verdict"] == "pass"
+    assert verdict["reasons"][0].startswith("report only, stop: 98 crashes on 100 patched hosts in ")
+
+
+def said(found, override, **more):
+    found.write([{"kind": "override", "number": 1, "override": override, "user": "ann", "reason": "shop", **more}])
+    return gate.judge(found.state, found.now, 2)
+
+
+def test_people_can_pause_resume_and_abort():
+    found = in_second_tier()
+    assert said(found, "pause")["reasons"] == ["hold: paused by ann: shop"]
+    assert said(found, "resume")["verdict"] == "pass"
+    assert said(found, "abort")["reasons"] == ["stop: aborted by ann: shop"]
+
+
+def test_people_can_end_a_soak():
+    found = in_second_tier()
+    assert view.soak_left(found.state, 2, found.now) > 3600
+    verdict = said(found, "promote", tier=2)
+    assert looking.tier_is_done(found.state, 2, verdict, found.now)
+
+
+def test_a_hold_waits_looks_again_and_ends_after_its_time():
+    found = in_second_tier()
+    found.write([{"kind": "override", "number": 1, "override": "pause", "user": "ann", "reason": "shop"}])
+    verdict = found.look(2, after=900)
+    turn = looking.turn(found.state, 2, verdict, found.now)
+    assert turn["again"] and turn["wait"] == 900 and len(turn["look_at"]) == 12
+    found.now += 8 * 3600
+    assert looking.turn(found.state, 2, verdict, found.now) == {"again": False, "wait": 0, "look_at": [], "held": True}
+
+
+def test_a_soak_is_watched_at_every_interval_and_once_more_at_its_end():
+    found = in_second_tier()
+    verdict = found.state.verdicts[-1]
+    turn = looking.turn(found.state, 2, verdict, found.now)
+    assert turn["again"] and turn["wait"] == 900 and len(turn["look_at"]) == 12
+    found.now = found.state.soaks[2] - 100
+    found.write([dict(gate.judge(found.state, found.now, 2), looked=True)])
+    turn = looking.turn(found.state, 2, verdict, found.now)
+    assert turn["wait"] == 100 and len(turn["look_at"]) == 12
+
+
+def test_after_a_soak_of_no_time_only_those_are_looked_at_who_were_not_seen_since():
+    found = rollout(
+        6,
+        rules=rules.parse({"control_hosts": 1}),
+        tiers=[{"name": "canary", "hosts": 2}, {"name": "all", "share": "100%"}],
+    )
+    found.patch(1)
+    found.write(
+        [{"kind": "soak", "tier": 1, "until": states.journal.now(lambda: view.soak_until(found.state, 1, found.now))}]
+    )
+    turn = looking.turn(found.state, 1, {"verdict": "pass"}, found.now)
+    assert turn["again"] and turn["wait"] == 0
+    assert [entry["host"] for entry in turn["look_at"]] == arms.control_sample(found.state)
+
+
+def test_slices_are_spread_over_the_time_of_their_tier_and_not_brought_forward_after_a_hold():
+    tiers = [{"name": "canary", "hosts": 2}, {"name": "all", "share": "100%", "soak": "2h", "spread": "1h"}]
+    found = rollout(10, tiers=tiers, slice="25%")
+    found.patch(1)
+    found.look(1)
+    assert view.slice_due(found.state, 2) == 0.0
+    found.patch(2)
+    assert view.slice_due(found.state, 2) == found.now - 10 + 900
+    found.now += 7200
+    found.patch(2)
+    assert view.slice_due(found.state, 2) == found.now - 10 + 900
+    while found.state.remaining(2):
+        found.patch(2)
+    assert view.soak_until(found.state, 2, found.now) == found.now + 3600, "the hour of the slices is part of the two"
