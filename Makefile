@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-lab demo test test-unit test-semantics lint sanity test-build test-integration test-rollout clean
+.PHONY: help setup setup-lab demo test test-unit test-simulation test-semantics lint sanity test-build test-integration test-rollout simulate clean
 
 PYTHON := .venv/bin/python
 TOOL := python3 tests/tools
@@ -21,6 +21,7 @@ setup: ## Install what is missing (named first) and make the Python environment 
 	@sh tests/tools/prerequisites.sh
 	@directory=$$($(TOOL)/venvs.py current) && ln -sfn "$$directory" .venv
 	@python3 tests/tools/collection.py link
+	@[ -z "$(filter setup,$(MAKECMDGOALS))" ] || echo 'Ansible is in .venv/bin: export PATH="$(CURDIR)/.venv/bin:$$PATH"'
 
 setup-lab: setup
 	@python3 -m tests.lab prerequisites --install
@@ -28,11 +29,14 @@ setup-lab: setup
 demo: setup-lab ## Boot a small fleet of real kernels and roll a livepatch out to it
 	@$(PYTHON) -m tests.lab.demo
 
-test: test-unit test-semantics lint test-build sanity test-integration test-rollout ## Run everything that CI runs
+test: test-unit test-simulation test-semantics lint test-build sanity test-integration test-rollout ## Run everything that CI runs
 	@echo "All tests passed."
 
 test-unit: setup ## Unit tests: newest and oldest ansible-core, and Python 3.6 for what runs on targets
 	@$(TOOL)/unit.py $(PYTEST_ARGS)
+
+test-simulation: setup ## Small simulated fleets: the gate passes good livepatches and stops bad ones early
+	@$(PYTHON) -m pytest tests/simulation $(PYTEST_ARGS)
 
 test-semantics: setup ## The behaviour of Ansible that the playbooks rely on, on the newest and the oldest ansible-core
 	@for core in current oldest; do \
@@ -52,8 +56,11 @@ test-build: setup ## Build the collection, install it elsewhere, and read its do
 test-integration: setup-lab ## Modules and roles against real kernels, two fleets side by side
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --durations=10 tests/integration $(PYTEST_ARGS)
 
-test-rollout: setup-lab ## Whole rollouts on real kernels, two fleets side by side
-	@$(PYTHON) -m pytest -n 2 --dist worksteal --durations=10 tests/rollout/test_rollout.py $(PYTEST_ARGS)
+test-rollout: setup-lab ## Whole rollouts on real kernels, two fleets side by side, and evidence from a real Prometheus
+	@$(PYTHON) -m pytest -n 2 --dist worksteal --durations=10 tests/rollout/test_rollout.py tests/rollout/test_sources_prometheus.py $(PYTEST_ARGS)
+
+simulate: setup ## Simulated fleets of 1K to 1M hosts: the tables of docs/health-gate.md, in about a quarter of an hour
+	@$(PYTHON) -m tests.simulation --jobs 2 --hosts 1000,10000,100000,1000000 --runs 300,300,30,5 --cost 1000000 --output tables.md
 
 clean: ## Remove what was built in this checkout (the caches in the home directory stay)
 	rm -rf .venv .work .pytest_cache .hypothesis .ansible tests/output dist

@@ -74,7 +74,9 @@ class ActionModule(ActionBase):
         if not dry:
             session.make_directory(args["journal_dir"])
         path = os.path.join(args["journal_dir"], request["rollout"] + ".jsonl")
-        current = session.Session(path, lock.controller(request["run"]["user"]), dry)
+        owner = lock.controller(request["run"]["user"])
+        session.refuse_overlap(path, owner, seen)
+        current = session.Session(path, owner, dry)
         resumed = current.state.tiers is not None and not current.state.over
         entries, notes = opening.opening(current.state, request, seen)
         current.add(entries, current.state.runs + 1)

@@ -51,6 +51,20 @@ def release(journal, owner):
         os.close(fd)
 
 
+def holder(journal, owner):
+    """Return who works on this journal now (dict), None for nobody, for `owner` itself, or for a process that is dead."""
+    try:
+        fd = os.open(journal + ".lock", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        found = _read(fd)
+    finally:
+        os.close(fd)
+    return None if not found or _same(found, owner) or is_stale(found, owner) else found
+
+
 def controller(user):
     """Return who the ansible-playbook process is whose worker this is (dict), or raise RolloutError if it is dead.
 

@@ -54,6 +54,23 @@ def existing(path, owner):
     return session
 
 
+def refuse_overlap(path, owner, names):
+    """Raise RolloutError when another rollout of the same directory runs now and has one of these hosts (names)."""
+    directory, own = os.path.split(path)
+    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
+        other = os.path.join(directory, name)
+        if not name.endswith(".jsonl") or name == own:
+            continue
+        who = lock.holder(other, owner)
+        shared = sorted(set(names) & set(state.state(journal.read(other)).hosts)) if who else []
+        if shared:
+            raise RolloutError(
+                f"{len(shared)} hosts of this rollout ({', '.join(shared[:10])}) are also in the rollout {name[:-6]}, on which "
+                f"{who['user']} on {who['controller']}, process {who['pid']}, works since {who['since']}. Wait for it to end, "
+                "halt it, or leave these hosts out with livepatch_hosts."
+            )
+
+
 def make_directory(path):
     """Make the journal's directory, for its owner alone, or raise RolloutError."""
     try:

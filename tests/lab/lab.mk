@@ -10,7 +10,7 @@ KERNELS ?= 5.10 6.1
 MEMORY ?= 384
 LAB := python3 -m tests.lab
 
-lab-up: ## Boot a fleet of real kernels (HOSTS=6 KERNELS="5.10 6.1 6.12 7.2") and write inventories/lab/
+lab-up: ## Boot a fleet of real kernels and write inventories/lab/ (default HOSTS=4 KERNELS="5.10 6.1"; also 6.12 and 7.2)
 	@$(LAB) up --hosts "$(HOSTS)" --kernels "$(KERNELS)" --memory "$(MEMORY)"
 
 lab-down: ## End the fleet that lab-up started

@@ -59,7 +59,8 @@ def _make(kernel: Kernel, work: pathlib.Path, names: dict[str, str]) -> None:
     """Build sources (key) as modules (value) and move them to work, each as SOURCE.ko."""
     build = work / "build"
     build.mkdir()
-    shutil.copy(SOURCES / "lab.h", build)
+    for header in SOURCES.glob("*.h"):
+        shutil.copy(header, build)
     for source, module in names.items():
         shutil.copy(SOURCES / f"{source}.c", build / f"{module}.c")
     (build / "Kbuild").write_text("".join(f"obj-m += {module}.o\n" for module in names.values()))

@@ -162,17 +162,22 @@ def fleet(tmp_path_factory):
 @pytest.fixture
 def rollouts(fleet, tmp_path):
     """Rollouts on hosts that run no livepatch and have no package of one."""
+    clean(fleet)
+    return Rollouts(fleet, tmp_path)
+
+
+def clean(fleet):
+    """Bring every guest back, without a livepatch and a package of one."""
     stopped = [guest for guest in fleet.guests.values() if not guest.pid]
     for guest in stopped:
         guest.start()
     with concurrent.futures.ThreadPoolExecutor(fleet.at_once) as pool:
-        clean = dict(zip(fleet.guests, pool.map(_reset, fleet.guests.values())))
+        found = dict(zip(fleet.guests, pool.map(_reset, fleet.guests.values())))
     # A kernel that a test has broken beyond that gets a fresh start.
-    for name in [name for name in clean if not clean[name]]:
+    for name in [name for name in found if not found[name]]:
         fleet.guests[name].kill()
         fleet.guests[name].start()
         assert _reset(fleet.guests[name]), "%s cannot be reset" % name
-    return Rollouts(fleet, tmp_path)
 
 
 def _reset(guest):

@@ -2,27 +2,6 @@
 // Copyright: (c) 2026, kernel.livepatch contributors
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-#include <linux/workqueue.h>
-#include "lab.h"
-
-static unsigned int delay_ms = 8000;
-module_param(delay_ms, uint, 0444);
-
-static void panic_now(struct work_struct *work)
-{
-	panic("lab: livepatch %s ends this machine", LAB_MARK);
-}
-
-static DECLARE_DELAYED_WORK(harm, panic_now);
-
-static void start_harm(struct klp_object *object)
-{
-	schedule_delayed_work(&harm, msecs_to_jiffies(delay_ms));
-}
-
-static void stop_harm(struct klp_object *object)
-{
-	cancel_delayed_work_sync(&harm);
-}
-
-LAB_LIVEPATCH(true, stop_harm(NULL), LAB_OBJECT_WITH_HARM(start_harm, stop_harm, LAB_FIX_VERSION));
+#define HARM_DELAY_MS 8000
+#define HARM_HERE 1
+#include "panics.h"

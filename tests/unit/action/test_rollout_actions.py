@@ -240,7 +240,7 @@ def test_the_verdict_on_a_stopped_tier_is_stop_again_and_blames_no_further_host(
 
 
 def test_a_stop_found_at_a_resume_offers_the_rollback_and_patches_and_soaks_nobody(site):
-    code, output = site.run([site.plan(), *site.tier(1)])
+    code, output = site.run([site.plan(), *site.tier(1)[:3]])
     assert code == 0, output
     facts = site.hosts["h1"]["livepatch_result_facts"]["ansible_facts"]["livepatch"]
     site.hosts["h1"]["livepatch_result_facts"]["ansible_facts"]["livepatch"] = dict(facts, boot_id="another")
@@ -305,6 +305,9 @@ def test_the_journal_can_be_read_by_anybody_who_may_while_another_works(site):
             and f"process {child.pid}, since" in output
             and "Another controller works on this rollout" in output
         )
+        code, output = site.run([site.plan(rollout="other", hosts=HOSTS[2:])])
+        assert code == 2 and "2 hosts of this rollout (h3, h4) are also in the rollout web" in output
+        assert f"process {child.pid}, works since" in output and not (site.journals / "other.jsonl").exists()
         read = {
             "kernel.livepatch.rollout_journal": {"journal": str(site.journal), "entry": "read"},
             "register": "written",
@@ -315,6 +318,60 @@ def test_the_journal_can_be_read_by_anybody_who_may_while_another_works(site):
         (site.path / "go").touch()
         child.communicate(timeout=120)
     assert len(site.entries("run")) == 1
+
+
+def test_a_rollout_can_be_told_from_elsewhere_to_stop_and_to_roll_back(site):
+    say = {"journal": str(site.journal), "entry": "override", "override": "rollback", "reason": "errors in the shop"}
+    wait = site.gate(2, "wait")
+    tasks = [site.plan(), *site.tier(1), {"kernel.livepatch.rollout_journal": say, "register": "said"}, wait]
+    code, output = site.run(tasks)
+    assert code == 0, output
+    gate = site.result("gate")
+    assert gate["verdict"] == "stop" and gate["rolls_back"]
+    assert gate["reasons"][0].startswith("stop: aborted by ") and gate["reasons"][0].endswith(": errors in the shop")
+    assert [entry["reason"] for entry in site.entries("override")] == ["errors in the shop"]
+
+
+def test_waiting_ends_early_when_somebody_says_something(site):
+    tasks = [site.plan(), *site.tier(1), site.entry("wait", seconds=100)]
+    child = site.start(tasks)
+    wait_for(lambda: site.journal.exists() and site.entries("tier_done"))
+    begin = time.monotonic()
+    say = {"journal": str(site.journal), "entry": "override", "override": "pause", "reason": "lunch"}
+    other = Site(site.path / "other")
+    other.path.mkdir()
+    assert other.run([{"kernel.livepatch.rollout_journal": say, "register": "said"}])[0] == 0
+    output = child.communicate(timeout=90)[0]
+    assert child.returncode == 0, output
+    assert time.monotonic() - begin < 60
+
+
+def test_nothing_can_be_said_to_a_rollout_that_is_complete(site):
+    say = {"journal": "{{ plan.journal }}", "entry": "override", "override": "abort", "reason": "too late"}
+    tasks = [site.plan(), *site.tier(1), *site.tier(2), site.entry("end", result="complete")]
+    code, output = site.run([*tasks, {"kernel.livepatch.rollout_journal": say, "register": "said"}])
+    assert code == 2 and "The rollout web is complete: there is nothing left to abort." in output
+
+
+def test_sources_are_read_after_a_look_and_a_dead_one_holds(site):
+    events = site.path / "events.jsonl"
+    told = [{"name": "ours", "type": "events", "path": str(events)}, {"name": "dead", "type": "events", "path": "/none"}]
+    events.write_text("")
+    look = "{{ written.look_at | map(attribute='host') | list }}"
+    hosts = "{{ plan.tiers[0].hosts }}"
+    tasks = [
+        site.plan(sources=told),
+        site.entry("slice", tier=1, hosts=hosts),
+        site.gate(1, "slice", hosts, slice=1),
+        site.entry("soak", tier=1),
+        site.gate(1, "look", look, sources=told),
+    ]
+    code, output = site.run(tasks)
+    assert code == 0, output
+    gate = site.result("gate")
+    assert gate["verdict"] == "hold" and gate["again"]
+    assert len(gate["reasons"]) == 1 and gate["reasons"][0].startswith("hold: dead: ")
+    assert [(entry["source"], entry["verdict"]) for entry in site.entries("reading")] == [("ours", "pass"), ("dead", "hold")]
 
 
 def test_a_controller_killed_in_a_slice_loses_nothing_and_the_next_one_goes_on(site):
@@ -378,6 +435,7 @@ def test_bad_input_is_refused_with_its_reason_before_anything_is_written(site):
         ({"rules": {"look_intervall": 5}}, "gate has 'look_intervall'"),
         ({"rules": {"look_interval": "soon"}}, "livepatch_look_interval is 'soon'"),
         ({"rules": {"stop_evidence": 1}}, "livepatch_stop_evidence is 1: expected a number above 1"),
+        ({"sources": [{"name": "x", "type": "crystal ball"}]}, "crystal ball"),
         ({"surprise": 1}, "surprise"),
     ]
     tasks = []
