@@ -11,7 +11,6 @@ import time
 from ansible.plugins.action import ActionBase
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
     evidence,
-    gate,
     journal,
     lock,
     looking,

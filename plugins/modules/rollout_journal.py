@@ -104,7 +104,9 @@ wait:
   returned: with O(entry=soak)
   type: int
 look_at:
-  description: The hosts to look at during the soak, patched ones and those to compare with, each with C(since), what to hand to M(kernel.livepatch.livepatch_health).
+  description:
+    - The hosts to look at during the soak, patched ones and those to compare with.
+    - Each with C(since), what to hand to M(kernel.livepatch.livepatch_health).
   returned: with O(entry=soak)
   type: list
   elements: dict

@@ -9,6 +9,7 @@
 # rollouts (Ville's inequality; Ramdas et al. 2023, "Game-theoretic statistics and safe anytime-valid inference").
 # That is why one may look as often as one likes.
 
+import functools
 import math
 
 # How many times more dangerous a patched host may be. Each of these bets gets an equal share of the stake.
@@ -54,11 +55,16 @@ def mean(bets):
 
 def upper_rate(events, hours):
     """Return the upper CONFIDENCE bound (float, per host-hour) of the rate behind a Poisson count of events."""
+    return _upper_count(events) / hours
+
+
+@functools.lru_cache(maxsize=1024)
+def _upper_count(events):
     low, high = 0.0, events + 10.0 * math.sqrt(events + 1) + 10.0
     while high - low > 1e-12 * high:
         middle = (low + high) / 2
         low, high = (middle, high) if _poisson_at_most(events, middle) > 1 - CONFIDENCE else (low, middle)
-    return high / hours
+    return high
 
 
 def p_value(cells):

@@ -25,5 +25,5 @@ def tail(path, most):
     finally:
         os.close(fd)
     if begin:
-        unused, unused, data = data.partition(b"\n")
+        data = data.partition(b"\n")[2]
     return data, begin == 0

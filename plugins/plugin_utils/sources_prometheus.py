@@ -316,7 +316,7 @@ class _Server:
         try:
             labels = {str(key): str(value) for key, value in entry["metric"].items()}
             samples = entry["values"] if kind == "matrix" else [entry["value"]]
-            points = [(moment, value) for moment, value in samples]
+            points = [(float(moment), value) for moment, value in samples]
             age = self.now - float(points[-1][0])
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
             raise Missing(

@@ -7,8 +7,6 @@
 import math
 from dataclasses import dataclass
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources_spec import RATIO
-
 MAX_REASON = 800
 MAX_WORD = 200
 # What one reading may put into the journal. A host counts once, so a few events of each are enough.

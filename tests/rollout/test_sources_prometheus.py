@@ -93,10 +93,9 @@ class Monitoring:
             return {series["metric"]["machine"] for series in json.load(answer)["data"]["result"]}
         return set()
 
-    def read(self, arms=ARMS, **changes):
+    def read(self, arms=None, **changes):
         spec = {"name": "app", "type": "prometheus", "url": self.url, "query": "app_latency", "rule": {"max": 1000}, **changes}
-        return sources.read(sources.check([spec])[0], arms, self.since, time.time(), fetch)
-
+        return sources.read(sources.check([spec])[0], arms or ARMS, self.since, time.time(), fetch)
 
     def expect(self, condition, **changes):
         """Read until a reading is as expected, and return it: on a busy machine a scrape may fail, which is no news here."""

@@ -37,13 +37,13 @@ LOG = {"name": "l", "type": "log", "directory": "/var/log/remote"}
 EVENTS = {"name": "e", "type": "events", "path": "/var/lib/events.jsonl"}
 
 
-def judge(patched, control=None, arms=ARMS, **changes):
+def judge(patched, control=None, arms=None, **changes):
     """Return the reading of an address that answers these two numbers."""
     spec = {**HTTP, "control_expression": "b", **changes}
     if control is None:
         del spec["control_expression"]
     answer = json.dumps({"a": patched, "b": control}).encode()
-    return sources.read(sources.check([spec])[0], arms, NOW - 60, NOW, lambda url, **options: answer)
+    return sources.read(sources.check([spec])[0], arms or ARMS, NOW - 60, NOW, lambda url, **options: answer)
 
 
 # What a person writes
@@ -436,7 +436,7 @@ def test_a_server_that_answers_well_is_read():
     ],
 )
 def test_a_server_that_answers_badly_is_missing(answer, reason):
-    found, unused, unused = ask(answer)
+    found, *unused = ask(answer)
     assert (found["status"], found["verdict"]) == ("missing", "hold")
     assert re.search(reason, found["reason"]), found["reason"]
     assert "window=15m" not in found["reason"]
@@ -466,7 +466,7 @@ def test_a_server_that_drips_is_given_up_after_the_timeout(status, reason):
 
 def test_an_answer_that_is_too_long_is_not_read_to_its_end(monkeypatch):
     monkeypatch.setattr(sources_fetch, "MAX_ANSWER_BYTES", 1024 * 1024)
-    found, unused, unused = ask(lambda handler: sources_web.give(handler, b'{"a": 1, "b": "' + b"x" * 3000000 + b'"}'))
+    found, *unused = ask(lambda handler: sources_web.give(handler, b'{"a": 1, "b": "' + b"x" * 3000000 + b'"}'))
     assert "answered more than 1 MiB" in found["reason"]
 
 

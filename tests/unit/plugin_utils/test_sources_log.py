@@ -38,9 +38,9 @@ class Logs:
         os.utime(path, (changed, changed))
         return path
 
-    def read(self, arms=ARMS, now=NOW, **changes):
+    def read(self, arms=None, now=NOW, **changes):
         spec = {"name": "l", "type": "log", "directory": str(self.directory), **changes}
-        return sources.read(sources.check([spec])[0], arms, SINCE, now, None)
+        return sources.read(sources.check([spec])[0], arms or ARMS, SINCE, now, None)
 
 
 def iso(moment):

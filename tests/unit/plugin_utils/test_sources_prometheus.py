@@ -46,7 +46,7 @@ class Server:
         self.answers, self.asked = answers, []
 
     def __call__(self, url, *, data, headers, timeout):
-        form = {key: value for key, value in urllib.parse.parse_qsl(data.decode())}
+        form = dict(urllib.parse.parse_qsl(data.decode()))
         self.asked.append((url, form))
         for pattern, answer in self.answers:
             if re.search(pattern, form["query"]):
@@ -58,10 +58,10 @@ class Server:
         return [form["query"] for unused, form in self.asked]
 
 
-def read(server, arms=ARMS, since=NOW - 3600, **changes):
+def read(server, arms=None, since=NOW - 3600, **changes):
     if not isinstance(server, Server):
         server = Server(("", server))
-    return sources.read(sources.check([{**SPEC, **changes}])[0], arms, since, NOW, server)
+    return sources.read(sources.check([{**SPEC, **changes}])[0], arms or ARMS, since, NOW, server)
 
 
 ALL = vector(("web1:9100", 2), ("10.0.0.2:9100", 4), ("web3:9100", 1), ("web4", 3), ("db:9100", 100))
