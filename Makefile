@@ -60,7 +60,7 @@ test-rollout: setup-lab ## Whole rollouts on real kernels, two fleets side by si
 	@$(PYTHON) -m pytest -n 2 --dist worksteal --durations=10 tests/rollout/test_rollout.py tests/rollout/test_sources_prometheus.py $(PYTEST_ARGS)
 
 simulate: setup ## Simulated fleets of 1K to 1M hosts: the tables of docs/health-gate.md, in about a quarter of an hour
-	@$(PYTHON) -m tests.simulation --jobs 2 --hosts 1000,10000,100000,1000000 --runs 300,300,30,5 --cost 1000000 --output tables.md
+	@$(PYTHON) -m tests.simulation --jobs 2 --hosts 1000,10000,100000,1000000 --runs 300,300,30,3 --cost 1000000 --output tables.md
 
 clean: ## Remove what was built in this checkout (the caches in the home directory stay)
 	rm -rf .venv .work .pytest_cache .hypothesis .ansible tests/output dist

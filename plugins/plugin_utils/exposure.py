@@ -11,7 +11,9 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import bets
 # Fixed before any data are seen: merging or moving bins afterwards would be choosing the result.
 BIN = 900
 FRESH = 3600
-GUARD = 6 * 3600
+# The control hosts are asked for these times around a bin, with history as if it were a quarter of an event more.
+GUARDS = (1 * 3600, 2 * 3600, 6 * 3600)
+PRIOR = 0.25
 HOUR = 3600.0
 
 Span = namedtuple("Span", "cohort start end hosts")
@@ -98,22 +100,17 @@ class Tally:
     def rate_cells(self, history):
         """Return [(patched events, patched hours, expected rate)] a bin.
 
-        history: (events, host-hours) of the days before the rollout. The rate is the upper bound of history, or that of the
-        control hosts in the last six hours where that is higher and they have enough hours to tell: a storm is not the
-        livepatch's.
+        history: (events, host-hours) of the days before the rollout. The rate is the upper bound of history, or the highest
+        that the control hosts had in one, two or six hours around the bin: a storm is not the livepatch's. History counts as
+        a quarter of an event there, so that few control hosts say little.
         """
         known = bets.upper_rate(*history)
         patched_hours, patched_events = _by_bin(self.hours, self.events, "patched")
-        control_hours, control_events = _by_bin(self.hours, self.events, "control")
-        cells, window = [], int(GUARD // BIN)
-        for place in sorted({*patched_hours, *patched_events}):
-            past = range(place - window + 1, place + 1)
-            watched = sum(control_hours.get(number, 0.0) for number in past)
-            rate = known
-            if watched * known >= 1:
-                rate = max(known, bets.upper_rate(sum(control_events.get(number, 0) for number in past), watched))
-            cells.append((patched_events.get(place, 0), patched_hours.get(place, 0.0), rate))
-        return cells
+        control = _sums(*_by_bin(self.hours, self.events, "control"))
+        return [
+            (patched_events.get(place, 0), patched_hours.get(place, 0.0), _at_that_time(control, place, known))
+            for place in sorted({*patched_hours, *patched_events})
+        ]
 
 
 def weigh(tally, history=None):
@@ -197,3 +194,29 @@ def _by_bin(hours, events, arm):
     for (unused, place), found in events[arm].items():
         counts[place] = counts.get(place, 0) + found
     return sums, counts
+
+
+def _sums(hours, events):
+    """Return (first bin, [(events, host-hours) of all bins before]) of an arm."""
+    places = sorted({*hours, *events})
+    if not places:
+        return 0, [(0, 0.0)]
+    found = [(0, 0.0)]
+    for place in range(places[0], places[-1] + 1):
+        found.append((found[-1][0] + events.get(place, 0), found[-1][1] + hours.get(place, 0.0)))
+    return places[0], found
+
+
+def _at_that_time(control, place, known):
+    """Return the highest rate that control hosts had in a stretch around this bin, and at least `known`.
+
+    Stretches that end later count as soon as they are seen. They can only raise the rate, so the bet stays a fair one.
+    """
+    first, sums = control
+    last = len(sums) - 1
+    rate = known
+    for width in (guard // BIN for guard in GUARDS):
+        for end in range(place - first + 1, min(place - first + width, last) + 1):
+            before, after = sums[max(0, end - width)], sums[max(0, end)]
+            rate = max(rate, (PRIOR + after[0] - before[0]) / (PRIOR / known + after[1] - before[1]))
+    return rate

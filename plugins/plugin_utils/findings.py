@@ -71,13 +71,17 @@ def _power(state, tally, history):
     return {"would_stop": needed, "would_have_seen": seen}
 
 
+def reached(e, rules):
+    """Return what evidence of crashes (float) alone leads to: stop, hold or pass."""
+    return "stop" if e >= rules["stop_evidence"] else "hold" if e >= rules["hold_evidence"] else "pass"
+
+
 def stops(state, found):
     """Return the sentences (list) of what stops the rollout."""
-    limit = state.rules["stop_evidence"]
     reasons = []
-    if found["crashes"]["e"] >= limit:
+    if reached(found["crashes"]["e"], state.rules) == "stop":
         reasons.append(_compared("crash", "crashes", found["crashes"]))
-    if found["alarms"]["e"] >= limit and state.rules["on_alarm"] == "stop":
+    if reached(found["alarms"]["e"], state.rules) == "stop" and state.rules["on_alarm"] == "stop":
         reasons.append(_compared("host with a new kernel alarm", "hosts with new kernel alarms", found["alarms"]))
     return reasons + [
         f"{entry['source']}: {entry['reason']}" for entry in found["readings"] if entry["verdict"] == "stop"
@@ -86,11 +90,10 @@ def stops(state, found):
 
 def holds(state, found):
     """Return the sentences (list) of what holds the rollout."""
-    limit = state.rules["hold_evidence"]
     reasons = []
-    if found["crashes"]["e"] >= limit:
+    if reached(found["crashes"]["e"], state.rules) != "pass":
         reasons.append(_compared("crash", "crashes", found["crashes"]))
-    if found["alarms"]["e"] >= limit and state.rules["on_alarm"] != "report":
+    if reached(found["alarms"]["e"], state.rules) != "pass" and state.rules["on_alarm"] != "report":
         reasons.append(_compared("host with a new kernel alarm", "hosts with new kernel alarms", found["alarms"]))
     reasons += _ceiling(state, found["crashes"]["patched"])
     return reasons + [

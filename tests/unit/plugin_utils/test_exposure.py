@@ -150,12 +150,23 @@ def test_in_a_storm_the_control_hosts_raise_the_rate_that_is_expected():
     assert all(rate > 0.04 for unused, unused2, rate in storm.rate_cells(history))
 
 
-def test_a_short_look_at_the_control_hosts_does_not_replace_history():
-    found = tally(
-        [Span("a", NOON, NOON + BIN, 100)], [Span("a", NOON, NOON + BIN, 10)], [crash(9, patched_at=None, fate=1)]
-    )
+def test_few_control_hosts_say_little_against_history():
     history = (4, 100000.0)
-    assert [rate for unused, unused2, rate in found.rate_cells(history)] == [exposure.bets.upper_rate(*history)]
+    known = exposure.bets.upper_rate(*history)
+    patched, control = [Span("a", NOON, NOON + BIN, 100)], [Span("a", NOON, NOON + BIN, 10)]
+    quiet, struck = tally(patched, control), tally(patched, control, [crash(9, patched_at=None, fate=1)])
+    assert [rate for unused, unused2, rate in quiet.rate_cells(history)] == [known]
+    assert [rate for unused, unused2, rate in struck.rate_cells(history)] == [pytest.approx(5 * known, rel=0.01)]
+
+
+def test_a_storm_that_is_only_seen_later_on_the_control_hosts_counts_for_the_bins_before_it():
+    hours = 4
+    spans = ([Span("a", NOON, NOON + hours * HOUR, 100)], [Span("a", NOON, NOON + hours * HOUR, 1000)])
+    late = [crash(HOUR + number, patched_at=None, fate=number) for number in range(60)]
+    history = (4, 100000.0)
+    rates = [rate for unused, unused2, rate in tally(*spans, late).rate_cells(history)]
+    assert rates[0] > 100 * exposure.bets.upper_rate(*history), "an hour before it was seen"
+    assert rates == [max(rate, exposure.bets.upper_rate(*history)) for rate in rates]
 
 
 def test_how_many_crashes_would_have_stopped_is_the_least_that_reaches_the_evidence():

@@ -3,7 +3,9 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-import multiprocessing
+import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -49,17 +51,19 @@ def test_what_makes_no_sense_is_refused_and_not_written(path, arguments, message
     assert overrides.new(path, 0) == []
 
 
-def _say(path, number):
-    for turn in range(20):
-        overrides.say(path, "pause", f"user {number}", f"reason {turn}")
+SPEAKER = """
+import sys
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import overrides
+for turn in range(20):
+    overrides.say(sys.argv[1], "pause", f"user {sys.argv[2]}", f"reason {turn}")
+"""
 
 
 def test_many_may_speak_at_once_and_nobody_is_lost(path):
-    speakers = [multiprocessing.get_context("fork").Process(target=_say, args=(path, number)) for number in range(4)]
-    for speaker in speakers:
-        speaker.start()
-    for speaker in speakers:
-        speaker.join()
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry))
+    command = [sys.executable, "-c", SPEAKER, path]
+    speakers = [subprocess.Popen([*command, str(number)], env=environment) for number in range(4)]
+    assert [speaker.wait(timeout=60) for speaker in speakers] == [0, 0, 0, 0]
     entries = overrides.new(path, 0)
     assert [entry["number"] for entry in entries] == list(range(1, 81))
     for number in range(4):
