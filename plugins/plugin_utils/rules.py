@@ -12,7 +12,7 @@ DEFAULTS = {
     "stop_evidence": 20,
     "hold_evidence": 5,
     "look_interval": "15m",
-    "control_hosts": 2000,
+    "control_hosts": 5000,
     "max_hold": "8h",
     "report_lag": 0,
     "unreachable_grace": "15m",
@@ -55,7 +55,7 @@ def parse(given):
 def _control_hosts(value):
     number = values.count_or_share(value, "livepatch_control_hosts")
     if not isinstance(number, int):
-        raise RolloutError(f"livepatch_control_hosts is {value!r}: expected a count of hosts, like 2000.")
+        raise RolloutError(f"livepatch_control_hosts is {value!r}: expected a count of hosts, like 5000.")
     return number
 
 

@@ -233,9 +233,10 @@ def _outcome(current, entry):
 
 def _follow(current, name, entry, moment):
     """Take from an outcome what happened to the host, and when."""
-    outcome, happened = entry["outcome"], moment - (entry.get("age_seconds") or 0)
     if name not in current.patched_at:
         return
+    # What happens to a host that is being patched happens after its slice began, whatever rounded seconds say.
+    outcome, happened = entry["outcome"], max(moment - (entry.get("age_seconds") or 0), current.patched_at[name] + 1)
     if outcome == "rebooted":
         _crash(current, name, happened, entry["reason"])
     elif outcome == "unreachable":
@@ -264,7 +265,7 @@ def _look(current, entry):
     seen = current.seen_control if patched_at is None else current.seen_patched
     if known and boot_id and boot_id != known:
         # A look and the outcome it leads to come in this order: the host's uptime says when it happened.
-        _crash(current, name, moment - (entry.get("uptime_seconds") or 0), "rebooted")
+        _crash(current, name, max(moment - (entry.get("uptime_seconds") or 0), (patched_at or 0.0) + 1), "rebooted")
     else:
         seen[name] = moment
     current.boot_ids[name] = boot_id or known
