@@ -135,11 +135,12 @@ def _soak(current, args, unused):
         current.add([{"kind": "soak", "tier": number, "until": journal.now(lambda: until)}])
     left = view.soak_left(current.state, number, now)
     turn = looking.turn(current.state, number, {"verdict": "pass"}, now)
-    # The hosts of a soak that has begun are looked at again and again; after one that is over, whoever was not seen since.
-    look_at = view.to_look_at(current.state) if left else turn["look_at"]
+    # A tier without a soak was just looked at, slice by slice: only whoever was not seen since its last one is left.
+    look_at = turn["look_at"] if begins and not left else view.to_look_at(current.state)
     return {
         "changed": begins,
         "seconds": left,
+        "begins": True,
         "wait": turn["wait"],
         "look_at": look_at,
         "progress": [f"tier {tier['name']} soaks for {looking.words(left)}"] if left else [],

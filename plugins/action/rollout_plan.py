@@ -78,10 +78,10 @@ class ActionModule(ActionBase):
         session.refuse_overlap(path, owner, seen)
         current = session.Session(path, owner, dry)
         resumed = current.state.tiers is not None and not current.state.over
+        if not dry and current.state.tiers is not None:
+            current.take_overrides()  # What was said to the last run is not meant for a retry or a new round.
         entries, notes = opening.opening(current.state, request, seen)
         current.add(entries, current.state.runs + 1)
-        if not dry:
-            current.take_overrides()
         self._judge(current)
         return _result(current, resumed, bool(entries) and not dry, notes)
 

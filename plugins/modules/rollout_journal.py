@@ -99,6 +99,10 @@ seconds:
   description: Seconds that the tier has still to soak.
   returned: with O(entry=soak)
   type: int
+begins:
+  description: That this is the beginning of watching the tier, in this run.
+  returned: with O(entry=soak)
+  type: bool
 wait:
   description: Seconds until the next look.
   returned: with O(entry=soak)

@@ -25,8 +25,8 @@ def crashes(state, now):
 
 def unresolved(state, now):
     """Return the names of the patched hosts that do not answer, and have not been silent for the whole grace."""
-    known = crashes(state, now)
-    return [name for name in state.lost if name in state.patched_at and name not in known and name in state.watched()]
+    known, watched = crashes(state, now), set(state.watched())
+    return [name for name in state.lost if name in watched and name not in known]
 
 
 def tally(state, now, events):

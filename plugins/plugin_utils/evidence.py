@@ -44,7 +44,7 @@ def of_looks(state, looks, now):
         look = look or {"failed": True, "msg": "livepatch_health did not run"}
         entries.append(outcomes.look_entry(name, look))
         last = state.outcomes.get(name, {})
-        if last.get("outcome") != "patched" or name in state.crashes:
+        if last.get("outcome") != "patched":
             continue
         if look.get("unreachable") and not state.tolerates_nothing(last["tier"]):
             continue
@@ -70,9 +70,12 @@ def of_sources(state, readings):
         kept = {key: value for key, value in reading.items() if key not in ("name", "events")}
         entries.append({"kind": "reading", "source": reading["name"], **kept})
         for event in reading["events"]:
-            known = state.crashes if event["kind"] == "crash" else state.alarms
-            if event["host"] not in known and event["kind"] != "coredump":
+            name, known = event["host"], state.crashes if event["kind"] == "crash" else state.alarms
+            watched = name in state.patched_at or name in state.seen_control
+            if watched and name not in known and event["kind"] != "coredump":
                 entries.append(_event(reading["name"], event))
+                if state.outcomes.get(name, {}).get("outcome") == "patched":
+                    entries.append(outcomes.of_event(state.outcomes[name], entries[-1]))
     return entries
 
 

@@ -61,7 +61,7 @@ def _power(state, tally, history):
     hours, control = tally.total("patched"), tally.total("control")
     if history:
         rate = history[0] / history[1]
-    elif tally.incidents["control"] >= ENOUGH_TO_TELL:
+    elif control and tally.incidents["control"] >= ENOUGH_TO_TELL:
         rate = tally.incidents["control"] / control
     else:
         rate = None  # How often hosts crash anyway is not known.
@@ -133,9 +133,10 @@ def arms_line(found):
     return f"{_arms('crash', 'crashes', found)}, E {found['e']:.2g}"
 
 
-def power_line(found):
-    """Return the sentence (str) on what this gate would have seen by now, '' where that cannot be said yet."""
-    if found["would_stop"] is None:
+def power_line(verdict):
+    """Return the sentence (str) on what this gate would have seen by a verdict (entry), '' where that cannot be said."""
+    found = (verdict.get("evidence") or {}).get("crashes") or {}
+    if found.get("would_stop") is None:
         return ""
     number = found["would_stop"]
     enough = f"{number} {'crash' if number == 1 else 'crashes'} on patched hosts, evenly spread, would have stopped"

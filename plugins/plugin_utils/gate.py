@@ -27,8 +27,11 @@ def judge(state, now, tier=None, slice=None):
         if tier is None
         else [*_said_hold(state), *_untold(state, now, now_tier, slice), *findings.holds(state, evidence)]
     )
+    if state.stop and not stops:
+        stops = [reason.partition(": ")[2] for reason in state.stop["reasons"]]  # Only a person takes a stop back.
     meant = "stop" if stops else "hold" if holds else "pass"
-    verdict = "pass" if state.report_only and not state.aborted else meant
+    bound = state.stop or state.aborted or (state.paused and meant == "hold")
+    verdict = "pass" if state.report_only and not bound else meant
     reasons = stops or holds or [findings.sentence(state, evidence, now_tier)]
     prefix = meant if verdict == meant else f"report only, {meant}"
     return {

@@ -7,6 +7,7 @@
 import math
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import gate, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.plan import MOST_LOOKS
 
 
 def tier_is_done(state, number, verdict, now):
@@ -34,13 +35,18 @@ def turn(state, number, verdict, now):
     again = held or goal > now or _is_unseen(state, number, now, look_due)
     moment = min(goal, max(now, look_due)) if goal > now else now
     if held:
-        moment = min(max(now, look_due), (state.held_since or now) + state.rules["max_hold"])
+        moment = min(now + _hold_interval(state), (state.held_since or now) + state.rules["max_hold"])
     return {
         "again": again,
         "wait": max(0, math.ceil(moment - now)) if again else 0,
-        "look_at": _whom(state, number, moment, look_due, held) if again else [],
+        "look_at": view.to_look_at(state) if held else _whom(state, number, moment, look_due) if again else [],
         "held": False,
     }
+
+
+def _hold_interval(state):
+    """Seconds between two looks on hold: every look is an inclusion deeper for Ansible, which bears some two hundred."""
+    return max(state.rules["look_interval"], state.rules["max_hold"] / MOST_LOOKS)
 
 
 def _goal(state, number, held, now):
@@ -57,9 +63,9 @@ def _is_unseen(state, number, now, look_due):
     return bool(view.to_look_at(state, state.soaks.get(number, now)))
 
 
-def _whom(state, number, moment, look_due, held):
+def _whom(state, number, moment, look_due):
     until = state.soaks.get(number)
-    if not state.remaining(number) and until is not None and moment >= until and not held:
+    if not state.remaining(number) and until is not None and moment >= until:
         return view.to_look_at(state, until)
     return view.to_look_at(state) if moment >= look_due else []
 

@@ -39,7 +39,7 @@ def hold_message(state, journal):
     """Return what a person is told when a rollout ends on hold (str)."""
     verdict = state.verdicts[-1]
     where = next((tier["name"] for tier in state.tiers if tier["number"] == verdict["tier"]), None)
-    power = findings.power_line(verdict["evidence"]["crashes"])
+    power = findings.power_line(verdict)
     return "\n".join(
         [
             f"{_name(state)} is on hold in tier {where}: nobody else was patched.",
@@ -74,7 +74,7 @@ def status_lines(state, journal):
         for tier in state.tiers
     ]
     said = state.verdicts[-1] if state.verdicts else None
-    verdict = [*said["reasons"], findings.power_line(said["evidence"]["crashes"])] if said else []
+    verdict = [*said["reasons"], findings.power_line(said)] if said else []
     result = "stopped" if state.stop else state.ended or "unfinished"
     return [
         f"rollout {state.rollout} of release {state.release}: {result}; {summary.count_line(gate.counts(state))}",

@@ -28,6 +28,7 @@ def opening(state, request, fleet):
     if not fleet:
         raise RolloutError("livepatch_hosts matches no host: expected at least one.")
     tiers = plan.parse_tiers(request["tiers"], request["max_failures"])
+    plan.check_looks(tiers, request["rules"]["look_interval"])
     slice_size = values.count_or_share(request["slice"], "livepatch_slice")
     if slice_size == 0:
         raise RolloutError("livepatch_slice is 0: expected a count of at least 1, or a share.")
@@ -190,7 +191,10 @@ def _verify_begun(state, planned, host, unfit):
 def _refresh(state, planned, host, unfit):
     """A host that was not touched yet may come and go, and reboot as it likes."""
     if unfit:
-        return [] if host["name"] in state.excluded else [_excluded(host)]
+        # One that was looked at to compare with is missed like a patched one.
+        lost = unfit[0] == "unreachable" and host["name"] in state.seen_control
+        look = [{"kind": "look", "host": host["name"], "error": unfit[1]}] if lost else []
+        return look + ([] if host["name"] in state.excluded else [_excluded(host)])
     same = all(planned[key] == host[key] for key in ("boot_id", "kernel_release", "enabled"))
     if same and host["name"] not in state.excluded:
         return []

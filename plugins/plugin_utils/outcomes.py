@@ -80,6 +80,11 @@ def of_look(last, look, seconds_since_outcome):
     return dict(_changed(last, found, look), age_seconds=_age(found[0], look))
 
 
+def of_event(last, event):
+    """Return the new outcome entry (dict) of a patched host of which a source on the controller has told an event."""
+    return _changed(last, ("rebooted" if event["event"] == "crash" else "alarmed", event["text"]), {})
+
+
 def of_silence(last, minutes):
     """Return the new outcome entry (dict) of a patched host that has not answered for so many minutes."""
     return _changed(last, ("unreachable", f"did not answer for {minutes} min"), {})

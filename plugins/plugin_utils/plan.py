@@ -10,6 +10,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 MAX_TIERS = 12
+MOST_LOOKS = 100
 # A slice given as a share of a huge tier would patch thousands of hosts before the gate looks.
 MAX_SHARE_SLICE = 250
 TIER_KEYS = {"name", "hosts", "share", "group", "max_share", "soak", "spread", "max_failures"}
@@ -31,6 +32,16 @@ def parse_tiers(tiers, max_failures):
     _check_names(parsed)
     _check_shares(parsed)
     return parsed
+
+
+def check_looks(tiers, look_interval):
+    """Raise RolloutError for a soak (tiers: from parse_tiers) with more looks than a run of Ansible bears."""
+    for tier in tiers:
+        if tier["soak"] > MOST_LOOKS * look_interval:
+            raise RolloutError(
+                f"Tier {tier['name']!r} soaks for {tier['soak']} s with a look every {look_interval} s: expected at most "
+                f"{MOST_LOOKS} looks. Raise livepatch_look_interval."
+            )
 
 
 def _parse_tier(number, tier, max_failures):

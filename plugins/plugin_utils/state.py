@@ -65,7 +65,7 @@ class State:
     aborted: dict = None  # the override entry
     report_only: bool = False
     held_since: float = None
-    looked_at: float = 0.0  # when all the hosts were looked at last
+    looked_at: float = 0.0  # when all the hosts were looked at last; negative: in a former run
 
     @property
     def rules(self):
@@ -180,6 +180,7 @@ def _run(current, entry):
     current.ended = ""
     current.held_since = None
     current.readings = {}  # This run may have other sources.
+    current.looked_at = -1.0 if current.patched_at else journal.seconds(entry["time"])
 
 
 def _host(current, entry):
@@ -224,7 +225,9 @@ def _outcome(current, entry):
         current.failures.setdefault(name, entry["reason"])
         if begin or outcome not in EVENTS:
             current.own_failures.add(name)
-    if begin and entry.get("livepatch") and outcome in ("patched", *EVENTS):
+    # A host that died while the livepatch was brought in told nobody its name; without a package it was not touched.
+    if begin and outcome in ("patched", *EVENTS) and (entry.get("livepatch") or entry.get("package")):
+        current.lost.pop(name, None)
         current.patched_at[name] = max(journal.seconds(begin["time"]), current.evidence_from)
     _follow(current, name, entry, moment)
     if entry.get("boot_id"):
@@ -270,14 +273,16 @@ def _look(current, entry):
         seen[name] = moment
     current.boot_ids[name] = boot_id or known
     since = current.planned_at.get(name, 0.0) if patched_at is None else patched_at
-    for event in entry.get("events") or []:
-        _event_of_look(current, name, event, moment - (event.get("age_seconds") or 0), since)
+    events = [(moment - (event.get("age_seconds") or 0), event) for event in entry.get("events") or []]
+    # The first look at a control host reads all of its log: what it had before is nothing new.
+    old = {event.get("signature") for happened, event in events if happened < since}
+    for happened, event in events:
+        if happened >= since and event.get("new") is not False and event.get("signature") not in old:
+            _event_of_look(current, name, event, happened)
 
 
-def _event_of_look(current, name, event, moment, since):
+def _event_of_look(current, name, event, moment):
     text = f"{event.get('kind', 'event')}: {event.get('text') or event.get('signature') or ''}".strip()
-    if moment < since or event.get("new") is False:
-        return
     if event.get("kind") == "crash":
         _crash(current, name, moment, text)
     elif event.get("kind") != "coredump":
@@ -334,9 +339,12 @@ def _retry(current, entry):
         last = current.outcomes.pop(name)
         if last["outcome"] not in ("rolled_back", "not_applicable"):
             current.forgiven[name] = last
-        current.patched_at.pop(name, None)
+        # It begins anew: what it was before, on either arm, and that it was rebooted to mend it, says nothing.
+        for known in (current.patched_at, current.seen_patched, current.seen_control, current.boot_ids):
+            known.pop(name, None)
         tier = current.hosts[name]["tier"]
         current.tiers_done.discard(tier)
+        current.promoted.discard(tier)
         current.soaks.pop(tier, None)
 
 

@@ -67,8 +67,14 @@ def slice_due(state, number):
 
 
 def look_due(state):
-    """Return when (seconds since 1970) the hosts are to be looked at next."""
-    return (state.looked_at or min(state.planned_at.values(), default=0.0)) + state.rules["look_interval"]
+    """Return when (seconds since 1970) the hosts are to be looked at next, 0.0 for at once.
+
+    At once when a run goes on, and when a host was lost since the last look: only a look tells how the others are.
+    """
+    news = max([moment for moment, unused in state.crashes.values()] + list(state.lost.values()), default=0.0)
+    if state.looked_at < 0 or (state.patched_at and news > state.looked_at):
+        return 0.0
+    return state.looked_at + state.rules["look_interval"]
 
 
 def to_look_at(state, since=None):

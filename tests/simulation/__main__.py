@@ -5,15 +5,14 @@
 
 import argparse
 import functools
+import importlib.util
 import multiprocessing
 import sys
 import time
 
-try:
-    import numpy  # noqa: F401
-    import yaml  # noqa: F401
-except ImportError as error:
-    sys.exit(f"{error.name} is missing: run `make setup`, then `.venv/bin/python -m tests.simulation ...`.")
+for library in ("numpy", "yaml"):
+    if importlib.util.find_spec(library) is None:
+        sys.exit(f"{library} is missing: run `make setup`, then `.venv/bin/python -m tests.simulation ...`.")
 try:
     from tests.simulation import ROOT, cost, fleet, models, report, rollout
 except ImportError as error:

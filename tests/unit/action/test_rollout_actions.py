@@ -332,6 +332,22 @@ def test_a_rollout_can_be_told_from_elsewhere_to_stop_and_to_roll_back(site):
     assert [entry["reason"] for entry in site.entries("override")] == ["errors in the shop"]
 
 
+def test_what_was_said_to_a_run_that_ended_does_not_stop_the_retry(site):
+    site.hosts["h1"] = results("h1", apply={"failed": True, "error": "stalled", "msg": "pid 7 blocks"})
+    hosts = "{{ plan.tiers[0].hosts }}"
+    both = {"tiers": [{"name": "all", "share": "100%"}]}
+    say = {"journal": "{{ plan.journal }}", "entry": "override", "override": "rollback", "reason": "a late alert"}
+    late = {"kernel.livepatch.rollout_journal": say, "register": "said"}
+    tasks = [site.plan(**both), site.entry("slice", tier=1, hosts=hosts), site.gate(1, "slice", hosts, slice=1), late]
+    code, output = site.run(tasks)
+    assert code == 0 and site.result("gate")["verdict"] == "stop", output
+    site.hosts["h1"] = results("h1")
+    code, output = site.run([site.plan(retry="nfs is back", **both)])
+    assert code == 0, output
+    assert site.result("plan")["verdict"] == "pass"
+    assert [entry["reason"] for entry in site.entries("override")] == ["a late alert"]
+
+
 def test_waiting_ends_early_when_somebody_says_something(site):
     tasks = [site.plan(), *site.tier(1), site.entry("wait", seconds=100)]
     child = site.start(tasks)

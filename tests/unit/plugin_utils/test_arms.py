@@ -7,7 +7,15 @@ import random
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import arms, findings, gate, looking, rules, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
+    arms,
+    evidence,
+    findings,
+    gate,
+    looking,
+    rules,
+    view,
+)
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import state as states
 from tests.unit.plugin_utils.rollouts import Rollout, hosts
 
@@ -243,7 +251,7 @@ def test_history_tells_how_likely_harm_would_have_been_seen():
     numbers = findings.evidence(found.state, found.now)["crashes"]
     assert numbers["bets"]["rate"] is not None
     assert 0 < numbers["would_have_seen"]["5"] < numbers["would_have_seen"]["20"] < 1
-    line = findings.power_line(numbers)
+    line = findings.power_line({"evidence": {"crashes": numbers}})
     assert line.startswith("by now this gate would have seen a 20-fold crash rate with ") and "on patched hosts" in line
 
 
@@ -342,3 +350,117 @@ def test_slices_are_spread_over_the_time_of_their_tier_and_not_brought_forward_a
     while found.state.remaining(2):
         found.patch(2)
     assert view.soak_until(found.state, 2, found.now) == found.now + 3600, "the hour of the slices is part of the two"
+
+
+DEAD = {
+    "apply": {"unreachable": True, "msg": "no route", "name": None, "since": None, "before": None},
+    "look": {"skipped": True},
+}
+
+
+def test_a_host_that_dies_while_the_livepatch_comes_in_is_evidence_too():
+    found = in_second_tier(count=200, rules=rules.parse({"unreachable_grace": "1m"}), slice=20, max_failures=100)
+    while found.state.remaining(3):
+        names = found.state.remaining(3)[:2]
+        verdict = found.patch(3, **{key(name): DEAD for name in names})
+        assert set(names) <= set(found.state.lost) and verdict["verdict"] in ("hold", "stop")
+        if verdict["verdict"] == "stop":
+            break
+        assert view.look_due(found.state) == 0.0, "only a look tells how the others are"
+        verdict = found.look(3, after=900, **{key(name): LOST for name in found.state.lost})
+        if verdict["verdict"] == "stop":
+            break
+    assert verdict["reasons"][0].startswith("stop: ") and "crashes on" in verdict["reasons"][0]
+
+
+def test_a_stop_stays_a_stop_when_the_evidence_falls():
+    found = in_second_tier(count=200)
+    names = found.state.tier_hosts(2)
+    found.look(2, after=3600, **{key(name): crashed(60) for name in names[:9]})
+    reasons = found.state.stop["reasons"]
+    found.state.stop["reasons"] = reasons
+    calm = found.state
+    calm.crashes = {}
+    again = gate.judge(calm, found.now, 2)
+    assert (again["verdict"], again["reasons"]) == ("stop", reasons)
+    calm.report_only = True
+    assert gate.judge(calm, found.now, 2)["verdict"] == "stop"
+
+
+def test_hosts_that_are_tried_again_are_no_crashes_of_the_control_arm():
+    found = in_second_tier(count=60)
+    names = found.state.tier_hosts(2)
+    found.look(2, after=60, **{key(name): LOST for name in names})
+    found.look(2, after=1800, **{key(name): LOST for name in names})
+    assert found.state.stop
+    found.open(retry="the power is back", **{key(name): {"boot_id": f"new {name}", "enabled": None} for name in names})
+    assert tally(found).incidents == {"patched": 0, "control": 0}
+    assert gate.judge(found.state, found.now)["verdict"] == "pass"
+
+
+def test_a_power_loss_of_both_arms_and_the_controller_is_seen_on_both_arms():
+    found = in_second_tier(count=60)
+    lost = found.state.tier_hosts(2)[:5] + found.state.waiting()[:5]
+    found.open(**{key(name): None for name in lost})
+    assert set(found.state.lost) == set(lost)
+    assert view.look_due(found.state) == 0.0, "a run that goes on looks first"
+    found.now += 1800
+    assert tally(found).incidents == {"patched": 5, "control": 5}
+
+
+def test_a_pause_holds_a_rollout_that_only_reports():
+    found = in_second_tier(rules=rules.parse({"report_only": True}))
+    assert said(found, "pause")["verdict"] == "hold"
+
+
+def test_a_promoted_tier_soaks_again_when_its_hosts_are_tried_again():
+    found = in_second_tier(count=60)
+    said(found, "promote", tier=2)
+    found.look(2, after=60, **{key(name): crashed(1) for name in found.state.tier_hosts(2)})
+    assert found.state.stop
+    found.open(retry="the power supply was it")
+    assert 2 not in found.state.promoted
+
+
+def test_a_canary_of_which_a_source_tells_first_fails_all_the_same():
+    found = rollout(60)
+    found.patch(1)
+    name = found.state.tier_hosts(1)[0]
+    event = {"host": name, "kind": "crash", "time": found.now, "signature": None, "text": "Kernel panic"}
+    reading = {"name": "netconsole", "type": "log", "verdict": "pass", "reason": "1 event", "events": [event]}
+    found.write(evidence.of_sources(found.state, [reading]))
+    assert found.state.outcomes[name]["outcome"] == "rebooted"
+    verdict = found.look(1)
+    assert verdict["verdict"] == "stop" and f"{name} crash: Kernel panic (told by netconsole)" in verdict["reasons"][0]
+    assert evidence.of_sources(found.state, [reading])[1:] == [], "it is told once"
+
+
+def test_what_a_control_host_logged_before_the_rollout_is_nothing_new_when_it_comes_again():
+    found = in_second_tier()
+    name = found.state.waiting()[0]
+    old = {"kind": "warning", "age_seconds": 10**6, "signature": "w", "text": "WARNING: at x"}
+    found.look(2, **{key(name): {"look": {"events": [old, dict(old, age_seconds=5)]}}})
+    assert found.state.alarms == {}
+
+
+def test_a_hold_looks_a_hundred_times_at_most_and_never_without_a_pause():
+    tiers = [TIERS[0], dict(TIERS[1], soak="90s"), TIERS[2]]
+    found = in_second_tier(rules=rules.parse({"look_interval": "1s", "control_hosts": 0}), tiers=tiers)
+    found.write([{"kind": "override", "number": 1, "override": "pause", "user": "ann", "reason": "shop"}])
+    turn = looking.turn(found.state, 3, found.judge(3), found.now)
+    assert turn["again"] and turn["wait"] == 288
+
+
+def test_a_soak_with_more_looks_than_ansible_bears_is_refused():
+    from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+
+    with pytest.raises(
+        RolloutError, match="Tier 'rest' soaks for 14400 s with a look every 60 s: expected at most 100 looks"
+    ):
+        rollout(rules=rules.parse({"look_interval": "1m"}))
+
+
+def test_a_journal_whose_verdicts_tell_no_evidence_can_be_reported():
+    found = in_second_tier()
+    entries = [{key: value for key, value in entry.items() if key != "evidence"} for entry in found.entries]
+    assert "rollout web" in view.report(states.state(entries), "web.jsonl")["lines"][0]
