@@ -248,3 +248,37 @@ def test_an_imported_role_or_file_hands_its_ignore_words_down_to_its_tasks(tmp_p
     assert outcome.hosts("work", "ignored") == ["h2"]
     assert outcome.hosts("after") == ["h1", "h2", "h3", "h4", "h5"]
     assert outcome.status == 0
+
+
+def test_hosts_that_look_at_others_by_delegation_get_an_answer_for_each_also_for_the_lost_ones(tmp_path):
+    outcome = run(tmp_path, """
+- hosts: h1:h2
+  gather_facts: false
+  tasks:
+    - name: look
+      ping:
+      delegate_to: "{{ item.host }}"
+      loop: "{{ [{'host': 'h3'}, {'host': 'h4'}, {'host': 'h5'}][ansible_play_batch.index(inventory_hostname) :: ansible_play_batch | length] }}"
+      register: looks
+      ignore_errors: true
+      ignore_unreachable: true
+    - name: told
+      debug:
+        msg: "{% for found in looks.results %}{{ found.item.host }} {{ found.unreachable | default(false) }} {% endfor %}"
+""", lost=[3])
+    assert sorted(message.strip() for message in outcome.messages("told")) == ["h3 True h5 False", "h4 False"]
+
+
+def test_a_file_that_includes_itself_goes_on_for_a_hundred_rounds_with_the_result_of_the_last_one(tmp_path):
+    (tmp_path / "again.yml").write_text("""
+- {name: round, debug: {msg: "{{ (turn.msg | int) + 1 }}"}, run_once: true, register: last}
+- {name: go on, include_tasks: again.yml, vars: {turn: "{{ last }}"}, when: last.msg | int < 100}
+""")
+    outcome = run(tmp_path, """
+- hosts: fleet
+  gather_facts: false
+  tasks:
+    - {name: begin, include_tasks: again.yml, vars: {turn: {msg: "0"}}}
+""", count=2)
+    assert outcome.status == 0, outcome.output[-2000:]
+    assert [int(number) for number in outcome.messages("round")] == list(range(1, 101))
