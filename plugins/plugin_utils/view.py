@@ -105,7 +105,7 @@ def _since(state, name):
     outcome, look = state.outcomes.get(name, {}), state.looks.get(name, {})
     boot_id = state.boot_ids.get(name)
     usable = look.get("boot_id") == boot_id and look.get("sequence") is not None
-    if usable and journal.seconds(look["time"]) >= state.patched_at.get(name, 0.0):
+    if usable and journal.seconds(look["time"]) > state.patched_at.get(name, 0.0):
         return {"boot_id": boot_id, "sequence": look["sequence"], "time": look.get("host_time")}
     return outcome.get("since") or {"boot_id": boot_id}
 

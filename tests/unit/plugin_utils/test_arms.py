@@ -352,9 +352,10 @@ def test_slices_are_spread_over_the_time_of_their_tier_and_not_brought_forward_a
     assert view.soak_until(found.state, 2, found.now) == found.now + 3600, "the hour of the slices is part of the two"
 
 
+SILENT = {"skipped": True, "enabled": None, "effective_release": None, "boot_id": None, "sequence": None}
 DEAD = {
     "apply": {"unreachable": True, "msg": "no route", "name": None, "since": None, "before": None},
-    "look": {"skipped": True},
+    "look": SILENT,
 }
 
 
@@ -464,3 +465,29 @@ def test_a_journal_whose_verdicts_tell_no_evidence_can_be_reported():
     found = in_second_tier()
     entries = [{key: value for key, value in entry.items() if key != "evidence"} for entry in found.entries]
     assert "rollout web" in view.report(states.state(entries), "web.jsonl")["lines"][0]
+
+
+def test_a_host_that_crashed_before_it_was_patched_counts_once_and_on_the_control_arm():
+    found = in_second_tier()
+    name = found.state.waiting()[0]
+    found.look(2, after=1800, **{key(name): crashed(600)})
+    hours = tally(found).total("patched")
+    found.write([{"kind": "tier_done", "tier": 2}])
+    others = {other: found.state.patched_at[other] for other in found.state.watched()}
+    while found.state.remaining(3):
+        found.patch(3)
+    found.look(3, after=3600, **{key(name): crashed(60)})
+    both = tally(found)
+    assert both.incidents == {"patched": 0, "control": 1}
+    new = [other for other in found.state.watched() if other not in others]
+    expected = sum(found.state.seen_patched[other] - found.state.patched_at[other] for other in [*others, *new])
+    assert both.total("patched") == pytest.approx(expected / 3600) and both.total("patched") > hours
+
+
+def test_a_patched_host_is_read_on_from_where_its_livepatch_came_in_and_not_from_its_look_as_control():
+    found = in_second_tier()
+    name = found.state.remaining(3)[0]
+    assert next(entry for entry in view.to_look_at(found.state) if entry["host"] == name)["since"]["sequence"] == 9
+    found.patch(3, **{key(other): LOST for other in found.state.remaining(3)})
+    since = view._since(found.state, name)
+    assert since == {"boot_id": f"boot-{name}", "sequence": 5}
