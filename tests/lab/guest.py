@@ -90,7 +90,7 @@ class Guest:
 
     def _cmdline(self) -> str:
         identity = hashlib.sha256(str(self.directory).encode()).hexdigest()[:32]
-        return (f"console=ttyS0 loglevel=5 panic=1 mitigations=off norandmaps {PSTORE} lab.host={self.name} lab.id={identity} "
+        return (f"console=ttyS0 loglevel=5 panic=1 mitigations=off norandmaps cryptomgr.notests {PSTORE} lab.host={self.name} lab.id={identity} "
                 f"lab.repository={self._repository_port} {self.machine.cmdline}").strip()
 
     def _forwarded_port(self) -> int:

@@ -21,7 +21,7 @@ _SIZE = "2G"
 # gpg is for the signature of the repository's metadata, rpm for that of the packages.
 _SETTLE = """
 rm -rf /usr/share/doc /usr/share/man /usr/share/locale /var/cache/* /var/lib/apt/lists/* /boot/*
-mkdir -p /var/cache/dnf /boot /root/.ssh /home/admin/.ssh
+mkdir -p /var/cache/dnf /var/cache/lab-python /boot /root/.ssh /home/admin/.ssh
 useradd --create-home --shell /bin/bash admin
 usermod --password '*' admin
 usermod --password '*' root
