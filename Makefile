@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-lab demo test test-unit test-simulation test-semantics lint sanity test-build test-integration test-rollout simulate clean
+.PHONY: help setup setup-lab demo test test-unit test-simulation test-semantics lint sanity test-build test-integration test-rollout simulate fuzz endurance clean
 
 PYTHON := .venv/bin/python
 TOOL := python3 tests/tools
@@ -61,6 +61,14 @@ test-rollout: setup-lab ## Whole rollouts on real kernels, two fleets side by si
 
 simulate: setup ## Simulated fleets of 1K to 1M hosts: the tables of docs/health-gate.md, in about a quarter of an hour
 	@$(PYTHON) -m tests.simulation --jobs 2 --hosts 1000,10000,100000,1000000 --runs 300,300,30,3 --cost 1000000 --output tables.md
+
+SECONDS_IN_ALL ?= 300
+fuzz: setup ## Coverage-guided fuzzing of what parses foreign bytes on targets (SECONDS_IN_ALL=300)
+	@$(PYTHON) -m tests.fuzz --seconds $(SECONDS_IN_ALL)
+
+ROUNDS ?= 300
+endurance: setup-lab ## Replace livepatches many times on busy guests of each kernel: docs/endurance.md (ROUNDS=300)
+	@$(PYTHON) -m tests.endurance --rounds $(ROUNDS) --output docs
 
 clean: ## Remove what was built in this checkout (the caches in the home directory stay)
 	rm -rf .venv .work .pytest_cache .hypothesis .ansible tests/output dist

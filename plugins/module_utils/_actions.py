@@ -1,4 +1,4 @@
-# The steps of a plan, gone on the kernel: load, disable, unload, and wait; what cannot be finished is undone.
+# The steps of a plan, gone on the kernel: load, disable, unload, and wait.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
@@ -7,14 +7,21 @@
 
 import errno
 import os
+from collections import OrderedDict
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _refusals, _steps, _sysfs, _transition
+from ansible_collections.kernel.livepatch.plugins.module_utils import (
+    _refusals,
+    _replacement,
+    _steps,
+    _sysfs,
+    _transition,
+)
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError, module_name
 
 # The kernel gives a module's last reference back some milliseconds after its transition has ended.
 _RELEASE_SECONDS = 5
-# What was turned round or forced is given this long at least to end, however short the option timeout is.
-_PATIENCE_SECONDS = 60
+# The kernel signals blockers after some 15 seconds: what that achieves is looked at from then on.
+_BEFORE_SIGNAL_SECONDS = 14
 
 
 class Actions(object):
@@ -39,8 +46,9 @@ class Actions(object):
         self.kept = set()
         self.depends = []
         self.seconds = 0.0
-        self.blockers = []
-        self.blocking = 0
+        self.former = None
+        self.found = None
+        self.remedies = []
         self.forced = False
 
     def go(self, step):
@@ -49,7 +57,7 @@ class Actions(object):
             _steps.SETTLE: self._settle,
             _steps.REVERSE: self._reverse,
             _steps.LOAD: self._load,
-            _steps.DISABLE: self._disable,
+            _steps.DISABLE: self.disable,
             _steps.UNLOAD: self._unload,
         }[step.action](step.name)
 
@@ -57,44 +65,49 @@ class Actions(object):
         former = _sysfs.read_host(self.root).patches
         over = _transition.wait(lambda: _transition.is_over(self.root, name), self.params["timeout"], self.clock)
         if over or name not in former:
-            return self._wait_released(former)
+            return self.wait_released(former)
+        stall = self._stall(name, former[name].enabled, None, loaded=former[name].enabled)
         if name == self.name:
-            return self._stalled(name, former[name].enabled, loaded=former[name].enabled)
-        self._note_blockers(name)
+            return stall.deal_with(self.clock.now())
+        stall.look()
         raise LivepatchError(
             "busy",
             "livepatch %s: expected the transition of livepatch %s to end within %s s, found %s. The kernel allows one "
             "transition at a time: end that one first."
-            % (self.name or "(all)", name, self.params["timeout"], self._who_blocks()),
+            % (self.name or "(all)", name, self.params["timeout"], self.who_blocks()),
         )
 
     def _load(self, name):
-        former = list(_sysfs.read_host(self.root).patches)
+        """Bring the livepatch in; keep which ones were enabled before (self.former: name -> build id, oldest first)."""
+        former = _sysfs.read_host(self.root).patches
+        self.former = OrderedDict((other, _sysfs.build_id(self.root, other)) for other in former)
         self._load_depends()
         started = self.clock.now()
         try:
             self.kernel.load(self.file.path, self.file.image, self.file.packed)
         except OSError as error:
-            self._unload_depends()
-            raise _refusals.explain_load(error, self.file, self.root, self.log, self.sequence)
-        self._contradicted_early(name)
+            self.unload_depends()
+            refused = _refusals.explain_load(error, self.file, self.root, self.log, self.sequence)
+            refused.message += _replacement.still_runs(_sysfs.read_host(self.root), list(former))
+            raise refused
+        self._contradicted_early(name, started)
         self._end_transition(name, True, started, loaded=True)
-        self._wait_released(former)
-        self._contradicted_by_effect(name, former)
+        self.wait_released(former)
+        self._contradicted_by_effect(name)
 
     def _reverse(self, name):
         started = self.clock.now()
-        self._write(name, "enabled", "1")
+        self.write(name, "enabled", "1")
         self._end_transition(name, True, started, loaded=False)
 
-    def _disable(self, name):
+    def disable(self, name):
         started = self.clock.now()
-        self._write(name, "enabled", "0")
+        self.write(name, "enabled", "0")
         self._end_transition(name, False, started, loaded=False)
-        self._wait_released([name])
+        self.wait_released([name])
 
     def _unload(self, name):
-        error = self._try_unload(name)
+        error = self.try_unload(name)
         makes_way = self.params["state"] == "enabled" and name == self.name
         if error is None:
             # The module that makes way for its own code is back at the end: it does not count as unloaded.
@@ -109,7 +122,7 @@ class Actions(object):
             self.kept.add(_steps.Step(_steps.UNLOAD, name))
             self.warnings.append("Module %s is inert but could not be unloaded: %s." % (name, error.strerror))
 
-    def _try_unload(self, name):
+    def try_unload(self, name):
         """Unload a module, patiently; return None, or the kernel's last OSError."""
         refused = []
 
@@ -134,7 +147,7 @@ class Actions(object):
                 continue
             code, output, errors = self._modprobe(["--", module_name(name)])
             if code != 0:
-                self._unload_depends()
+                self.unload_depends()
                 raise LivepatchError(
                     "object_missing",
                     "livepatch %s: expected to load module %s, which it depends on, found: %s. Install that module for "
@@ -142,7 +155,7 @@ class Actions(object):
                 )
             self.depends.append(name)
 
-    def _unload_depends(self):
+    def unload_depends(self):
         for name in reversed(self.depends):
             self._modprobe(["-r", "--", name])
         self.depends = []
@@ -153,7 +166,7 @@ class Actions(object):
         except EnvironmentError as error:
             return 127, "", "modprobe: %s" % error.strerror
 
-    def _write(self, name, attribute, value):
+    def write(self, name, attribute, value):
         path = os.path.join(self.root, _sysfs.LIVEPATCHES, name, attribute)
         try:
             self.kernel.write(path, value)
@@ -182,69 +195,35 @@ class Actions(object):
 
     def _end_transition(self, name, enabling, started, loaded):
         """Wait for a transition that this run began; loaded: whether it began with loading the module."""
-        over = _transition.wait(lambda: _transition.is_over(self.root, name), self.params["timeout"], self.clock)
-        self.seconds += self.clock.now() - started
-        if not over:
-            self._stalled(name, enabling, loaded)
-
-    def _stalled(self, name, enabling, loaded):
-        self._note_blockers(name)
-        # Reading all tasks takes its time: what has ended meanwhile must not be turned round.
-        if _transition.is_over(self.root, name):
-            return None
-        if self.params["force"]:
-            return self._force(name)
-        undone = "It is still in transition, as on_stall asks."
-        if self.params["on_stall"] == "wait":
-            started = self.clock.now()
-            over = _transition.wait(lambda: _transition.is_over(self.root, name), self.params["timeout"], self.clock)
+        deadline = self.clock.now() + self.params["timeout"]
+        first = min(self.params["timeout"], _BEFORE_SIGNAL_SECONDS)
+        try:
+            if not _transition.wait(lambda: _transition.is_over(self.root, name), first, self.clock):
+                self._stall(name, enabling, started, loaded).deal_with(deadline)
+        finally:
             self.seconds += self.clock.now() - started
-            if over:
-                return None
-        elif self.params["on_stall"] == "revert":
-            undone = self._revert(name, enabling, loaded)
-        raise LivepatchError(
-            "stalled",
-            "livepatch %s: expected its transition to end within %s s, found %s. %s Deal with these tasks and run again."
-            % (name, self.params["timeout"], self._who_blocks(), undone),
-        )
 
-    def _revert(self, name, enabling, loaded):
-        """Turn the transition round; return a sentence about how that went."""
-        self._write(name, "enabled", "0" if enabling else "1")
-        patience = max(self.params["timeout"], _PATIENCE_SECONDS)
-        if not _transition.wait(lambda: _transition.is_over(self.root, name), patience, self.clock):
-            return "It was turned round, and the way back has not ended either within %s s." % patience
-        self._unload_depends()
-        if not enabling:
-            return "It was turned round: %s is enabled as before." % name
-        self._wait_released([name])
-        error = self._try_unload(name) if loaded else None
-        runs = _sysfs.read_host(self.root)
-        kept = "" if error is None else " Its module could not be unloaded (%s)." % error.strerror
-        return "It was turned round: this host runs %s as before.%s" % (runs.effective_release, kept)
+    def _stall(self, name, enabling, started, loaded):
+        # Most runs never need it, and each file that is imported costs its time on every host.
+        from ansible_collections.kernel.livepatch.plugins.module_utils import _remedies
 
-    def _force(self, name):
-        self._write(name, "force", "1")
-        self.forced = True
-        # The tasks are switched at once; the kernel notices with its next try, a second later.
-        patience = max(self.params["timeout"], _PATIENCE_SECONDS)
-        if not _transition.wait(lambda: _transition.is_over(self.root, name), patience, self.clock):
-            raise LivepatchError(
-                "stalled",
-                "livepatch %s: expected the forced transition to end, found it pending. See the kernel log." % name,
-            )
+        return _remedies.Stall(self, _remedies.Transition(name, enabling, started, loaded))
 
-    def _note_blockers(self, name):
-        self.blockers, self.blocking = _transition.blockers(self.root, name)
+    def warn(self, sentence):
+        """Tell the user a sentence, once."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
 
-    def _who_blocks(self):
-        if not self.blocking:
+    def who_blocks(self):
+        """Who holds the transition up, as a message says it."""
+        if not self.found.count:
             return "it pending without any task that blocks it (an idle CPU, or it is just ending)"
-        first = ", ".join("%s (%d): %s" % (task["comm"], task["pid"], task["reason"]) for task in self.blockers[:3])
-        return "%d task(s) not switched yet: %s" % (self.blocking, first)
+        first = ", ".join("%s (%d): %s" % (task["comm"], task["pid"], task["reason"]) for task in self.found.tasks[:3])
+        return "%s (%s)" % (self.found.summary, first)
 
-    def _wait_released(self, names):
+    def wait_released(self, names):
+        """Wait until the kernel has given its references on these modules back, a few seconds at most."""
+
         def released():
             host = _sysfs.read_host(self.root)
             return all(
@@ -253,36 +232,29 @@ class Actions(object):
 
         _transition.wait(released, _RELEASE_SECONDS, self.clock)
 
-    def _contradicted_early(self, name):
+    # --- what it turns out to replace ---------------------------------------------------------------------------
+
+    def _contradicted_early(self, name, started):
         patch = _sysfs.read_patch(self.root, name)
-        if patch is None or None in (patch.replace, self.params["replace"]) or patch.replace == self.params["replace"]:
-            return
-        if patch.transition:
-            raise replace_mismatch(name, patch.replace, self._revert(name, True, True))
+        if patch is not None and patch.transition:
+            gone = list(self.former) if patch.replace else []
+            self._refuse(name, patch.replace, gone, lambda: self._stall(name, True, started, loaded=True).turn_round())
 
-    def _contradicted_by_effect(self, name, former):
+    def _contradicted_by_effect(self, name):
         host = _sysfs.read_host(self.root)
-        still = [other for other in former if other in host.patches]
+        gone = [other for other in self.former if other not in host.patches]
         shown = host.patches[name].replace if name in host.patches else None
-        if shown is None and former:
-            shown = not still
-        if None in (shown, self.params["replace"]) or shown == self.params["replace"]:
-            return
-        if former and not still:
-            former = ", ".join(former)
-            raise replace_mismatch(name, True, "It is in the place of %s; only loading those undoes that." % former)
-        self._disable(name)
-        self._try_unload(name)
-        raise replace_mismatch(
-            name, shown, "It was taken out again: this host runs %s." % _sysfs.read_host(self.root).effective_release
-        )
+        if shown is None and self.former:
+            shown = bool(gone)
+        self._refuse(name, shown, gone, self.take_out)
 
+    def _refuse(self, name, replaces, gone, undo):
+        refused = _replacement.refusal(self.params, name, replaces, gone, undo)
+        if refused is not None:
+            raise refused
 
-def replace_mismatch(name, found, undone):
-    """Return the LivepatchError for a livepatch that replaces (found: True) or stacks against what was expected."""
-    words = {True: "one that replaces all others", False: "one that stacks on the others"}
-    return LivepatchError(
-        "replace_mismatch",
-        "livepatch %s: expected %s, found %s. %s Correct the option replace, or the build."
-        % (name, words[not found], words[found], undone),
-    )
+    def take_out(self):
+        """Take the livepatch that was brought in out again; return a sentence about how that went."""
+        from ansible_collections.kernel.livepatch.plugins.module_utils import _restore
+
+        return _restore.take_out(self, self.name, self.former)

@@ -14,9 +14,10 @@ import os
 import stat
 import time
 
-# Bounds for one source of evidence: entries of one directory, bytes of one file, seconds for all of it.
+# Bounds for one source of evidence: entries of one directory, bytes of one file and of all files, seconds for all of it.
 MAX_ENTRIES = 2000
 MAX_BYTES = 1024 * 1024
+MAX_BYTES_IN_ALL = 64 * 1024 * 1024
 MAX_SECONDS = 5.0
 _CHUNK = 64 * 1024
 
@@ -47,6 +48,7 @@ class Source(object):
         self.reasons = []
         self._clock = clock
         self._deadline = clock() + MAX_SECONDS
+        self._bytes_left = MAX_BYTES_IN_ALL
 
     def met(self, status, reason=None):
         """Note a status, and why in words."""
@@ -102,6 +104,9 @@ class Source(object):
         if status.st_size > MAX_BYTES:
             os.lseek(descriptor, -MAX_BYTES, os.SEEK_END)
             self.met(TRUNCATED, "%s: read only the last %d bytes of %s" % (self.name, MAX_BYTES, path))
+        if self._bytes_left <= 0:
+            self.met(TRUNCATED, "%s: read %d MiB only. Remove old files." % (self.name, MAX_BYTES_IN_ALL >> 20))
+            return None
         parts, left = [], MAX_BYTES
         while left > 0 and self._goes_on(0, path):
             part = os.read(descriptor, min(_CHUNK, left))
@@ -109,6 +114,7 @@ class Source(object):
                 break
             parts.append(part)
             left -= len(part)
+            self._bytes_left -= len(part)
         return b"".join(parts).decode("utf-8", "replace")
 
     def _refused(self, path, error):

@@ -26,6 +26,8 @@ _SYSTEMD = re.compile(
 )
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 _DIGITS = re.compile(r"\d+")
+# Of the parts of a core_pattern that differ from dump to dump. More are not looked at: such names are told like others.
+_MOST_PARTS = 6
 
 
 def find(source, directories, since, root="/"):
@@ -69,9 +71,12 @@ def _names(pattern, directory):
     core(5). A pattern that begins with | names a program, which chooses names of its own.
     """
     place, unused, template = pattern.rpartition("/")
-    if not pattern.startswith("/") or place.rstrip("/") != directory.rstrip("/") or template.count("%e") != 1:
-        return None
     parts = re.split(r"(%.)", template)
+    if not pattern.startswith("/") or place.rstrip("/") != directory.rstrip("/") or parts.count("%e") != 1:
+        return None
+    # Each part that may be of any length multiplies the time that a name can take.
+    if sum(part.startswith("%") and part != "%%" for part in parts) > _MOST_PARTS:
+        return None
     known = {"%e": r"(?P<comm>.+?)", "%%": "%", "%h": ".*", "%E": ".*"}
     words = [known.get(part, r"-?\d+") if part.startswith("%") else re.escape(part) for part in parts]
     # With kernel.core_uses_pid the number of the process comes on top.

@@ -14,7 +14,7 @@ _LINE = re.compile(r"(?:<(\d{1,6})>)?\[ *(\d{1,12}\.\d{1,9})\](?:\[ *[TC]\d{1,10
 _FIRST = re.compile(r"Linux version (\S+) ")
 # Near the beginning of every oops and warning; 6.12 and later name the user's id too:
 # "CPU: 0 PID: 9 Comm: cat Tainted: G   OE K   6.1.0-56-amd64 #1 Debian".
-_SECOND = re.compile(r"CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: .{1,160}? (\d+\.\d+\S*) #\d")
+_SECOND = re.compile(r"CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: .{1,160}? (\d{1,4}\.\d\S{0,64}) #\d")
 
 
 def records(text):

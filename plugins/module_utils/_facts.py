@@ -7,41 +7,54 @@
 
 import os
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils import (
+    _package_facts,
+    _persistence,
+    _run_files,
+    _sysfs,
+)
 
 
-def gather(root="/"):
-    """Return the facts (dict); what this kernel does not have is None, never missing."""
+def gather(root="/", asked=(), run_command=None):
+    """Return the facts (dict); what this kernel does not have is None, never missing.
+
+    asked: what costs more than looks at files, of _package_facts.CHOICES; run_command is for that.
+    """
     host = _sysfs.read_host(root)
-    return {
+    forced = _run_files.forced(root)
+    kept, boot_guard = _persistence.facts(root, host.kernel_release)
+    facts = {
         "supported": host.supported,
         "kernel_release": host.kernel_release,
         "architecture": os.uname().machine,
         "effective_release": host.effective_release,
         "boot_id": _sysfs.boot_id(root),
         "enabled": host.topmost,
-        "patches": {name: _patch(root, host, name) for name in host.patches},
+        "patches": {name: _patch(root, host, name, forced, kept) for name in host.patches},
         "inert": host.inert,
         "transition": _transition(host),
         "taint": _sysfs.taint(root),
         "os_family_ids": os_family_ids(root),
+        "boot_guard": boot_guard,
     }
+    _package_facts.add(facts, root, host, asked, run_command)
+    return facts
 
 
-def _patch(root, host, name):
+def _patch(root, host, name, forced, kept):
     patch = host.patches[name]
     return {
         "enabled": patch.enabled,
         "transition": patch.transition,
         "replace": patch.replace,
         "stack_order": patch.stack_order,
-        "forced": None,
+        # The kernel shows it nowhere: what is not noted may have been forced by others.
+        "forced": True if name in forced else None,
         "objects": dict(patch.objects),
         "build_id": _sysfs.build_id(root, name),
         "srcversion": _sysfs.srcversion(root, name),
-        "package": None,
         "taint": host.modules[name].taint if name in host.modules else None,
-        "persistent": None,
+        "persistent": name == kept,
     }
 
 

@@ -52,7 +52,8 @@ def read(run_command, find, boot):
 
 
 def _journal(code, output, errors):
-    lines = output.splitlines()
+    # JSON has no line feed in a line, but may well have the other characters at which splitlines() would split.
+    lines = [line for line in output.split("\n") if line]
     entries = [entry for entry in (_entry(number, line) for number, line in enumerate(lines)) if entry]
     status, reason = _judge(code, len(lines), errors)
     if not entries:

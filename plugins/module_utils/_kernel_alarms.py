@@ -13,6 +13,9 @@ import collections
 import re
 
 TEXT_CHARACTERS = 200
+# No record of the kernel's is longer (CONSOLE_EXT_LOG_MAX, kernel/printk/internal.h). Others can write what looks like the
+# dump of a log, with lines as long as they like, which must not cost time.
+_LINE_CHARACTERS = 8192
 
 # An alarm is told on many lines. After so many records, or seconds, a line no longer belongs to it.
 ALARM_RECORDS = 150
@@ -23,14 +26,15 @@ Alarm.__doc__ = """kind: crash, oops, bug, warning, lockup, rcu_stall or hung_ta
 record (int). seconds: since boot (float). signature: kind and function, or kind and the message without what changes
 from one time to the next (str). text: its first line, at most TEXT_CHARACTERS (str)."""
 
-_FUNCTION = r"(?P<function>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+"
+# KSYM_NAME_LEN is 512. That a name begins where a word begins keeps the search linear.
+_FUNCTION = r"(?<![\w.$])\.?(?P<function>[A-Za-z_][\w.$]{0,511})\+0x[0-9a-f]+/0x[0-9a-f]+"
 
 # The first line of an alarm; the first match wins.
 _HEADERS = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
         # 5.10 to 6.12: WARNING: CPU: 0 PID: 1 at FILE:19 FUNCTION; 7.2: WARNING: FILE:19 at FUNCTION, CPU#0: cat/1
-        ("warning", r"WARNING: .*\bat .*" + _FUNCTION),
+        ("warning", r"WARNING: (?:(?!\bat ).)*\bat .*?" + _FUNCTION),
         ("warning", r"WARNING: (possible |suspicious RCU usage|inconsistent lock state|bad unlock balance|lock held)"),
         ("crash", r"Kernel panic - not syncing: "),
         ("lockup", r"(watchdog: )?BUG: soft lockup - CPU#"),
@@ -45,8 +49,8 @@ _HEADERS = tuple(
         ("oops", r"(Internal error|Oops)(: |$)"),
         (
             "oops",
-            r"(general protection fault|invalid opcode|divide error|double fault|stack segment|int3)\b.*: 0+"
-            r".* \[#\d+\]",
+            r"(general protection fault|invalid opcode|divide error|double fault|stack segment|int3)\b"
+            r".*: 0[0-9a-f]* \[#\d+\]",
         ),
     )
 )
@@ -104,7 +108,7 @@ def alarms(records):
         if current is not None:
             current.records += 1
         for line in record.text.split("\n"):
-            current = _take(line, record, current, found)
+            current = _take(line[:_LINE_CHARACTERS], record, current, found)
     if current is not None:
         found.append(current.close())
     return found

@@ -1,4 +1,4 @@
-# One run: find the file, check, plan, have the steps gone, prove, report.
+# One run: find the file, check, plan, lock the host, have the steps gone, prove, report.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
@@ -9,11 +9,18 @@ import os
 
 from ansible_collections.kernel.livepatch.plugins.module_utils import (
     _actions,
+    _engines,
     _kernel,
     _kernel_log,
     _module_file,
+    _options,
+    _package_gone,
     _packages,
+    _proof,
     _refusals,
+    _replacement,
+    _result,
+    _run_files,
     _source,
     _steps,
     _sysfs,
@@ -23,6 +30,8 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._errors import Li
 
 # A step is planned anew after each change; a host with more livepatches than this is not expected.
 _MAX_STEPS = 256
+# The kernel marks an object as patched some moments after its module is listed.
+_PROOF_SECONDS = 2
 
 
 class Run(object):
@@ -45,6 +54,7 @@ class Run(object):
         self.name = None
         self.before = None
         self.pending = None
+        self.may_change = False
         self.actions = self._new_actions()
 
     @property
@@ -71,17 +81,16 @@ class Run(object):
 
     def _identify(self):
         params = self.params
-        if params["all"] and params["state"] == "enabled":
-            raise LivepatchError(
-                "bad_option", "all: expected state disabled or absent with it, found enabled. Name one livepatch."
-            )
-        if params["timeout"] <= 0:
-            raise LivepatchError("bad_option", "timeout: expected more than 0 seconds, found %s." % params["timeout"])
+        _options.check(params)
         if params["state"] == "enabled":
             self._check_supported()
         if params["name"] is not None:
             self.name = module_name(params["name"])
-        path = self._path()
+        try:
+            path = self._path()
+        except LivepatchError as error:
+            _package_gone.explain(error, self.params, self.root)
+            raise
         if path is not None:
             self._take_file(path)
 
@@ -119,21 +128,18 @@ class Run(object):
                 state=self.params["state"],
                 name=self.name,
                 every=self.params["all"],
-                file_code=self._code(self.file.build_id, self.file.srcversion) if self.file else None,
-                loaded_code=(
-                    self._code(_sysfs.build_id(self.root, self.name), _sysfs.srcversion(self.root, self.name))
-                    if self.file
-                    else None
-                ),
+                file_code=_proof.file_code(self.file) if self.file else None,
+                loaded_code=_proof.loaded_code(self.root, self.file) if self.file else None,
                 replace=self._will_replace(),
                 unload_inert=self.params["unload_inert"],
             ),
         )
         return plan._replace(steps=[step for step in plan.steps if step not in self.actions.kept])
 
-    def _code(self, build_id, srcversion):
-        # Both sides of the comparison must be of one kind: the one that the file has.
-        return build_id if self.file.build_id else srcversion
+    def _check_engines(self, host):
+        if self.params.get("other_engines") == "refuse":
+            found = _engines.find(self.root, host)
+            self.actions.warnings.extend(_engines.require_idle(found, "livepatch %s" % self.name))
 
     def _will_replace(self):
         for known in (self.file.replace if self.file else None, self.params["replace"]):
@@ -144,9 +150,10 @@ class Run(object):
     def _check(self, host, plan):
         if self.params["state"] == "enabled":
             _refusals.check_file(self.file, host, os.uname().machine)
-            self._check_replace(host.patches.get(self.name))
+            self._check_replaced(host.patches.get(self.name), plan.replaced)
         if any(step.action == _steps.LOAD for step in plan.steps):
             _refusals.check_host(self.file, self.root)
+            self._check_engines(host)
         if plan.steps and os.geteuid() != 0:
             raise LivepatchError(
                 "not_permitted",
@@ -154,28 +161,92 @@ class Run(object):
                 % (self.name or "(all)", os.geteuid()),
             )
 
-    def _check_replace(self, patch):
+    def _check_replaced(self, patch, replaced):
+        if self.params["state"] != "enabled":
+            return
         shown = patch.replace if patch is not None and patch.replace is not None else self.file.replace
-        if None not in (shown, self.params["replace"]) and shown != self.params["replace"]:
-            raise _actions.replace_mismatch(self.name, shown, "Nothing was changed.")
+        refused = _replacement.refusal(self.params, self.name, shown, replaced, lambda: "Nothing was changed.")
+        if refused is not None:
+            raise refused
 
     def _bring(self):
+        self._mend()
         host = _sysfs.read_host(self.root)
         plan = self._plan_checked(host)
-        # Until a pending transition has ended, what a plan takes for granted is not what is there.
-        self.before, self.pending = _steps.view(host), _direction(host)
+        self._take_as_before(host)
         if self.check_mode and plan.steps:
             return self._result(plan.before, plan.after, plan.replaced, plan.unloaded, False)
+        if not plan.steps:
+            return self._finished(host, plan)
+        with self._lock(self.params["lock_timeout"]):
+            return self._go(host, plan)
+
+    def _take_as_before(self, host):
+        # Until a pending transition has ended, what a plan takes for granted is not what is there.
+        self.before, self.pending = _steps.view(host), _direction(host)
+
+    def _lock(self, timeout):
+        # Only a run that changes something needs it.
+        from ansible_collections.kernel.livepatch.plugins.module_utils import _host_lock
+
+        does = "%s: %s" % (self.name or "all livepatches", self.params["state"])
+        return _host_lock.HostLock(self.root, does, timeout, self.clock)
+
+    def _mend(self):
+        """Put back what a run that was killed has left switched on."""
+        left = os.path.exists(_run_files.path(self.root, _run_files.DYNAMIC_DEBUG))
+        if not left or self.check_mode or os.geteuid() != 0:
+            return
+        from ansible_collections.kernel.livepatch.plugins.module_utils import _dynamic_debug
+
+        try:
+            with self._lock(0):
+                _dynamic_debug.put_back(self.root, self.kernel)
+        except LivepatchError:
+            return  # that run lives
+        except _dynamic_debug.NotPossible as error:
+            self.actions.warn("Debug messages of the kernel that a former run switched on are still on: %s." % error)
+
+    def _go(self, host, plan):
+        self.may_change = True
+        # Whoever had the lock before may have changed what was read.
+        now = _sysfs.read_host(self.root)
+        if now != host:
+            host, plan = now, self._plan_checked(now)
+            self._take_as_before(host)
+        self._warn_of_forced(plan)
         for _number in range(_MAX_STEPS):
             if not plan.steps:
                 break
-            self.actions.go(plan.steps[0])
+            step = plan.steps[0]
+            self.actions.go(step)
             host = _sysfs.read_host(self.root)
-            again = self._plan(host)
-            if plan.steps[0].action == _steps.SETTLE:
-                self.before = again.before
-            plan = again
+            if step.action == _steps.LOAD:
+                host = self._proven_or_taken_out(host)
+            plan = self._plan(host)
+            if step.action == _steps.SETTLE:
+                self.before = plan.before
+                self._check_replaced(host.patches.get(self.name), plan.replaced)
         return self._finished(host, plan)
+
+    def _warn_of_forced(self, plan):
+        forced = _run_files.forced(self.root)
+        if forced and any(step.action == _steps.LOAD for step in plan.steps):
+            self.actions.warn(
+                "A transition of this host was forced since its boot (%s): plan a reboot before further livepatches."
+                % ", ".join(forced)
+            )
+
+    def _proven_or_taken_out(self, host):
+        """Return the Host; what is brought in and cannot be proven goes before anything that it replaced does."""
+        if not self._problems(host):
+            return host
+        _transition.wait(lambda: not self._problems(_sysfs.read_host(self.root)), _PROOF_SECONDS, self.clock)
+        host = _sysfs.read_host(self.root)
+        problems = self._problems(host)
+        if problems:
+            raise self._not_proven(problems, " " + self.actions.take_out())
+        return host
 
     def _plan_checked(self, host):
         # The file is judged before the host: a wrong file is never blamed on what is loaded.
@@ -191,69 +262,32 @@ class Run(object):
                 "Module %s is inert but held by the kernel, as after a forced transition: it stays until the next boot."
                 % name
             )
-        problems = self._unproven(host)
+        problems = self._problems(host)
         if problems:
-            raise LivepatchError(
-                "not_proven",
-                "livepatch %s: expected %s, found: %s. Run again, and look at the kernel log of this host."
-                % (self.name or "(all)", self.params["state"], "; ".join(problems)),
-            )
+            raise self._not_proven(problems, "")
         return self._result(self.before, _steps.view(host), self._replaced(host), self.actions.unloaded, True)
+
+    def _not_proven(self, problems, undone):
+        return LivepatchError(
+            "not_proven",
+            "livepatch %s: expected %s, found: %s.%s Run again, and look at the kernel log of this host."
+            % (self.name or "(all)", self.params["state"], "; ".join(problems), undone),
+        )
+
+    def _problems(self, host):
+        if self.params["state"] == "enabled":
+            return _proof.against_enabled(self.root, host, self.file)
+        names = list(host.patches) if self.params["all"] else [self.name]
+        unloaded = self.params["state"] == "absent" and not self.params["all"]
+        return _proof.against_gone(host, names, unloaded)
 
     def _replaced(self, host):
         if self.params["state"] != "enabled":
             return []
         return [name for name in reversed(self.before["enabled"]) if name not in host.patches]
 
-    def _unproven(self, host):
-        """What speaks against the wanted state being there, as a list of words for people."""
-        if self.params["state"] != "enabled":
-            return self._still_there(host)
-        patch = host.patches.get(self.name)
-        if patch is None or self.name not in host.enabled:
-            return ["%s is not enabled for all tasks" % self.name]
-        problems = []
-        code = self._code(self.file.build_id, self.file.srcversion)
-        loaded = self._code(_sysfs.build_id(self.root, self.name), _sysfs.srcversion(self.root, self.name))
-        if code is None or code != loaded:
-            problems.append("the code in the kernel is %s, that of the file %s" % (loaded, code))
-        for name, parts in patch.objects.items():
-            if parts["patched"] is False and (name == "vmlinux" or name in host.modules):
-                problems.append("%s is not patched" % name)
-        return problems
-
-    def _still_there(self, host):
-        names = list(host.patches) if self.params["all"] else [self.name]
-        problems = ["%s is enabled" % name for name in names if name in host.patches]
-        if self.params["state"] == "absent" and not self.params["all"] and self.name in host.modules:
-            problems.append("%s is loaded" % self.name)
-        return problems
-
     def _result(self, before, after, replaced, unloaded, proven):
-        release = _sysfs.kernel_release(self.root)
-        return {
-            "changed": before != after or bool(unloaded),
-            "name": self.name,
-            "before": self._top(before, release),
-            "effective_release": self._top(after, release)["effective_release"],
-            "diff": {"before": before, "after": after},
-            "replaced": replaced,
-            "unloaded": unloaded,
-            "transition": {
-                "seconds": round(self.actions.seconds, 2),
-                "blockers": self.actions.blockers,
-                "blocking": self.actions.blocking,
-            },
-            "forced": self.actions.forced,
-            "build_id": self.file.build_id if self.file else None,
-            "since": self.since,
-            "proven": proven,
-        }
-
-    @staticmethod
-    def _top(view, release):
-        topmost = view["enabled"][-1] if view["enabled"] else None
-        return {"enabled": topmost, "effective_release": _sysfs.effective_release(release, topmost)}
+        return _result.build(self, before, after, replaced, unloaded, proven)
 
     def _result_of_failure(self):
         host = _sysfs.read_host(self.root)
@@ -262,7 +296,7 @@ class Run(object):
         result = self._result(before, now, [], self.actions.unloaded, False)
         # A transition that is left pending is a change too, though the lists do not show it yet.
         left_pending = _direction(host) not in (None, self.pending) and self.before is not None
-        return dict(result, changed=not self.check_mode and (before != now or left_pending))
+        return dict(result, changed=self.may_change and (before != now or left_pending))
 
 
 def _direction(host):

@@ -8,6 +8,7 @@
 # From its first task to its last one a livepatch's code may run, so a moment inside a transition belongs to the
 # livepatch in transition. The lines were seen on 5.10 to 7.2 (kernel/livepatch/core.c, transition.c).
 
+import collections
 import re
 
 from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
@@ -77,13 +78,14 @@ def _before(steps, whole, enabled):
 def _replay(steps, enabled):
     """Return the list of (seconds, topmost livepatch from then on or None)."""
     last = {name: number for number, (unused, what, name) in enumerate(steps) if what == "patching complete"}
-    changes, stack = [], []
+    changes, stack = [], collections.OrderedDict()
     for number, (seconds, what, name) in enumerate(steps):
-        stack = [other for other in stack if other != name]
+        stack.pop(name, None)
         if what == "patching complete":
             # The log does not say what was replaced. A livepatch that is still enabled has not been.
-            stack = [other for other in stack if other in enabled and last.get(other, -1) < number]
+            for other in [other for other in stack if other not in enabled or last.get(other, -1) >= number]:
+                del stack[other]
         if what != "unpatching complete":
-            stack.append(name)
-        changes.append((seconds, stack[-1] if stack else None))
+            stack[name] = None
+        changes.append((seconds, next(reversed(stack), None)))
     return changes

@@ -10,7 +10,7 @@ import os
 import struct
 from collections import namedtuple
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils import _elf, _sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 
 # The kernel appends its signature with this line at the very end (include/linux/module_signature.h).
@@ -21,17 +21,16 @@ LIMIT = 256 * 1024 * 1024
 # e_machine (elf.h) of the architectures that have livepatches, by what uname -m prints.
 MACHINES = {"x86_64": 62, "ppc64le": 21, "s390x": 22, "aarch64": 183, "loongarch64": 258}
 
-_SHT_SYMTAB, _SHT_RELA = 2, 4
-
-# The absolute 64-bit relocation of each e_machine: R_X86_64_64, R_PPC64_ADDR64, R_390_64, R_AARCH64_ABS64, R_LARCH_64.
-_ABSOLUTE = {62: 1, 21: 38, 22: 22, 183: 257, 258: 2}
 # struct klp_patch (include/linux/livepatch.h, 5.10 to 7.2): mod, objs, states are pointers, then bool replace.
 _OBJS, _STATES, _REPLACE, _PATCH_HEAD = 8, 16, 24, 32
+# Build ids take 20 bytes; what is larger is no note of interest.
+_NOTE_LIMIT = 64 * 1024
 
 ModuleFile = namedtuple(
     "ModuleFile", "path name vermagic livepatch depends build_id srcversion signed machine replace image packed"
 )
-_Section = namedtuple("_Section", "name kind offset size link info")
+PatchStruct = namedtuple("PatchStruct", "section offset replace")
+PatchStruct.__doc__ = """A struct klp_patch in the file. section: number (int). replace: its flag (bool)."""
 
 
 def read(path, run_command):
@@ -80,7 +79,11 @@ def _unpack(path, data, run_command):
         if data[:6] == b"\xfd7zXZ\x00":
             import lzma
 
-            return _bounded(path, lzma.LZMADecompressor().decompress(data, LIMIT + 1))
+            unpacker = lzma.LZMADecompressor()
+            image = _bounded(path, unpacker.decompress(data, LIMIT + 1))
+            if not unpacker.eof:
+                raise _bad(path, "a compressed file without its end, where its checksum is")
+            return image
         if data[:4] == b"\x28\xb5\x2f\xfd":
             return _bounded(path, _unzstd(path, run_command))
     except LivepatchError:
@@ -120,11 +123,11 @@ def _bad(path, found):
 def _parse(path, image):
     if image[:5] != b"\x7fELF\x02" or len(image) < 64:
         raise _bad(path, "something else, beginning with %r" % image[:8])
-    order = ">" if image[5:6] == b"\x02" else "<"
+    order = _elf.byte_order(image)
     kind, machine = struct.unpack_from(order + "HH", image, 16)
     if kind != 1:
         raise _bad(path, "an ELF file that is not relocatable (type %d)" % kind)
-    sections = _sections(image, order)
+    sections = _elf.sections(image)
     modinfo = _modinfo(image, sections)
     if "vermagic" not in modinfo:
         raise _bad(path, "an ELF file without a kernel release (no vermagic in .modinfo)")
@@ -138,38 +141,16 @@ def _parse(path, image):
         srcversion=modinfo.get("srcversion") or None,
         signed=image.endswith(SIGNATURE_MARKER),
         machine=machine,
-        replace=_replace(image, sections, order, machine),
+        replace=_replace(image, sections, machine),
         image=image,
         packed=False,
     )
 
 
-def _sections(image, order):
-    (start,) = struct.unpack_from(order + "Q", image, 40)
-    size, count, names_index = struct.unpack_from(order + "HHH", image, 58)
-    if not count or size != 64 or start + count * size > len(image):
-        raise ValueError("its section headers lie outside the file")
-    headers = [struct.unpack_from(order + "IIQQQQIIQQ", image, start + number * size) for number in range(count)]
-    names = _bytes(image, headers[names_index][4], headers[names_index][5])
-    return [
-        _Section(_string(names, header[0]), header[1], header[4], header[5], header[6], header[7]) for header in headers
-    ]
-
-
-def _bytes(image, offset, size):
-    if offset + size > len(image):
-        raise ValueError("a section lies outside the file")
-    return image[offset : offset + size]
-
-
-def _string(table, offset):
-    return table[offset : table.find(b"\0", offset)].decode("utf-8", "replace")
-
-
 def _content(image, sections, name):
     for section in sections:
         if section.name == name:
-            return _bytes(image, section.offset, section.size)
+            return _elf.content(image, section)
     return b""
 
 
@@ -184,60 +165,73 @@ def _modinfo(image, sections):
 
 def _build_id(image, sections, order):
     for section in sections:
-        if section.name.startswith(".note") and section.kind == 7:
-            found = _sysfs.parse_build_id(_bytes(image, section.offset, section.size), order)
+        if section.name.startswith(".note") and section.kind == _elf.SHT_NOTE and section.size <= _NOTE_LIMIT:
+            found = _sysfs.parse_build_id(_elf.content(image, section), order)
             if found:
                 return found
     return None
 
 
-def _replace(image, sections, order, machine):
-    """The replace flag of the one struct klp_patch in the file's data, or None.
+def _replace(image, sections, machine):
+    """The replace flag of the one struct klp_patch in the file's data, or None."""
+    found = patch_structs(image, sections, data_pointers(image, sections, machine))
+    return found[0].replace if len(found) == 1 else None
+
+
+def data_pointers(image, sections, machine):
+    """Return section number -> {offset: _elf.Target}: the pointers that the file's data holds."""
+    found, tables, left = {}, {}, _elf.MOST_RELOCATIONS
+    for section in sections:
+        target = sections[section.info] if section.info < len(sections) else None
+        if section.kind != _elf.SHT_RELA or target is None or not _holds_data(target):
+            continue
+        left -= section.size // 24
+        if left < 0:
+            raise ValueError("more relocations than a module has")
+        if section.link not in tables:
+            if len(tables) > 1:
+                raise ValueError("more tables of symbols than a module has")
+            tables[section.link] = _elf.symbols(image, sections, section.link)
+        pointers = _elf.pointers(image, sections, section, machine, tables[section.link])
+        found.setdefault(section.info, {}).update(pointers)
+    return found
+
+
+def _holds_data(section):
+    # Besides the compiler's sections those in which kpatch-build and klp-build list what they patch.
+    return section.name.startswith((".data", ".rodata", ".kpatch.", "__klp_", ".init.klp_"))
+
+
+def patch_structs(image, sections, pointers):
+    """Return each struct klp_patch in the file's data (list of PatchStruct). pointers: of data_pointers().
 
     The struct begins with a pointer to the module itself and one to its objects. A livepatch that fills the struct
     at run time (kpatch-build, klp-build) does not show it.
     """
-    flags = []
-    for section in sections:
-        target = sections[section.info] if section.info < len(sections) else None
-        if section.kind == _SHT_RELA and target is not None and target.name.startswith((".data", ".rodata")):
-            flags += _patch_structs(image, sections, section, target, order, machine)
-    return flags[0] if len(flags) == 1 else None
-
-
-def _patch_structs(image, sections, rela, target, order, machine):
-    pointers = _pointers(image, sections, rela, order, machine)
-    data = _bytes(image, target.offset, target.size)
-    for start, (name, _section_name) in pointers.items():
-        head = data[start : start + _PATCH_HEAD]
-        objects = pointers.get(start + _OBJS, (None, ""))[1]
-        is_patch = (
-            name == "__this_module"
-            and len(head) == _PATCH_HEAD
-            and objects.startswith((".data", ".rodata", ".bss"))
-            and start + _REPLACE not in pointers
-            and not head[:_REPLACE].strip(b"\0")
-            and head[_REPLACE : _REPLACE + 1] in (b"\0", b"\1")
-            and not head[_REPLACE + 1 :].strip(b"\0")
-        )
-        if is_patch:
-            yield head[_REPLACE : _REPLACE + 1] == b"\1"
-
-
-def _pointers(image, sections, rela, order, machine):
-    """Offset -> (name of the symbol, name of its section) for each absolute relocation of a section."""
-    symbols_section = sections[rela.link]
-    if symbols_section.kind != _SHT_SYMTAB:
-        return {}
-    symbols = _bytes(image, symbols_section.offset, symbols_section.size)
-    strings = sections[symbols_section.link]
-    names = _bytes(image, strings.offset, strings.size)
-    relocations = _bytes(image, rela.offset, rela.size)
-    found = {}
-    for start in range(0, len(relocations) - 23, 24):
-        offset, info = struct.unpack_from(order + "QQ", relocations, start)
-        if info & 0xFFFFFFFF != _ABSOLUTE.get(machine):
-            continue
-        name, _info, _other, index = struct.unpack_from(order + "IBBH", symbols, (info >> 32) * 24)
-        found[offset] = (_string(names, name), sections[index].name if 0 < index < len(sections) else "")
+    found = []
+    for number, own in pointers.items():
+        data = None
+        for start, target in own.items():
+            if target.symbol == "__this_module" and _is_data(sections, own.get(start + _OBJS)):
+                data = _elf.content(image, sections[number]) if data is None else data
+                head = data[start : start + _PATCH_HEAD]
+                if start + _REPLACE not in own and _is_patch(head):
+                    found.append(PatchStruct(number, start, head[_REPLACE : _REPLACE + 1] == b"\1"))
     return found
+
+
+def _is_data(sections, target):
+    return (
+        target is not None
+        and 0 < target.section < len(sections)
+        and sections[target.section].name.startswith((".data", ".rodata", ".bss"))
+    )
+
+
+def _is_patch(head):
+    return (
+        len(head) == _PATCH_HEAD
+        and not head[:_REPLACE].strip(b"\0")
+        and head[_REPLACE : _REPLACE + 1] in (b"\0", b"\1")
+        and not head[_REPLACE + 1 :].strip(b"\0")
+    )

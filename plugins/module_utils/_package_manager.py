@@ -8,6 +8,7 @@
 # What is asked for is read from query formats and exit codes. Texts of the tools serve only to choose the error code
 # of a failure that has neither; the tool's own words are in the result in any case.
 
+import glob
 import os
 import re
 from xml.etree import ElementTree
@@ -18,6 +19,8 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._errors import Li
 WRITTEN = ("/var/cache", "/var/lib/rpm", "/usr/lib/modules")
 LEAST_FREE = 1024 * 1024
 STDERR_CHARACTERS = 2000
+# Of what a tool wrote, so much of its end tells why it failed; a line of megabytes must not cost minutes.
+JUDGED_CHARACTERS = 8 * 1024
 TIMED_OUT = 124  # timeout(1)
 
 # First match wins. Kept in English by LC_ALL=C.
@@ -47,7 +50,7 @@ _NEXT = {
 def reason(text):
     """Return the error code for what a package manager wrote, or package_failed when it is not recognised."""
     for code, pattern in REASONS:
-        if re.search(pattern, text, re.IGNORECASE):
+        if re.search(pattern, text[-JUDGED_CHARACTERS:], re.IGNORECASE):
             return code
     return "package_failed"
 
@@ -98,6 +101,7 @@ class Manager:
         self._path = path
         self._timeout = timeout
         self._timeout_path = timeout_path
+        self.warnings = []
 
     def run(self, arguments):
         """Return (exit code, output, errors, command). A command that takes too long is ended, and raises."""
@@ -189,45 +193,92 @@ class Dnf(Manager):
 
 
 class Zypper(Manager):
-    """zypper; its exit codes are documented in zypper(8), EXIT CODES."""
+    """zypper. Its exit codes are documented in zypper(8), EXIT CODES; texts are read as XML only."""
 
     program = "zypper"
-    # Done, though: a reboot is needed; restart zypper; some repository was skipped.
+    # Done, though: a reboot is needed; zypper wants to be started again; some repository was skipped.
     DONE = (0, 102, 103, 106)
-    NOT_FOUND = 104
+    NO_REPOSITORY, LOCKED, NOT_FOUND, SKIPPED, SCRIPT_FAILED = 6, 7, 104, 106, 107
+    PACKAGES = "/var/cache/zypp/packages"
+
+    def __init__(self, *arguments):
+        super(Zypper, self).__init__(*arguments)
+        self._fresh = False
+        self._planned = None
 
     def install(self, spec, gpg_check):
-        """Install spec, also an older one. Returns True, or False when no repository has it. Raises LivepatchError."""
-        if gpg_check:
-            self._require_checks(spec)
-        return self.available(spec, options=[]) is not None
-
-    def available(self, spec, options=("--dry-run",)):
-        """Return spec when a repository has it, or None: zypper has no query format. Raises LivepatchError.
+        """Install spec, also an older one. Returns True, or False when no repository has it. Raises LivepatchError.
 
         A package that is not found is looked for once more with fresh metadata of every repository.
         """
-        if self._install(spec, options):
-            return spec
-        self._refresh(spec)
-        return self._install(spec, options)
+        if gpg_check:
+            self._require_checks(spec)
+            if self._twice(spec, ["--download-only"]) is None:
+                return False
+            self._require_signature(spec)
+        return self._twice(spec, []) is not None
+
+    def available(self, spec):
+        """Return the name-version-release.arch that would be installed for spec, or None. Raises LivepatchError.
+
+        It is spec itself where zypper would install nothing, as it is installed.
+        """
+        return self._twice(spec, ["--dry-run"])
+
+    def _twice(self, spec, options):
+        found = self._install(spec, options)
+        if found is None and not self._fresh:
+            self._refresh(spec)
+            self._fresh = True
+            found = self._install(spec, options)
+        return found
 
     def _install(self, spec, options):
-        arguments = ["--non-interactive", "install", "--oldpackage", "--no-recommends"] + list(options) + [spec]
-        code, output, errors, command = self.run(arguments)
-        if code in self.DONE:
-            return spec
+        words = ["--non-interactive", "--xmlout", "install", "--oldpackage", "--no-recommends"]
+        code, output, errors, command = self.run(words + list(options) + [spec])
         if code == self.NOT_FOUND:
             return None
-        known = reason(errors + output)
-        raise failure(known if known in _NEXT else "package_failed", spec, command, output, errors)
+        if code == self.SCRIPT_FAILED:
+            # As with dnf the package is installed then; what its files are worth is looked at in any case.
+            self.warnings.append("A script of the package %s failed: %s" % (spec, _last_words(_messages(output))))
+        elif code not in self.DONE:
+            raise self._failure(code, spec, command, output, errors)
+        self._planned = _to_install(output, spec)
+        return self._planned or spec
+
+    def _require_signature(self, spec):
+        """Refuse a downloaded package that no key of this host has signed.
+
+        zypper itself is content with the signature of the repository's metadata: it installs what a stranger has signed.
+        """
+        if self._planned is None:
+            return  # it is installed
+        files = glob.glob("%s/**/%s.rpm" % (glob.escape(self.PACKAGES), glob.escape(self._planned)), recursive=True)
+        if not files:
+            self.warnings.append(
+                "The package %s was not downloaded, as its repository is a directory of this host: only the signature of the "
+                "repository was checked." % self._planned
+            )
+        for path in files:
+            # "all": without it a package that has no signature passes.
+            command = ["rpmkeys", "--define", "_pkgverify_level all", "--checksig", path]
+            code, output, errors = self._run_command(command, environ_update=self._environment())
+            if code != 0:
+                raise failure("bad_signature", spec, command[:1] + command[3:], output, errors)
 
     def _refresh(self, spec):
-        code, output, errors, command = self.run(["--non-interactive", "refresh"])
-        if code not in self.DONE[:3]:
+        code, output, errors, command = self.run(["--non-interactive", "--xmlout", "refresh"])
+        # A repository that was skipped may be the one that has the package.
+        if code not in self.DONE or code == self.SKIPPED:
             known = reason(errors + output)
             code = known if known in ("disk_full", "bad_signature") else "repository_unavailable"
-            raise failure(code, spec, command, output, errors)
+            raise failure(code, spec, command, _messages(output), errors)
+
+    def _failure(self, code, spec, command, output, errors):
+        known = "repository_unavailable" if code == self.NO_REPOSITORY else reason(errors + output)
+        if code == self.LOCKED or known not in _NEXT:
+            known = "package_failed"
+        return failure(known, spec, command, _messages(output), errors)
 
     def _require_checks(self, spec):
         """zypper cannot force signature checks for one transaction: refuse a repository that checks nothing.
@@ -235,10 +286,9 @@ class Zypper(Manager):
         Signed metadata is enough: it has the checksums of the packages (zypper then shows pkg_gpgcheck="0").
         """
         code, output, errors, command = self.run(["--non-interactive", "--xmlout", "repos"])
-        try:
-            repositories = list(ElementTree.fromstring(output).iter("repo"))
-        except ElementTree.ParseError:
-            raise failure("package_failed", spec, command, output, errors)
+        repositories = _elements(output, "repo")
+        if code != 0 or not repositories:
+            raise self._failure(code or self.NO_REPOSITORY, spec, command, output, errors)
         unchecked = [
             repository.get("alias")
             for repository in repositories
@@ -256,12 +306,43 @@ class Zypper(Manager):
         return dict(super(Zypper, self)._environment(), ZYPP_LOCK_TIMEOUT="%d" % self._timeout)
 
 
-def choose(run_command, find, timeout):
+def _elements(output, tag):
+    """Return the elements of one name in what zypper wrote as XML; none where it is no XML."""
+    try:
+        return list(ElementTree.fromstring(output).iter(tag))
+    except ElementTree.ParseError:
+        return []
+
+
+def _messages(output):
+    """Return the messages in what zypper wrote as XML, a line each (str); the text itself where it is no XML."""
+    return "\n".join((element.text or "").strip() for element in _elements(output, "message")) or output
+
+
+def _to_install(output, spec):
+    """Return the name-version-release.arch for spec that zypper's XML says it installs (install-summary), or None."""
+    for solvable in _elements(output, "solvable"):
+        name, edition, arch = (solvable.get(key) for key in ("name", "edition", "arch"))
+        nevra = "%s-%s.%s" % (name, edition, arch)
+        if solvable.get("type") == "package" and None not in (name, edition, arch) and _is_meant(spec, name, nevra):
+            return nevra
+    return None
+
+
+def _is_meant(spec, name, nevra):
+    return spec in (name, nevra) or (spec.startswith(name) and nevra.startswith(spec) and nevra[len(spec)] in "-.")
+
+
+def choose(run_command, find, timeout, os_family_ids=()):
     """Return the host's Manager, or raise no_package_manager.
 
-    find: function from a program's name to its path or None. timeout: seconds for each command (int).
+    find: function from a program's name to its path or None. timeout: seconds for each command (int). os_family_ids:
+    words of ID and ID_LIKE in os-release: a host of the SUSE family may have dnf beside zypper, which has the repositories.
     """
-    for name, kind in (("dnf", Dnf), ("dnf5", Dnf), ("zypper", Zypper), ("yum", Dnf)):
+    programs = [("dnf", Dnf), ("dnf5", Dnf), ("zypper", Zypper), ("yum", Dnf)]
+    if "suse" in os_family_ids:
+        programs.sort(key=lambda program: program[0] != "zypper")
+    for name, kind in programs:
         path = find(name)
         if path:
             return kind(run_command, path, timeout, find("timeout"))

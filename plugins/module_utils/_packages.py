@@ -36,10 +36,19 @@ VERIFY_COLUMNS = {
 VERIFY_LINE = re.compile(r"\A(?P<columns>[SM5DLUGTP?.]{8,}|missing) +(?:(?P<kind>[a-z]) +)?(?P<path>/.*)\Z")
 
 
-Installed = collections.namedtuple("Installed", "name version release arch time")
+Installed = collections.namedtuple("Installed", "name version release arch time signature files")
 Installed.nevra = property(lambda package: "%s-%s-%s.%s" % package[:4])
+Installed.__doc__ = """An installed package. time: of its installation, seconds since 1970 (str). signature: a word on how it
+is signed, None where no tag of a package of rpm 4 says so. files: the paths of its files (list of str)."""
 
-_QUERY = "installed\\t%{NAME}\\t%{VERSION}\\t%{RELEASE}\\t%{ARCH}\\t%{INSTALLTIME}\\n"
+# One query answers everything, as a start of rpm costs more than what it reads. The signatures are those of packages
+# of rpm 4; rpm 4 itself refuses a query with the tag of rpm 6.
+_SIGNATURES = ("RSAHEADER", "DSAHEADER", "SIGPGP", "SIGGPG")
+_QUERY = (
+    "installed\\t%%{NAME}\\t%%{VERSION}\\t%%{RELEASE}\\t%%{ARCH}\\t%%{INSTALLTIME}%s\\n[file\\t%%{FILENAMES}\\n]"
+    % "".join("\\t%%{%s:pgpsig}" % tag for tag in _SIGNATURES)
+)
+_UNSIGNED = ("", "(none)")
 
 
 def package_spec(value):
@@ -61,7 +70,7 @@ def installed(run_command, *packages):
     Raises LivepatchError: bad_name, no_package_manager (there is no rpm), package_failed (rpm itself failed).
     """
     code, output, errors = _rpm(run_command, ["-q", "--qf", _QUERY] + [package_spec(package) for package in packages])
-    rows = [Installed(*line.split("\t")[1:]) for line in output.splitlines() if line.startswith("installed\t")]
+    rows = _rows(output)
     if code != 0 and not rows and "not installed" not in output:
         raise LivepatchError(
             "package_failed",
@@ -72,8 +81,33 @@ def installed(run_command, *packages):
     for package in packages:
         matches = [match for match in rows if package in forms(match)]
         if matches:
-            found.append(max(matches, key=lambda match: int(match.time)))
+            found.append(max(matches, key=_installed_at))
     return found
+
+
+def _rows(output):
+    """Return what a query with _QUERY printed, as a list of Installed; "package ... is not installed" is no row."""
+    rows = []
+    for line in output.splitlines():
+        kind, dummy, rest = line.partition("\t")
+        if kind == "installed":
+            words = rest.split("\t")
+            if len(words) < 5:
+                raise LivepatchError(
+                    "package_failed",
+                    "RPM database: expected name, version, release, architecture and time of a package, found: %r. "
+                    "Check `rpm -qa` on the host." % line[:200],
+                )
+            signed = [word for word in words[5:] if word.strip() not in _UNSIGNED]
+            rows.append(Installed(*words[:5], signature=signed[0] if signed else None, files=[]))
+        elif kind == "file" and rows:
+            rows[-1].files.append(rest)
+    return rows
+
+
+def _installed_at(package):
+    """Seconds since 1970 (int); 0 where the database has no time, which sorts before all others."""
+    return int(package.time) if re.match(r"[0-9]{1,12}\Z", package.time) else 0
 
 
 def forms(package):
@@ -81,6 +115,32 @@ def forms(package):
     name, version, release, arch = package[:4]
     short = [name, "%s-%s" % (name, version), "%s-%s-%s" % (name, version, release)]
     return short + ["%s.%s" % (form, arch) for form in short]
+
+
+Owner = collections.namedtuple("Owner", "nevra changelog")
+_OWNER = "owner\\t%{INSTALLTIME}\\t%{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}\\n[%{CHANGELOGTEXT}\\n]"
+_CHANGELOG_CHARACTERS = 1024 * 1024
+
+
+def owner(run_command, path):
+    """Return the installed package that a file belongs to, with its changelog: Owner, or None for nobody's file.
+
+    Of several packages with the same file the one installed last counts. A changelog ends after a million characters.
+    Raises LivepatchError: no_package_manager, package_failed.
+    """
+    code, output, errors = _rpm(run_command, ["-qf", "--qf", _OWNER, path])
+    found = re.split(r"^owner\t", output[: 4 * _CHANGELOG_CHARACTERS], flags=re.MULTILINE)[1:]
+    if not found:
+        if code == 0 or "not owned by any package" in output:
+            return None
+        raise LivepatchError(
+            "package_failed",
+            "RPM database: expected an answer about %s, found: %s. Check `rpm -qf %s` on the host."
+            % (path, (output + errors).strip()[:300], path),
+        )
+    last = max(found, key=lambda text: int(text.partition("\t")[0] or 0))
+    nevra, dummy, changelog = last.partition("\t")[2].partition("\n")
+    return Owner(nevra, changelog[:_CHANGELOG_CHARACTERS])
 
 
 def is_newer(run_command, first, second):
@@ -94,17 +154,15 @@ def is_newer(run_command, first, second):
 
 
 def signature(run_command, package):
-    """Return a word on how an installed package is signed, or None when it is not signed at all (str).
+    """Return a word on how an Installed package is signed, or None when it is not signed at all (str).
 
-    The tags of old packages are looked at first; OPENPGP is what rpm 6 calls the signatures of new ones.
+    Only a package without a signature of rpm 4 costs a query: OPENPGP is what rpm 6 calls the signatures of new ones.
     """
-    for tags in (("RSAHEADER", "DSAHEADER", "SIGPGP", "SIGGPG"), ("OPENPGP",)):
-        query = "".join("%%{%s:pgpsig}\n" % tag for tag in tags)
-        code, output, dummy = _rpm(run_command, ["-q", "--qf", query, package_spec(package)])
-        signed = [line for line in output.splitlines() if line.strip() not in ("", "(none)")]
-        if code == 0 and signed:
-            return signed[0]
-    return None
+    if package.signature:
+        return package.signature
+    code, output, dummy = _rpm(run_command, ["-q", "--qf", "%{OPENPGP:pgpsig}\\n", package_spec(package.nevra)])
+    signed = [line for line in output.splitlines() if line.strip() not in _UNSIGNED]
+    return signed[0] if code == 0 and signed else None
 
 
 def erase(run_command, package, test):
@@ -126,25 +184,30 @@ def module_files(run_command, package, kernel_release=None):
     """Return the paths (list of str) of the kernel modules that an installed package has for a kernel.
 
     run_command: AnsibleModule.run_command. package: an installed package as `rpm -q` takes it (str).
-    kernel_release: the running kernel's when None. A module in a directory that names no kernel release counts
-    for every kernel: whoever loads it compares the vermagic.
+    kernel_release: the running kernel's when None.
     Raises LivepatchError: bad_name, not_found, no_module_in_package, other_kernel.
     """
-    kernel_release = kernel_release or os.uname().release
-    code, output, errors = _rpm(run_command, ["-ql", package_spec(package)])
-    if code != 0:
+    found = installed(run_command, package)
+    if not found:
         raise LivepatchError(
             "not_found",
-            "package %s: expected it in the RPM database, found: %s. Install it first."
-            % (package, (output + errors).strip()[:200] or "nothing"),
+            "package %s: expected it in the RPM database, it is not installed. Install it first." % package,
         )
-    modules = [path for path in output.splitlines() if path.startswith("/") and MODULE_FILE.search(path)]
+    return modules_among(found[0].files, package, kernel_release or os.uname().release)
+
+
+def modules_among(files, package, kernel_release):
+    """Return those of a package's files (list of str) that are modules for a kernel, at least one.
+
+    A module in a directory that names no kernel release counts for every kernel: whoever loads it compares the
+    vermagic. package: for the messages. Raises LivepatchError: no_module_in_package, other_kernel.
+    """
+    modules = [path for path in files if path.startswith("/") and MODULE_FILE.search(path)]
     if not modules:
         raise LivepatchError(
             "no_module_in_package",
             "package %s: expected a kernel module (.ko, .ko.xz, .ko.gz, .ko.zst), found none among its %d files. "
-            "Choose another package; a vendor's first, empty livepatch package has no module."
-            % (package, len(output.splitlines())),
+            "Choose another package; a vendor's first, empty livepatch package has no module." % (package, len(files)),
         )
     mine = [path for path in modules if _kernels_in(path) in ([], [kernel_release])]
     if not mine:
@@ -155,6 +218,11 @@ def module_files(run_command, package, kernel_release=None):
             % (package, kernel_release, ", ".join(sorted(_all_kernels(modules)))),
         )
     return mine
+
+
+def module_of(path):
+    """Return what the kernel calls the module in a file (str): dashes become underscores, the ending goes."""
+    return MODULE_FILE.sub("", os.path.basename(path)).replace("-", "_")
 
 
 def verify(run_command, package):

@@ -7,7 +7,7 @@
 
 import os
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils import _drift, _sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError, module_name
 
 # Below /lib/modules/<kernel release>, in depmod's order of precedence; the last is where livepatch packages without
@@ -26,10 +26,13 @@ def by_name(root, kernel_release, name):
     for path in _lying_in(directory):
         if _stem(path) == wanted:
             return path
+    path = _drift.files(root, kernel_release).get(wanted)
+    if path is not None:
+        return path
     raise LivepatchError(
         "not_found",
-        "livepatch %s: expected its module in modules.dep or in %s of %s, found none. Install its package for this "
-        "kernel, or give path or package." % (wanted, ", ".join(_DIRECTORIES), directory),
+        "livepatch %s: expected its module in modules.dep, in %s of %s, or where a vendor puts it, found none. "
+        "Install its package for this kernel, or give path or package." % (wanted, ", ".join(_DIRECTORIES), directory),
     )
 
 

@@ -10,8 +10,11 @@
 
 import errno
 import os
+import re
 import struct
 from collections import OrderedDict, namedtuple
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 
 LIVEPATCHES = "sys/kernel/livepatch"
 
@@ -20,6 +23,9 @@ _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO, errno.ESRCH, er
 _READ_LIMIT = 4 * 1024 * 1024
 # For a file below /proc/sys the kernel allocates what the reader asks for, and refuses megabytes with ENOMEM.
 _CHUNK = 16 * 1024
+
+# No number of the kernel's is longer. Python takes digits of many scripts for digits, and its time for long numbers.
+_NUMBER = re.compile(r"-?[0-9]{1,20}\Z")
 
 # Documentation/admin-guide/tainted-kernels.rst: the letter of each bit, from bit 0 on (a later kernel's bits have none).
 _TAINT_LETTERS = "PFSRMBUDAWCIOELKXTNJ"
@@ -129,8 +135,7 @@ def read_modules(root="/"):
         if len(words) < 5:
             continue
         taint = words[-1].strip("()") if words[-1].startswith("(") else ""
-        refcount = int(words[2]) if words[2].isdigit() else 0
-        modules[words[0]] = Module(refcount, taint, words[4] == "Live")
+        modules[words[0]] = Module(to_number(words[2]) or 0, taint, words[4] == "Live")
     return modules
 
 
@@ -177,11 +182,12 @@ def taint(root="/"):
 
 def read_number(path):
     """Return the number in the file, or None where it is missing or no number."""
-    text = read_text(path)
-    try:
-        return int(text) if text is not None else None
-    except ValueError:
-        return None
+    return to_number(read_text(path))
+
+
+def to_number(text):
+    """Return the number (int) that a text is, as the kernel writes numbers; None for any other text, and for None."""
+    return int(text) if text is not None and _NUMBER.match(text) else None
 
 
 def read_text(path):
@@ -191,7 +197,10 @@ def read_text(path):
 
 
 def read_bytes(path):
-    """Return the file (at most 4 MiB of it), or None where it is missing or not readable."""
+    """Return the file (at most 4 MiB of it), or None where it is missing or not permitted.
+
+    Raises LivepatchError, here and in all functions that read: unreadable (the system itself fails: EIO, ENOMEM, EMFILE).
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -201,7 +210,7 @@ def read_bytes(path):
     except EnvironmentError as error:
         if error.errno in _GONE or error.errno == errno.EISDIR:
             return None
-        raise
+        raise _unreadable(path, error)
 
 
 def _read_all(descriptor):
@@ -221,9 +230,17 @@ def _subdirectories(directory):
     except EnvironmentError as error:
         if error.errno in _GONE:
             return []
-        raise
+        raise _unreadable(directory, error)
     # A name that is not UTF-8 cannot be the name of a module.
     return sorted(name for name in names if _is_text(name))
+
+
+def _unreadable(path, error):
+    return LivepatchError(
+        "unreadable",
+        "%s: expected to read it, found: %s. See the kernel log, and the memory and limits of this host; run again."
+        % (path, error.strerror),
+    )
 
 
 def _is_text(name):

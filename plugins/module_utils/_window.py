@@ -6,6 +6,7 @@
 # PRIVATE to this collection: anything may change without notice.
 
 import os
+import re
 
 from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs, _times
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
@@ -14,6 +15,8 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._errors import Li
 _BEFORE_BOOT_SECONDS = 3600
 # Times are whole seconds, and the kernel's clock and that of the host are not read at once.
 _SAME_SECONDS = 1
+# proc_uptime(5)
+_UPTIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?(?=\s|\Z)")
 # A look takes no longer than this.
 _LOOK_SECONDS = 30
 
@@ -118,7 +121,5 @@ def _moment(text):
 
 def _uptime(root):
     """Seconds since boot (float), 0.0 where /proc/uptime cannot be read."""
-    try:
-        return float((_sysfs.read_text(os.path.join(root, "proc/uptime")) or "0").split()[0])
-    except (ValueError, IndexError):
-        return 0.0
+    found = _UPTIME.match(_sysfs.read_text(os.path.join(root, "proc/uptime")) or "")
+    return float(found.group()) if found else 0.0

@@ -68,6 +68,15 @@ options:
         V(replace_mismatch), and it is taken out again where that leaves the host as it was.
       - When unset, the livepatch may be of either kind.
     type: bool
+  replaces:
+    description:
+      - For O(state=enabled), the only livepatches that may be replaced. If another one is enabled that would be replaced,
+        the task fails with the error V(replaces_others) before anything is touched.
+      - An empty list allows none. When unset, every livepatch may be replaced.
+      - Where it shows only afterwards what was replaced, the livepatch is taken out again and the former ones are brought
+        back, from the files that O(name) would find for them.
+    type: list
+    elements: str
   unload_inert:
     description:
       - Also unload livepatch modules that are loaded but no longer enabled, after O(state=enabled) is reached.
@@ -76,26 +85,54 @@ options:
     default: true
   timeout:
     description:
-      - Seconds that one transition may take.
-      - The kernel nudges tasks that hold up a transition after about 15 seconds, so less than 20 gives up early.
+      - Seconds that one transition may take before it counts as stalled. It is kept to the second.
+      - The kernel itself signals the tasks that hold up a transition after 15 seconds, and again every 15 seconds. What
+        that achieves shows within three more seconds, so less than 20 gives up before the kernel's own remedy.
+      - Finding out why tasks block takes two seconds more, see RV(transition.told_by).
     type: int
     default: 60
   on_stall:
     description:
-      - What to do when a transition takes longer than O(timeout).
+      - What to do when a transition takes longer than O(timeout). RV(remedies) tells what each remedy achieved.
       - V(revert) turns it round, waits for that at least a minute, unloads a livepatch that was being loaded, and fails.
-      - V(wait) waits for O(timeout) once more, then fails and leaves the transition pending.
+      - V(wait) waits for O(timeout) once more, and long enough for the kernel's first signals; then it fails and leaves
+        the transition pending.
       - V(fail) fails at once and leaves the transition pending. Until it ends the kernel refuses every other livepatch.
     type: str
     choices: [revert, wait, fail]
     default: revert
+  stall_restart_units:
+    description:
+      - Units of systemd that may be restarted when a transition has stalled, for example V(app.service) or V(app).
+      - Only those of them are restarted whose tasks hold it up, each within 100 seconds, before O(on_stall) reverts.
+    type: list
+    elements: str
+    default: []
+  other_engines:
+    description:
+      - What to do where another livepatch engine has changed the kernel, such as Ksplice, KernelCare, Canonical Livepatch,
+        SysCare or the module C(kpatch.ko), and a livepatch is to be loaded. V(refuse) fails with V(other_engine). An idle
+        engine is no reason to refuse.
+    type: str
+    choices: [refuse, ignore]
+    default: refuse
   force:
     description:
-      - When a transition has stalled, let the kernel force it, instead of what O(on_stall) says.
+      - When nothing else has ended a stalled transition, let the kernel force it, instead of reverting.
       - This gives up the kernel's guarantee that no task runs old and new code at once. Modules that take part can then
-        not be unloaded before the next boot, and RV(forced) is V(true).
+        not be unloaded before the next boot, and RV(forced) is V(true). Plan a reboot, and no further livepatch before it.
+      - It is done once in a boot. After that, a stalled transition is dealt with as O(on_stall) says, and the task fails
+        with the error V(already_forced).
+      - It needs a livepatch that is named, and does not go with O(all).
     type: bool
     default: false
+  lock_timeout:
+    description:
+      - Seconds to wait while another run of this module changes the same host.
+      - After that the task fails with the error V(locked) and RV(holder). The lock of a process that has died is gone
+        with it. Nothing is locked in check mode, and where there is nothing to do.
+    type: int
+    default: 0
 author:
   - kernel.livepatch contributors (@kernel-livepatch)
 requirements:
@@ -109,8 +146,8 @@ notes:
   - On failure RV(error) is one of V(stalled), V(busy), V(key_rejected), V(not_permitted), V(vermagic), V(not_a_livepatch),
     V(bad_module_file), V(object_missing), V(symbol_missing), V(incompatible_state), V(already_forced), V(other_code),
     V(unsupported), V(not_found), V(bad_name), V(bad_option), V(package_modified), V(package_failed),
-    V(no_module_in_package), V(no_package_manager), V(other_kernel), V(unload_refused), V(replace_mismatch), V(load_failed),
-    V(not_proven).
+    V(no_module_in_package), V(no_package_manager), V(other_kernel), V(unload_refused), V(replace_mismatch), V(replaces_others),
+    V(locked), V(load_failed), V(not_proven), V(other_engine), V(unreadable).
   - A transition that is already pending is waited for first, for up to O(timeout). If it is the wanted livepatch's own
     and goes the wrong way it is turned round instead.
 """
@@ -131,6 +168,14 @@ EXAMPLES = r"""
   kernel.livepatch.livepatch:
     name: addon_a
     replace: false
+  become: true
+
+- name: Replace nothing but the last release, and restart the application if it holds the transition up
+  kernel.livepatch.livepatch:
+    name: hotfix3
+    replaces: [hotfix2]
+    stall_restart_units: [app.service]
+    lock_timeout: 120
   become: true
 
 - name: Take one livepatch out and unload its module
@@ -190,11 +235,23 @@ transition:
   type: dict
   contains:
     seconds:
-      description: How long they took.
+      description: How long they took, with all that was done about a stalled one.
       type: float
     blocking:
       description: How many tasks had not switched when the timeout was over.
       type: int
+    summary:
+      description: One line about the tasks below, V(null) where nothing stalled.
+      type: str
+      sample: 12 tasks sleeping in tcp_recvmsg; 3 always running
+    told_by:
+      description:
+        - V(kernel) when the kernel said why tasks do not switch. Its debug messages about that were on for two seconds,
+          and each was then set back to what it was.
+        - V(stacks) where that cannot be had, or would be more than 200 tasks in its log. The reasons are then read from
+          the tasks' stacks, and a warning says why.
+        - V(null) where nothing stalled.
+      type: str
     blockers:
       description: Up to 50 of these tasks.
       type: list
@@ -215,16 +272,54 @@ transition:
         unit:
           description: Its systemd unit, or V(null).
           type: str
+        cgroup:
+          description: Its control group, or V(null).
+          type: str
         reason:
-          description: Why it has not switched, as far as its stack tells.
+          description: Why it has not switched, in the kernel's terms.
+          type: str
+          sample: sleeping on patched function tcp_recvmsg of object vmlinux
+        reason_code:
+          description: One of V(running), V(unreliable_stack), V(sleeping) and V(unknown).
+          type: str
+        told_by:
+          description: V(kernel) or V(stack), who gave the reason for this task.
           type: str
         function:
-          description: The function that it is in, or V(null).
+          description: The patched function that it is in; where no reason is known the innermost function; or V(null).
+          type: str
+        object:
+          description: Whose function that is, V(vmlinux) or a module, or V(null).
           type: str
         stack:
           description: Its stack in the kernel, the innermost function first.
           type: list
           elements: str
+remedies:
+  description: What was done about a stalled transition, in that order.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    remedy:
+      description:
+        - V(signal), the kernel's own signals, while they were waited for; V(wait); V(restart); V(force); V(revert).
+      type: str
+    seconds:
+      description: How long it took.
+      type: float
+    achieved:
+      description: V(ended) the transition, V(reverted) it, V(fewer) tasks block, or V(nothing).
+      type: str
+    blockers_before:
+      description: How many tasks blocked before.
+      type: int
+    blockers_after:
+      description: How many tasks blocked afterwards.
+      type: int
+    units:
+      description: For V(restart), each unit and what became of it.
+      type: dict
 forced:
   description: Whether the transition was forced.
   returned: always
@@ -265,6 +360,23 @@ errno:
   returned: when loading fails
   type: str
   sample: EINVAL
+holder:
+  description: The process that has the lock of this host, with C(pid), C(since) and what it C(does).
+  returned: when RV(error) is V(locked)
+  type: dict
+running:
+  description: The livepatch asked for, which runs though its package or file is gone.
+  returned: when RV(error) is V(not_found) and it runs
+  type: str
+package_removed:
+  description: V(true), its package was removed while it ran.
+  returned: with RV(running)
+  type: bool
+engines:
+  description: The other livepatch engines on the host, as in the facts.
+  returned: when RV(error) is V(other_engine)
+  type: list
+  elements: dict
 files:
   description: The files that differ from the RPM database, each with C(file) and what C(differs).
   returned: when RV(error) is V(package_modified)
@@ -291,10 +403,14 @@ def main():
             all=dict(type="bool", default=False),
             state=dict(type="str", choices=["enabled", "disabled", "absent"], default="enabled"),
             replace=dict(type="bool"),
+            replaces=dict(type="list", elements="str"),
             unload_inert=dict(type="bool", default=True),
             timeout=dict(type="int", default=60),
             on_stall=dict(type="str", choices=["revert", "wait", "fail"], default="revert"),
+            stall_restart_units=dict(type="list", elements="str", default=[]),
+            other_engines=dict(type="str", choices=["refuse", "ignore"], default="refuse"),
             force=dict(type="bool", default=False),
+            lock_timeout=dict(type="int", default=0),
         ),
         mutually_exclusive=[("name", "path", "package")],
         supports_check_mode=True,

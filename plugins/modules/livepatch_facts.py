@@ -11,11 +11,22 @@ short_description: Gathers facts about kernel livepatches
 version_added: 0.1.0
 description:
   - Returns which livepatches the kernel of a host runs, in one schema for every vendor.
-  - It needs no privileges, starts no process and costs the host about as much as M(ansible.builtin.ping).
+  - It needs no privileges, starts no process and costs the host about as much as M(ansible.builtin.ping), but for
+    O(gather) and for a host with another livepatch engine, whose program is asked.
   - What a kernel does not have is V(null) and never missing. A host without livepatch support is no error.
 extends_documentation_fragment:
   - kernel.livepatch.attributes
   - kernel.livepatch.attributes.facts
+options:
+  gather:
+    description:
+      - What to gather besides. Each enabled livepatch costs a question to C(rpm) then.
+      - V(packages), the package of each livepatch. V(cves), in addition what its changelog says that it mends.
+        V(advisories), in addition what the advisories of the repositories say, as the package manager last read them.
+    type: list
+    elements: str
+    choices: [packages, cves, advisories]
+    default: []
 author:
   - kernel.livepatch contributors (@kernel-livepatch)
 requirements:
@@ -27,6 +38,10 @@ seealso:
 EXAMPLES = r"""
 - name: Read the livepatches of all hosts
   kernel.livepatch.livepatch_facts:
+
+- name: Read what the livepatches mend
+  kernel.livepatch.livepatch_facts:
+    gather: [cves, advisories]
 
 - name: Say what each host really runs
   ansible.builtin.debug:
@@ -81,7 +96,9 @@ ansible_facts:
               description: Its place among the livepatches; 1 is the oldest.
               type: int
             forced:
-              description: Always V(null). The kernel does not show it.
+              description:
+                - V(true) when this collection forced its transition, or one that it took part in, since the boot.
+                - Else V(null), as the kernel does not show it.
               type: bool
             objects:
               description:
@@ -94,14 +111,27 @@ ansible_facts:
             srcversion:
               description: Checksum of the sources, where the build has one.
               type: str
-            package:
-              description: Always V(null) here. Finding it would need a process.
+            file:
+              description: Its module file where packages put them, or V(null) where there is none.
               type: str
+            package:
+              description: The installed package that its code comes from, or V(null). Only with O(gather).
+              type: str
+              sample: klp-6.1.0-56-amd64-hotfix3-1.x86_64
+            packaged:
+              description:
+                - Whether an installed package has the code that runs. V(false) when its package was removed, or replaced by
+                  one with other code, or when it was loaded from elsewhere. V(null) without O(gather) or without C(rpm).
+              type: bool
+            cves:
+              description: What it mends, with O(gather=cves) or O(gather=advisories); else V(null).
+              type: list
+              elements: str
             taint:
               description: The letters that the kernel shows for the module, for example V(OEK).
               type: str
             persistent:
-              description: Always V(null) here. Finding it would need a process.
+              description: Whether a boot of this kernel enables it, see M(kernel.livepatch.livepatch_persistence).
               type: bool
         inert:
           description: Livepatch modules that are loaded but no longer enabled.
@@ -128,20 +158,84 @@ ansible_facts:
               description: Its letters.
               type: list
               elements: str
+        cves:
+          description: What the enabled livepatches mend, with O(gather=cves) or O(gather=advisories); else V(null).
+          type: dict
+          contains:
+            covered:
+              description: The CVEs, by year and number.
+              type: list
+              elements: str
+            sources:
+              description:
+                - C(changelog) and C(advisories), each V(read), V(absent), V(truncated) or V(unreadable); C(advisories) is
+                  V(null) when it was not asked for. A CVE that is not covered may be mended all the same unless both
+                  were read.
+              type: dict
+        engines:
+          description: Other livepatch engines on the host. Livepatches that C(kpatch) loads are not another engine's.
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: The engine.
+              type: str
+              choices: [ksplice, kernelcare, canonical, syscare, kpatch_core]
+            active:
+              description: Whether it has changed the kernel, V(null) when it does not say.
+              type: bool
+            effective_release:
+              description: The kernel that the host effectively runs, by its word, or V(null).
+              type: str
+        image_based:
+          description:
+            - Why packages cannot be added to the running system. V(ostree), V(transactional), V(read_only_usr), or
+              V(null) when they can.
+          type: str
+        pending_kernel:
+          description: The kernel that boots next when it is not the running one; else V(null).
+          type: dict
+          contains:
+            kernel_release:
+              description: Its release.
+              type: str
+            known_by:
+              description: How it is known, see M(kernel.livepatch.livepatch_package).
+              type: str
+              choices: [boot_loader, link, version]
+            livepatches:
+              description: The livepatch modules that lie ready for it.
+              type: list
+              elements: str
         os_family_ids:
           description: The operating system's ID and the IDs it is like, from os-release, in lower case.
           type: list
           elements: str
           sample: [rocky, rhel, centos, fedora]
+        boot_guard:
+          description:
+            - What the last boot did about the livepatch that is persistent, with C(state), C(boots) and C(reason), V(null) where
+              nothing is. See M(kernel.livepatch.livepatch_persistence).
+          type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._facts import gather
+from ansible_collections.kernel.livepatch.plugins.module_utils._package_facts import CHOICES
 
 
 def main():
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.exit_json(changed=False, ansible_facts={"livepatch": gather()})
+    module = AnsibleModule(
+        argument_spec=dict(gather=dict(type="list", elements="str", choices=list(CHOICES), default=[])),
+        supports_check_mode=True,
+    )
+    module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
+    try:
+        facts = gather(asked=module.params["gather"], run_command=module.run_command)
+    except LivepatchError as error:
+        module.fail_json(msg=error.message, error=error.code)
+    module.exit_json(changed=False, ansible_facts={"livepatch": facts})
 
 
 if __name__ == "__main__":

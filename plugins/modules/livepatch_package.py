@@ -27,7 +27,6 @@ attributes:
     details:
       - The package is looked up in the repositories. The package manager may refresh its metadata for that.
       - Signatures and the files of a package that is not installed yet can only be checked by the real run.
-      - C(zypper) does not tell what it would install; there the predicted RV(package) is RV(spec).
   diff_mode:
     support: full
 options:
@@ -43,14 +42,17 @@ options:
         understand, a name, or a name with version or with version and release.
       - V({release}) is O(release), V({kernel}) what C(uname -r) prints, V({arch}) what C(uname -m) prints.
       - V({kernel_base}) is V({kernel}) without the architecture and without the tag of the distribution,
-        V({kernel_base_underscored}) the same with C(_) for C(.), V({dist}) is that tag with its dot, or nothing. Of
-        C(5.14.0-427.40.1.el9_4.x86_64) they are C(5.14.0-427.40.1), C(5_14_0-427_40_1) and C(.el9_4).
+        V({kernel_base_underscored}) the same with C(_) for C(.), V({dist}) is that tag with its dot, or nothing,
+        V({kernel_build}) what follows the version of the kernel. Of C(5.14.0-427.40.1.el9_4.x86_64) they are
+        C(5.14.0-427.40.1), C(5_14_0-427_40_1), C(.el9_4) and C(427.40.1.el9_4).
       - Without this option the name pattern of the vendor is used where O(release) is numbered as the vendor does, by
         C(ID) and C(ID_LIKE) in C(os-release)
       - V(kpatch-patch-{kernel_base_underscored}-{release}{dist}) for the RHEL family,
         V(kernel-livepatch-{kernel_base_underscored}-{release}) for SUSE,
         V(kernel-livepatch-{kernel_base}-{release}{dist}) for Amazon Linux,
-        V(patch-kernel-{kernel_base}{dist}-{release}) for openEuler.
+        V(patch-kernel-{kernel_base}{dist}-{release}) for openEuler,
+        V(livepatch-{kernel}-{release}{dist}) for Azure Linux,
+        V(kernel-hotfix-{release}-{kernel_build}) for Anolis and Alibaba Cloud Linux.
       - For every other release and host it is V(klp-{kernel}-{release}).
     type: str
   package:
@@ -60,7 +62,8 @@ options:
   state:
     description:
       - V(present) installs the package. Another version under the same name is replaced.
-      - V(absent) removes it. Where other packages need it, that is refused. The livepatch in the kernel stays.
+      - V(absent) removes it. Where other packages need it, that is refused. The livepatch in the kernel stays, see
+        RV(still_running).
     type: str
     choices: [present, absent]
     default: present
@@ -73,8 +76,8 @@ options:
     description:
       - Force signature checks for this transaction, also where the configuration of C(dnf) or of a repository has them
         off, and refuse an installed package that has no signature.
-      - C(zypper) cannot force them. There an enabled repository that has them off is refused. Metadata with a trusted
-        signature vouches for the packages.
+      - C(zypper) cannot force them. There an enabled repository that has them off is refused, and the package is downloaded
+        and checked with C(rpmkeys) before it is installed.
       - With V(false) the configuration of the host decides.
     type: bool
     default: true
@@ -83,6 +86,23 @@ options:
       - Seconds that one command of the package manager may take, waiting for its lock included.
     type: int
     default: 600
+  drift:
+    description:
+      - What to do where another kernel than the running one boots next and has no build of O(release). After that boot
+        the host would run without the livepatch.
+      - V(warn) says so. V(fail) refuses before anything is done, with RV(error=drift), unless a repository has the build;
+        it asks the package manager for that on every run. V(ignore) does not look.
+      - Which kernel boots next is read from files, see RV(drift.known_by). Nothing is pinned.
+    type: str
+    choices: [warn, fail, ignore]
+    default: warn
+  other_engines:
+    description:
+      - What to do where another livepatch engine has changed the kernel, such as Ksplice, KernelCare, Canonical Livepatch,
+        SysCare or the module C(kpatch.ko). V(refuse) fails with RV(error=other_engine). An idle one is no reason to refuse.
+    type: str
+    choices: [refuse, ignore]
+    default: refuse
 requirements:
   - rpm, and dnf, yum or zypper, on the host
   - root
@@ -155,6 +175,43 @@ kernel_release:
   returned: always
   type: str
   sample: 6.1.0-56-amd64
+drift:
+  description: The kernel that boots next, when it is not the running one; else V(null).
+  returned: success with O(state=present), and when RV(error=drift)
+  type: dict
+  contains:
+    kernel_release:
+      description: Its release.
+      type: str
+    known_by:
+      description: The saved entry of the boot loader, the link C(vmlinuz), or only that no installed kernel is newer.
+      type: str
+      choices: [boot_loader, link, version]
+    package:
+      description: The package of O(release) for that kernel.
+      type: str
+    build:
+      description:
+        - Whether that package is installed, available in a repository, missing in all of them, or unknown because a
+          repository does not answer. V(not_installed) when the repositories were not asked, as O(release) was installed.
+      type: str
+      choices: [installed, available, missing, unknown, not_installed]
+still_running:
+  description: The livepatches of the removed package that the kernel goes on running.
+  returned: success with O(state=absent)
+  type: list
+  elements: str
+  sample: [hotfix1]
+engines:
+  description: The other livepatch engines on the host, as in the facts.
+  returned: when RV(error=other_engine)
+  type: list
+  elements: dict
+image_based:
+  description: What kind of image the system is, as in the facts.
+  returned: when RV(error=image_based)
+  type: str
+  sample: ostree
 modified_files:
   description: The files that are not as shipped, and in what.
   returned: when RV(error=modified_files)
@@ -175,6 +232,8 @@ error:
     - V(no_package_manager), the host has no C(rpm), C(dnf), C(yum) or C(zypper). V(no_module_in_package), the package
       has no kernel module. V(other_kernel), its modules are for other kernels. V(bad_name), the release, pattern or
       package cannot be a name. V(package_failed), everything else, explained in RV(msg) and RV(stderr).
+    - V(image_based), the system is an image (ostree, bootc, transactional-update, a read-only C(/usr)) to which no package
+      can be added. V(other_engine), see O(other_engines). V(drift), see O(drift).
   returned: failure
   type: str
   sample: repository_unavailable
@@ -188,6 +247,9 @@ error:
     - other_kernel
     - bad_name
     - package_failed
+    - image_based
+    - other_engine
+    - drift
 msg:
   description: What was expected, what was found, what to do next.
   returned: failure
@@ -199,6 +261,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kernel.livepatch.plugins.module_utils import (
+    _drift,
     _facts,
     _package_names,
     _package_state,
@@ -214,36 +277,66 @@ ARGUMENTS = dict(
     allow_downgrade=dict(type="bool", default=True),
     gpg_check=dict(type="bool", default=True),
     timeout=dict(type="int", default=600),
+    drift=dict(type="str", choices=["warn", "fail", "ignore"], default="warn"),
+    other_engines=dict(type="str", choices=["refuse", "ignore"], default="refuse"),
 )
 
 
-def names(params, system):
+def names(params, system, os_family_ids):
     """Return the result's keys spec and, for a release, module_name. system: os.uname()."""
     if params["package"] is not None:
         return {"spec": _packages.package_spec(params["package"])}
     release = _package_names.release_name(params["release"])
+    vendor = _package_names.vendor(os_family_ids, release)
     values = _package_names.placeholders(system.release, system.machine, release)
-    vendor = _package_names.vendor(_facts.os_family_ids("/"), release)
-    pattern = params["pattern"] or (vendor.package if vendor else _package_names.GENERIC)
     return {
-        "spec": _package_names.spec(pattern, values),
+        "spec": _spec(params, vendor, values),
         "module_name": _package_names.module_name(vendor, values),
     }
 
 
-def act(module, spec, kernel_release):
-    """Bring the package to its state and return the result (dict)."""
-    wanted = _package_state.Wanted(
+def _spec(params, vendor, values):
+    pattern = params["pattern"] or (vendor.package if vendor else _package_names.GENERIC)
+    return _package_names.spec(pattern, values)
+
+
+def pending(params, system, os_family_ids):
+    """Return the keywords of Wanted for the kernel that boots next and the package of the same release for it."""
+    kernel = _drift.pending() if params["release"] is not None and params["drift"] != "ignore" else None
+    if kernel is None:
+        return {}
+    vendor = _package_names.vendor(os_family_ids, params["release"])
+    values = _package_names.placeholders(kernel.kernel_release, system.machine, params["release"])
+    spec = _spec(params, vendor, values)
+    # A pattern without the kernel in it has one package for all kernels, which is the one that was asked for.
+    return {} if spec == names(params, system, os_family_ids)["spec"] else {"pending": kernel, "pending_spec": spec}
+
+
+def wanted_of(module, spec, system, os_family_ids):
+    """Return what is asked of this host (Wanted)."""
+    return _package_state.Wanted(
         spec,
-        kernel_release,
+        system.release,
         gpg_check=module.params["gpg_check"],
         allow_downgrade=module.params["allow_downgrade"],
         timeout=module.params["timeout"],
         check_mode=module.check_mode,
+        drift=module.params["drift"],
+        other_engines=module.params["other_engines"],
+        os_family_ids=os_family_ids,
+        **pending(module.params, system, os_family_ids)
     )
-    if module.params["state"] == "absent":
-        return _package_state.absent(module.run_command, wanted)
-    return _package_state.present(module.run_command, module.get_bin_path, wanted)
+
+
+def act(module, wanted):
+    """Bring the package to its state and return the result (dict)."""
+    try:
+        if module.params["state"] == "absent":
+            return _package_state.absent(module.run_command, wanted)
+        return _package_state.present(module.run_command, module.get_bin_path, wanted)
+    finally:
+        for warning in wanted.warnings:
+            module.warn(warning)
 
 
 def main():
@@ -261,8 +354,9 @@ def main():
             raise LivepatchError(
                 "bad_name", "timeout: expected at least 1 second, found %d." % module.params["timeout"]
             )
-        result.update(names(module.params, system))
-        result.update(act(module, result["spec"], system.release))
+        os_family_ids = _facts.os_family_ids("/")
+        result.update(names(module.params, system, os_family_ids))
+        result.update(act(module, wanted_of(module, result["spec"], system, os_family_ids)))
     except LivepatchError as error:
         result.update(error.details)
         module.fail_json(msg=error.message, error=error.code, **result)

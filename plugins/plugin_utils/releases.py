@@ -11,6 +11,8 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 # The rows of module_utils/_package_names.py; a test keeps the two together. Releases as the vendor numbers them, and
 # the livepatch's name, None where it is not known before it runs.
 NUMBERED = re.compile(r"\d+-\d+(\.\d+)*")
+AZURE = re.compile(r"\d+\.\d+\.\d+-\d+")
+HOTFIX = re.compile(r"\d{5,}")
 DIST = re.compile(r"\.[a-z]+\d\w*\Z")
 VENDORS = {
     "rhel": (NUMBERED, "kpatch_{kernel_base}_{release}"),
@@ -18,6 +20,11 @@ VENDORS = {
     "suse": (NUMBERED, "livepatch_{release}"),
     "amzn": (re.compile(r"\d+(\.\d+)*-\d+"), None),
     "openeuler": (re.compile(r"(HP|ACC|SGL)\w*(-\d+){0,2}"), None),
+    "azurelinux": (AZURE, "livepatch_{kernel}_{release}{dist}"),
+    "mariner": (AZURE, "livepatch_{kernel}_{release}{dist}"),
+    "photon": (None, None),
+    "anolis": (HOTFIX, "kpatch_{release}"),
+    "alinux": (HOTFIX, "kpatch_{release}"),
 }
 GENERIC = "{release}"
 
@@ -26,14 +33,15 @@ def livepatch_name(release, kernel_release, architecture="", os_family_ids=(), p
     """Return the name at /sys/kernel/livepatch of this release on this kernel (str), None where it cannot be known.
 
     release: the release of the rollout; kernel_release: `uname -r`; architecture: `uname -m`; os_family_ids: ID and
-    ID_LIKE of os-release; pattern: overrides the vendor's naming, with {release}, {kernel} and {kernel_base}.
+    ID_LIKE of os-release; pattern: overrides the vendor's naming, with {release}, {kernel}, {kernel_base} and {dist}.
 
     Vendors' names hold only where the release is numbered as vendors do (`1-2`); everywhere else a livepatch is
     called like its release. The kernel writes '_' for '-' in a module's name; kpatch-build and SUSE's packages turn
     '.' into '_' as well.
     """
     base = kernel_release.removesuffix("." + architecture)
-    words = {"release": release, "kernel": kernel_release, "kernel_base": DIST.sub("", base)}
+    kernel_base = DIST.sub("", base)
+    words = {"release": release, "kernel": kernel_release, "kernel_base": kernel_base, "dist": base[len(kernel_base) :]}
     chosen = pattern or vendor_pattern(release, os_family_ids)
     if chosen is None:
         return None
@@ -42,7 +50,7 @@ def livepatch_name(release, kernel_release, architecture="", os_family_ids=(), p
     except (KeyError, IndexError, ValueError, AttributeError):
         raise RolloutError(
             f"module_pattern {chosen!r} cannot be filled in: "
-            "expected only the placeholders {release}, {kernel} and {kernel_base}. Correct the pattern."
+            "expected only the placeholders {release}, {kernel}, {kernel_base} and {dist}. Correct the pattern."
         ) from None
     return re.sub("-" if chosen == GENERIC else "[-.]", "_", text)
 
@@ -52,5 +60,5 @@ def vendor_pattern(release, os_family_ids):
     for word in os_family_ids:
         if word in VENDORS:
             numbered, pattern = VENDORS[word]
-            return pattern if numbered.fullmatch(release) else GENERIC
+            return pattern if numbered and numbered.fullmatch(release) else GENERIC
     return GENERIC

@@ -57,8 +57,8 @@ def play(fleet, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def in_guest(fleet, tmp_path_factory):
-    """Puts what a module needs on a target into every guest, once."""
+def put_python(tmp_path_factory):
+    """A function that puts what a module needs on a target into a guest."""
     archive = tmp_path_factory.mktemp("in_guest") / "python.tar"
     core = pathlib.Path(ansible.__file__).parent
     collection = "ansible_collections/kernel/livepatch/plugins/"
@@ -73,7 +73,27 @@ def in_guest(fleet, tmp_path_factory):
         guest.copy(archive, "/var/tmp/python.tar")
         assert guest.ssh(["sh", "-c", unpack]).returncode == 0
 
-    on_each(fleet, put)
+    return put
+
+
+@pytest.fixture(scope="session")
+def in_guest(fleet, put_python):
+    """Puts what a module needs on a target into every guest, once."""
+    on_each(fleet, put_python)
+
+
+def run_in_guest(guest, tasks):
+    """Run tasks in a guest that has what they need; return their results in order. {kernel} is its kernel release."""
+    text = json.dumps(tasks).replace("{kernel}", guest.kernel_release)
+    ended = guest.ssh(["python3", "/var/tmp/python/in_guest.py", "/var/tmp/python"], stdin=text, timeout=1800)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+@pytest.fixture(scope="session")
+def tasks_in():
+    """The function run_in_guest(guest, tasks)."""
+    return run_in_guest
 
 
 def on_each(fleet, act):
@@ -94,14 +114,7 @@ def steps(fleet, in_guest):
     """
 
     def run(tasks):
-        def on(guest):
-            text = json.dumps(tasks).replace("{kernel}", guest.kernel_release)
-            command = ["python3", "/var/tmp/python/in_guest.py", "/var/tmp/python"]
-            ended = guest.ssh(command, stdin=text, timeout=1800)
-            assert ended.returncode == 0, ended.stderr
-            return json.loads(ended.stdout)
-
-        answers = on_each(fleet, on)
+        answers = on_each(fleet, lambda guest: run_in_guest(guest, tasks))
         return {
             task["name"]: {host: answer[number] for host, answer in answers.items()}
             for number, task in enumerate(tasks)

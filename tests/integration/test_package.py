@@ -183,8 +183,8 @@ def test_a_package_for_another_kernel_is_told_from_one_for_this(fleet, one, on_o
 
 
 def test_a_host_without_a_package_manager_says_so(one, on_one):
-    hide = "for p in dnf dnf-3 yum; do [ ! -e /usr/bin/$p ] || mv /usr/bin/$p /usr/bin/$p.%s; done"
-    show = "for p in dnf dnf-3 yum; do [ ! -e /usr/bin/$p.hidden ] || mv /usr/bin/$p.hidden /usr/bin/$p; done"
+    hide = "for p in dnf dnf-3 yum zypper; do [ ! -e /usr/bin/$p ] || mv /usr/bin/$p /usr/bin/$p.%s; done"
+    show = "for p in dnf dnf-3 yum zypper; do [ ! -e /usr/bin/$p.hidden ] || mv /usr/bin/$p.hidden /usr/bin/$p; done"
     with changed(one, ["sh", "-c", hide % "hidden"], ["sh", "-c", show]):
         result = on_one(package("no package manager", release="hotfix1"))["no package manager"]
     assert (result["failed"], result["error"]) == (True, "no_package_manager")

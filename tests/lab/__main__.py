@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 
-from tests.lab import cache, keeper, kernels, parts, prerequisites, progress
+from tests.lab import cache, image, keeper, kernels, parts, prerequisites, progress
 from tests.lab.errors import LabError
 
 _ROOT = pathlib.Path.cwd()
@@ -32,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--memory", type=int, default=384, help="MiB per guest")
     up.add_argument("--processors", type=int, default=2, help="per guest")
     up.add_argument("--cmdline", default="", help="more words for the guests' kernel command line")
+    up.add_argument("--init", choices=image.INITS, default="busybox", help="what the guests boot with; systemd takes longer")
     build = commands.add_parser("build", help="build what the guests need, without booting any")
     for command in (up, build):
         command.add_argument("--kernels", default="5.10 6.1", help=f"of: {' '.join(kernels.SUITES)}")
@@ -54,9 +55,10 @@ def _up(options: argparse.Namespace) -> None:
     directory = _directory(options.name)
     names = options.kernels.split()
     prerequisites.check()
-    parts.get(names)
+    parts.get(names, options.init)
     keeper.start(directory, {
         "hosts": options.hosts, "kernels": names, "memory": options.memory, "processors": options.processors, "cmdline": options.cmdline,
+        "init": options.init,
         "inventory": str(_ROOT / "inventories" / options.name / "hosts.yml")})
     print(keeper.table(directory))
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -12,7 +13,7 @@ import pathlib
 import shutil
 from collections.abc import Mapping, Sequence
 
-from tests.lab import accelerator, parts, processes, progress, ssh
+from tests.lab import accelerator, image, parts, processes, progress, snapshot, ssh
 from tests.lab import inventory as inventories
 from tests.lab.errors import LabError
 from tests.lab.guest import Guest, Machine
@@ -26,24 +27,30 @@ class Fleet:
 
     Enter it in a thread that lives as long as the fleet does: the kernel ends the guests with it.
     cmdline is added to every guest's kernel command line; a mapping gives it by the guest's name.
+    init is what the guests boot with, "busybox" or "systemd". Kernels beyond the number of hosts are there for boot_again().
     """
 
     def __init__(self, directory: pathlib.Path, hosts: int = 2, kernels: Sequence[str] = ("6.1",), memory: int = 384,
-                 cmdline: str | Mapping[str, str] = "", processors: int = 2, inventory: pathlib.Path | None = None):
+                 cmdline: str | Mapping[str, str] = "", processors: int = 2, inventory: pathlib.Path | None = None,
+                 init: str = "busybox"):
         if hosts < 1 or not kernels:
             raise LabError(f"A fleet was expected to have at least one host and one kernel. Found: {hosts} hosts, kernels {list(kernels)}.")
+        if init not in image.INITS:
+            raise LabError(f"An init of the lab was expected, one of {', '.join(image.INITS)}. Found: {init!r}.")
         self.directory = pathlib.Path(directory).resolve()
         self.inventory = pathlib.Path(inventory or self.directory / "hosts.yml").resolve()
         self.guests: dict[str, Guest] = {}
         self.repository: Repository
         self._parts: parts.Parts
+        self._kernels = list(kernels)
+        self._init = init
         self._names = {f"lab-{number + 1}": kernels[number % len(kernels)] for number in range(hosts)}
         self._memory = memory
         self._processors = processors
         self._cmdline = cmdline
 
     def __enter__(self) -> Fleet:
-        self._parts = parts.get(list(self._names.values()))
+        self._parts = parts.get(self._kernels, self._init)
         self._take_directory()
         try:
             self._start()
@@ -66,6 +73,20 @@ class Fleet:
         if not path.exists():
             raise LabError(f"A release of the lab was expected. Found: {release!r}. Next: see tests/lab/livepatches/.")
         return path
+
+    def boot_again(self, name: str, kernel: str | None = None, cmdline: str | None = None) -> Guest:
+        """Take a guest's power away and start it, with another kernel of this fleet or another addition to its command line."""
+        guest = self.guests[name]
+        guest.kill()
+        if kernel is not None:
+            guest.machine = dataclasses.replace(guest.machine, kernel=self._parts.kernels[kernel], initramfs=self._parts.initramfs[kernel])
+            self._names[name] = kernel
+        if cmdline is not None:
+            guest.machine = dataclasses.replace(guest.machine, cmdline=cmdline)
+        guest.start()
+        guest.wait_for_ssh()
+        self.save()
+        return guest
 
     def save(self) -> None:
         """Write what the fleet is, for `status` and `down`; call it after a guest was started again."""
@@ -111,7 +132,9 @@ class Fleet:
         extra = self._cmdline if isinstance(self._cmdline, str) else self._cmdline.get(name, "")
         machine = Machine(kernel=self._parts.kernels[kernel], initramfs=self._parts.initramfs[kernel], disk=self._parts.disk,
                           accelerator=self._parts.accelerator, memory=self._memory, processors=self._processors, cmdline=extra)
-        guest = Guest(name, self.directory / "guests" / name, machine, self.repository.port)
+        # Others boot: a special command line is seldom asked for twice, and systemd gives a boot its identity early.
+        begin = snapshot.get(machine) if self._init == "busybox" and not extra else None
+        guest = Guest(name, self.directory / "guests" / name, machine, self.repository.port, begin)
         self.guests[name] = guest
         guest.start()
         return guest

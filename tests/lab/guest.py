@@ -22,6 +22,9 @@ from tests.lab.kernels import Kernel
 # Memory that outlives a panic, for ramoops: modprobe ramoops mem_address=0x10000000 mem_size=0x100000.
 PSTORE = "memmap=1M$0x10000000"
 
+# The files of a guest's disk and, in a snapshot, of its memory.
+DISK, MEMORY = "disk.qcow2", "memory"
+
 # A loaded machine without hardware virtualisation can be a hundred times slower than an idle one with it.
 BOOT_SECONDS = 600
 
@@ -40,17 +43,23 @@ class Machine:
 
 
 class Guest:
-    """A virtual machine of a fleet. Its process ends with the thread that started it."""
+    """A virtual machine of a fleet. Its process ends with the thread that started it.
 
-    def __init__(self, name: str, directory: pathlib.Path, machine: Machine, repository_port: int):
+    snapshot: a directory with DISK and MEMORY, where it begins at its first start; it boots at every later one.
+    """
+
+    def __init__(self, name: str, directory: pathlib.Path, machine: Machine, repository_port: int, snapshot: pathlib.Path | None = None):
         self.name = name
         self.directory = directory
         self.machine = machine
         self.port: int | None = None
         self._repository_port = repository_port
         self._process: subprocess.Popen | None = None
+        self._snapshot = snapshot
+        self._hello = ["true"]
         directory.mkdir(parents=True)
-        processes.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(machine.disk), "-F", "raw", str(self._disk)])
+        base = ["-b", str(snapshot / DISK), "-F", "qcow2"] if snapshot else ["-b", str(machine.disk), "-F", "raw"]
+        processes.run(["qemu-img", "create", "-q", "-f", "qcow2", *base, str(self._disk)])
 
     @property
     def kernel_release(self) -> str:
@@ -64,7 +73,7 @@ class Guest:
 
     @property
     def _disk(self) -> pathlib.Path:
-        return self.directory / "disk.qcow2"
+        return self.directory / DISK
 
     @property
     def _qmp(self) -> pathlib.Path:
@@ -72,9 +81,14 @@ class Guest:
 
     def start(self) -> None:
         """Power on. Returns as soon as qemu runs: wait_for_ssh() waits for the guest."""
+        argv = self._argv()
+        if self._snapshot:
+            argv += ["-incoming", f"exec:cat {shlex.quote(str(self._snapshot / MEMORY))}"]
+            self._hello = ["lab-boot", self.name, self._identity, str(self._repository_port), f"{time.time():.0f}"]
+            self._snapshot = None
         with open(self.directory / "qemu.log", "ab") as log:
             # In a session of its own, so that Ctrl-C reaches the lab first, which ends it in order.
-            self._process = subprocess.Popen(self._argv(), cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self._process = subprocess.Popen(argv, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                              start_new_session=True, preexec_fn=processes.die_with_parent)
         self.port = self._forwarded_port()
 
@@ -83,14 +97,17 @@ class Guest:
         return ["qemu-system-x86_64", "-name", self.name, "-machine", "pc", "-accel", machine.accelerator, "-cpu", "max",
                 "-smp", str(machine.processors), "-m", str(machine.memory), "-nodefaults", "-no-user-config", "-display", "none",
                 "-kernel", str(machine.kernel.vmlinux), "-initrd", str(machine.initramfs), "-append", self._cmdline(),
-                "-drive", "file=disk.qcow2,if=none,id=disk,format=qcow2,cache=unsafe", "-device", "virtio-blk-pci,drive=disk",
+                "-drive", f"file={DISK},if=none,id=disk,format=qcow2,cache=unsafe", "-device", "virtio-blk-pci,drive=disk",
                 "-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{self.port or 0}-:22", "-device", "virtio-net-pci,netdev=net,romfile=",
                 "-device", "virtio-rng-pci", "-chardev", "file,id=console,path=console.log,append=on", "-serial", "chardev:console",
                 "-qmp", "unix:qmp.sock,server=on,wait=off"]
 
+    @property
+    def _identity(self) -> str:
+        return hashlib.sha256(str(self.directory).encode()).hexdigest()[:32]
+
     def _cmdline(self) -> str:
-        identity = hashlib.sha256(str(self.directory).encode()).hexdigest()[:32]
-        return (f"console=ttyS0 loglevel=5 panic=1 mitigations=off norandmaps cryptomgr.notests {PSTORE} lab.host={self.name} lab.id={identity} "
+        return (f"console=ttyS0 loglevel=5 panic=1 mitigations=off norandmaps cryptomgr.notests {PSTORE} lab.host={self.name} lab.id={self._identity} "
                 f"lab.repository={self._repository_port} {self.machine.cmdline}").strip()
 
     def _forwarded_port(self) -> int:
@@ -120,7 +137,8 @@ class Guest:
         while time.monotonic() < deadline:
             self._expect_running()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                if self._greets() and self.ssh(["true"], timeout=60).returncode == 0:
+                if self._greets() and self.ssh(self._hello, timeout=60).returncode == 0:
+                    self._hello = ["true"]
                     return
             time.sleep(0.2)
         raise LabError(f"The guest {self.name} was expected to answer to ssh within {limit:.0f} s. Its console ends with:\n{self._tail('console.log')}")
@@ -152,6 +170,10 @@ class Guest:
     def state(self) -> str:
         """What qemu says: running, paused, ...; "off" when there is none."""
         return qmp.ask(self._qmp, "query-status")["status"] if self.pid else "off"
+
+    def ask(self, command: str, **arguments) -> object:
+        """Send the guest's qemu a QMP command and return its answer."""
+        return qmp.ask(self._qmp, command, **arguments)
 
     def pause(self) -> None:
         """Stop the guest's processors: it answers to nothing, and its connections stay open."""

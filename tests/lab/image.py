@@ -15,10 +15,15 @@ from tests.lab.kernels import Kernel
 _GUEST = pathlib.Path(__file__).parent / "guest"
 _SUITE = "bookworm"
 _PACKAGES = ["busybox-static", "dnf", "gpg", "gpg-agent", "iproute2", "kmod", "openssh-server", "procps", "python3", "python3-dnf", "rpm",
-             "sudo", "util-linux", "xz-utils", "zstd"]
+             "sudo", "util-linux", "xz-utils", "zstd", "zypper"]
+# What a guest with systemd has besides; kpatch wants readelf.
+_SYSTEMD_PACKAGES = ["binutils", "systemd", "systemd-sysv"]
+_KPATCH_SUITE = "trixie"
 _SIZE = "2G"
+INITS = ("busybox", "systemd")
 
-# gpg is for the signature of the repository's metadata, rpm for that of the packages.
+# gpg is for the signature of the repository's metadata, rpm for that of the packages. The zypper of this suite calls
+# libsolv's tool by a former name.
 _SETTLE = """
 rm -rf /usr/share/doc /usr/share/man /usr/share/locale /var/cache/* /var/lib/apt/lists/* /boot/*
 mkdir -p /var/cache/dnf /var/cache/lab-python /boot /root/.ssh /home/admin/.ssh
@@ -32,20 +37,42 @@ chown -R root:root /root/.ssh
 chown -R admin:admin /home/admin
 chmod 600 /etc/ssh/ssh_host_ed25519_key
 chmod 440 /etc/sudoers.d/admin
-for name in init reboot poweroff halt; do ln -sf /bin/busybox /sbin/$name; done
+mkdir -p /var/lib/rpm /etc/zypp/repos.d
+ln -s repo2solv /usr/bin/repo2solv.sh
 rpm --initdb
 rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-lab
 """
+# A machine id of its own keeps systemd from taking the first boot for one that enables everything.
+_SETTLE_INIT = {
+    "busybox": """
+for name in init reboot poweroff halt; do ln -sf /bin/busybox /sbin/$name; done
+""",
+    "systemd": """
+echo 0123456789abcdef0123456789abcdef > /etc/machine-id
+systemctl --quiet enable ssh.service lab-boot.service
+systemctl --quiet disable e2scrub_reap.service
+systemctl --quiet mask getty@.service serial-getty@.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer
+systemctl --quiet set-default multi-user.target
+""",
+}
 
 
-def get_disk() -> pathlib.Path:
-    """The disk image (raw, ext4) that every guest's own disk is an overlay of."""
-    inputs = [_GUEST, _SIZE, _SETTLE, str(_system()), str(keys.get()), cache.code(_build_disk, _write_extra)]
-    return cache.entry("disks", inputs, _build_disk) / "root.img"
+def get_disk(init: str = "busybox") -> pathlib.Path:
+    """The disk image (raw, ext4) that the guests' own disks are overlays of; init: one of INITS."""
+    inputs = [*_own_files(init), _SIZE, _SETTLE, _SETTLE_INIT[init], str(_system(init)), str(keys.get()), cache.code(_build_disk, _write_extra)]
+    return cache.entry("disks", inputs, lambda work: _build_disk(init, work)) / "root.img"
 
 
-def _system() -> pathlib.Path:
+def _own_files(init: str) -> list[pathlib.Path]:
+    """The directories whose files the lab puts on top of the packages."""
+    return [_GUEST / "root", *([_GUEST / "systemd"] if init == "systemd" else [])]
+
+
+def _system(init: str = "busybox") -> pathlib.Path:
     """The guest's packages, configured, before anything of the lab is in it."""
+    if init == "systemd":
+        inputs = [_SUITE, *_PACKAGES, *_SYSTEMD_PACKAGES, _KPATCH_SUITE, *suites.recipe(), cache.code(_build_systemd)]
+        return cache.entry("systems", inputs, _build_systemd) / "tree"
     inputs = [_SUITE, *_PACKAGES, *suites.recipe()]
     return cache.entry("systems", inputs, _build_system) / "tree"
 
@@ -55,13 +82,23 @@ def _build_system(work: pathlib.Path) -> None:
         suites.install(_SUITE, _PACKAGES, work / "tree")
 
 
-def _build_disk(work: pathlib.Path) -> None:
+def _build_systemd(work: pathlib.Path) -> None:
+    """With kpatch's own script and unit, which only newer suites have, as they come (and not enabled)."""
+    with progress.step("guest with systemd: install packages"):
+        suites.install(_SUITE, [*_PACKAGES, *_SYSTEMD_PACKAGES], work / "tree")
+        suites.unpack(_KPATCH_SUITE, ["kpatch"], work / "kpatch")
+        for name in ("usr/sbin/kpatch", "usr/lib/systemd/system/kpatch.service"):
+            processes.run_as_root(["cp", "-a", str(work / "kpatch" / name), str(work / "tree" / name)])
+        cache.remove(work / "kpatch")
+
+
+def _build_disk(init: str, work: pathlib.Path) -> None:
     tree, extra, disk = work / "tree", work / "extra", work / "root.img"
     with progress.step("guest: make the disk"):
-        _write_extra(extra)
-        processes.run_as_root(["cp", "-a", str(_system()), str(tree)])
+        _write_extra(_own_files(init), extra)
+        processes.run_as_root(["cp", "-a", str(_system(init)), str(tree)])
         processes.run_as_root(["cp", "-a", "--no-preserve=ownership", f"{extra}/.", str(tree)])
-        processes.run_as_root(["chroot", str(tree), "sh", "-eu", "-c", _SETTLE])
+        processes.run_as_root(["chroot", str(tree), "sh", "-eu", "-c", _SETTLE + _SETTLE_INIT[init]])
         processes.run_as_root(["mke2fs", "-q", "-t", "ext4", "-J", "size=8", "-m", "0",
                                "-d", str(tree), str(disk), _SIZE])
         processes.run_as_root(["chown", f"{os.getuid()}:{os.getgid()}", str(disk)])
@@ -69,9 +106,10 @@ def _build_disk(work: pathlib.Path) -> None:
         cache.remove(extra)
 
 
-def _write_extra(extra: pathlib.Path) -> None:
+def _write_extra(sources: list[pathlib.Path], extra: pathlib.Path) -> None:
     """The files of the lab that come on top of the packages."""
-    shutil.copytree(_GUEST / "root", extra)
+    for source in sources:
+        shutil.copytree(source, extra, dirs_exist_ok=True)
     own = keys.get()
     for name, target in (("lab.asc", "etc/pki/rpm-gpg/RPM-GPG-KEY-lab"), ("ssh.pub", "etc/ssh/authorized_key"),
                          ("host", "etc/ssh/ssh_host_ed25519_key"), ("host.pub", "etc/ssh/ssh_host_ed25519_key.pub")):

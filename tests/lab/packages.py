@@ -14,6 +14,15 @@ from tests.lab.kernels import Kernel
 # A good livepatch in a package that somebody unknown has signed.
 BAD_SIGNATURE = "badsig"
 
+# What the releases mend, as a vendor says it: in the changelog, and in an advisory of the repository's updateinfo. They are
+# cumulative. The third of hotfix3 is only in the changelog, as an advisory often comes later.
+CVES = {
+    "hotfix1": ["CVE-2026-40001"],
+    "hotfix2": ["CVE-2026-40001", "CVE-2026-40002"],
+    "hotfix3": ["CVE-2026-40001", "CVE-2026-40002", "CVE-2026-40003"],
+}
+_WITHOUT_ADVISORY = "CVE-2026-40003"
+
 # rpm would strip the module, and link its build id to where another version's is.
 _SPEC = """\
 %global __os_install_post %{{nil}}
@@ -41,13 +50,26 @@ install -D -m 0644 {source} %{{buildroot}}/usr/lib/modules/{kernel}/livepatch/{m
 
 %changelog
 * Thu Jan 01 2026 Livepatch Lab <lab@example.org> - {release}-1
-- {release}: see the advisory of the same name
+{changes}
 """
+
+_ADVISORY = """\
+  <update from="lab@example.org" status="stable" type="security" version="1">
+    <id>LAB-2026-{release}</id>
+    <title>Livepatch {release}</title>
+    <issued date="2026-01-01 00:00:00"/>
+    <severity>Important</severity>
+    <references>{references}</references>
+    <pkglist><collection short="lab"><name>lab</name>{packages}</collection></pkglist>
+  </update>
+"""
+_REFERENCE = '<reference href="https://example.org/{cve}" id="{cve}" type="cve" title="{cve}"/>'
+_PACKAGE = '<package name="{name}" version="{release}" release="1" epoch="0" arch="x86_64"><filename>{file}</filename></package>'
 
 
 def get(kernel: Kernel) -> pathlib.Path:
     """The directory with one signed RPM for each release, for this kernel."""
-    inputs = [_SPEC, str(modules.get(kernel)), str(keys.get()), cache.code(_build, build_package, sign_packages)]
+    inputs = [_SPEC, str(modules.get(kernel)), str(keys.get()), str(CVES), cache.code(_build, build_package, sign_packages)]
     return cache.entry("packages", inputs, lambda work: _build(kernel, work))
 
 
@@ -67,7 +89,8 @@ def build_package(kernel_release: str, release: str, module: str, source: pathli
     top = directory / f".rpmbuild-{release}"
     top.mkdir()
     spec = top / "livepatch.spec"
-    spec.write_text(_SPEC.format(kernel=kernel_release, release=release, module=module, source=source))
+    changes = "\n".join(f"- {cve} kernel: mended by livepatch" for cve in CVES.get(release, [])) or f"- {release}: see the advisory"
+    spec.write_text(_SPEC.format(kernel=kernel_release, release=release, module=module, source=source, changes=changes))
     processes.run(["rpmbuild", "--quiet", "-bb", "--target", "x86_64-linux", "--define", f"_topdir {top}",
                    "--define", f"_rpmdir {directory}", "--define", "_binary_payload w1.gzdio",
                    "--define", "_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm", str(spec)])
@@ -87,16 +110,32 @@ def sign_packages(files: list[pathlib.Path], signer: str) -> None:
 def write_metadata(directory: pathlib.Path) -> None:
     """Make a directory of RPMs a repository, or bring it up to date, and sign its metadata."""
     processes.run(["createrepo_c", "--quiet", "--no-database", str(directory)])
+    advisories = directory / ".updateinfo.xml"
+    advisories.write_text(_advisories(directory))
+    processes.run(["modifyrepo_c", "--mdtype=updateinfo", "--new-name=updateinfo.xml", str(advisories), str(directory / "repodata")])
+    advisories.unlink()
     index = directory / "repodata/repomd.xml"
     with keys.keyring("lab") as home:
         keys.gpg(home, ["--armor", "--detach-sign", "--output", f"{index}.asc", str(index)])
     shutil.copyfile(keys.get() / "lab.asc", f"{index}.key")
 
 
+def _advisories(directory: pathlib.Path) -> str:
+    """The updateinfo of the RPMs in a directory: one advisory for each release that mends something."""
+    updates = []
+    for release, cves in CVES.items():
+        files = sorted(path.name for path in directory.glob(f"klp-*-{release}-1.x86_64.rpm"))
+        references = "".join(_REFERENCE.format(cve=cve) for cve in cves if cve != _WITHOUT_ADVISORY)
+        packages = "".join(_PACKAGE.format(name=file[: -len(f"-{release}-1.x86_64.rpm")], release=release, file=file) for file in files)
+        updates.append(_ADVISORY.format(release=release, references=references, packages=packages))
+    return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<updates>\n" + "".join(updates) + "</updates>\n"
+
+
 def get_repository(kernels: list[Kernel]) -> pathlib.Path:
     """A repository with the packages for these kernels. It is the cache's: copy it before changing it."""
     sources = [get(kernel) for kernel in kernels]
-    return cache.entry("repositories", [*map(str, sources), cache.code(_collect, write_metadata)], lambda work: _collect(sources, work))
+    inputs = [*map(str, sources), _ADVISORY, _REFERENCE, _PACKAGE, cache.code(_collect, write_metadata, _advisories)]
+    return cache.entry("repositories", inputs, lambda work: _collect(sources, work))
 
 
 def _collect(sources: list[pathlib.Path], work: pathlib.Path) -> None:

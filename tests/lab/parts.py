@@ -26,13 +26,13 @@ class Parts:
     repository: pathlib.Path
 
 
-def get(names: Sequence[str]) -> Parts:
-    """Build what is missing for these kernels, two things at a time."""
+def get(names: Sequence[str], init: str = "busybox") -> Parts:
+    """Build what is missing for these kernels and this init, two things at a time."""
     names = list(dict.fromkeys(names))
     for name in names:
         kernels.check(name)
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        disk = pool.submit(image.get_disk)
+        disk = pool.submit(image.get_disk, init)
         each = dict(zip(names, pool.map(_kernel, names)))
         root = disk.result()
     found = {name: made[0] for name, made in each.items()}

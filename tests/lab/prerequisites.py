@@ -21,6 +21,7 @@ _PROGRAMS = {
     "gpgconf": "gnupg",
     "mke2fs": "e2fsprogs",
     "mmdebstrap": "mmdebstrap",
+    "modifyrepo_c": "createrepo-c",
     "qemu-img": "qemu-utils",
     "qemu-system-x86_64": "qemu-system-x86",
     "rpmbuild": "rpm",

@@ -3,7 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# usage: venvs.py current|oldest|target
+# usage: venvs.py current|oldest|target|fuzz
 
 import fcntl
 import hashlib
@@ -23,6 +23,7 @@ ENVIRONMENTS = {
     "current": ("requirements.txt", range(11, 15), max),
     "oldest": ("requirements-oldest.txt", range(10, 13), min),
     "target": ("requirements-target.txt", range(6, 7), min),
+    "fuzz": ("requirements-fuzz.txt", range(12, 14), max),
 }
 
 

@@ -26,6 +26,7 @@ FULL = (
     "  installing package %s-1.x86_64 needs 8KB more space on the /usr/lib/modules filesystem\n"
 )
 EXCLUDED = "All matches were filtered out by exclude filtering for argument: %s\n" + NO_MATCH
+OTHER_SIGNATURE = "digests SIGNATURES NOT OK"
 SCRIPTLET = "Error: Transaction failed\n"
 
 
@@ -34,6 +35,8 @@ class RpmHost(object):
 
     available: releases in the repositories. stale: releases that only fresh metadata shows. trouble: what dnf install
     writes when it fails; with refreshing_helps only until the metadata is read again.
+    zypper_code: the exit code of zypper install, in place of what would follow. others: further installed packages, as specs.
+    cache: directory (pathlib) that zypper downloads into; untrusted: whether no key of the host has signed what is there.
     down: whether a repository is unreachable. skips: whether dnf is configured to overlook that.
     """
 
@@ -52,6 +55,10 @@ class RpmHost(object):
         self.skips = True
         self.slow = False
         self.gpg_off = False
+        self.zypper_code = None
+        self.cache = None
+        self.untrusted = False
+        self.others = []
         self.calls = []
 
     def find(self, name):
@@ -63,6 +70,12 @@ class RpmHost(object):
             if self.program is None:
                 raise OSError(errno.ENOENT, "No such file or directory")
             return getattr(self, "_rpm_" + command[1].strip("-"))(command[2:])
+        if command[0] == "rpmkeys":
+            return (
+                (1 if self.untrusted else 0),
+                "%s: %s\n" % (command[-1], OTHER_SIGNATURE if self.untrusted else "digests OK"),
+                "",
+            )
         assert command[0] == "/usr/bin/timeout"
         if self.slow:
             return 124, "", ""
@@ -81,20 +94,18 @@ class RpmHost(object):
         query, packages = words[1], words[2:]
         lines, missing = [], 0
         for package in packages:
-            if not self._means(package):
+            if package in self.others:
+                lines.append("installed\t%s\t%s\t1\tx86_64\t100\t(none)\n" % tuple(package.rsplit("-", 1)))
+            elif not self._means(package):
                 lines.append("package %s is not installed\n" % package)
                 missing += 1
-            elif "pgpsig" in query:
-                tags = query.count("pgpsig")
-                lines.append("%s\n" % self.signature + "(none)\n" * (tags - 1))
+            elif "NAME" not in query:
+                missing += 1  # rpm 4: incorrect format: unknown tag: "OPENPGP"
             else:
-                lines.append("installed\t%s\t%s\t1\tx86_64\t100\n" % (NAME, self.installed))
+                tags = "\t".join([self.signature] + ["(none)"] * (query.count("pgpsig") - 1))
+                lines.append("installed\t%s\t%s\t1\tx86_64\t100\t%s\n" % (NAME, self.installed, tags))
+                lines.extend("file\t%s\n" % path.format(release=self.installed) for path in self.files)
         return missing, "".join(lines), ""
-
-    def _rpm_ql(self, words):
-        if not self._means(words[0]):
-            return 1, "package %s is not installed\n" % words[0], ""
-        return 0, "".join(path.format(release=self.installed) + "\n" for path in self.files), ""
 
     def _rpm_V(self, words):
         return (1 if self.verification else 0), self.verification, ""
@@ -114,10 +125,14 @@ class RpmHost(object):
         base = "%s-%s" % (NAME, self.installed)
         return self.installed is not None and package in (NAME, base, base + "-1", base + "-1.x86_64")
 
+    def _release(self, spec):
+        """The release that a spec means; that of another package is one that no repository has."""
+        return spec[len(NAME) + 1 :] if spec.startswith(NAME + "-") else spec
+
     # --- dnf
 
     def _dnf(self, words):
-        release = words[-1][len(NAME) + 1 :]
+        release = self._release(words[-1])
         strict = "--setopt=*.skip_if_unavailable=0" in words
         if "--refresh" in words and not self.down:
             self.available |= self.stale
@@ -139,7 +154,10 @@ class RpmHost(object):
 
     def _zypper(self, words):
         if "repos" in words:
-            checks = 'gpgcheck="%d" repo_gpgcheck="%d" pkg_gpgcheck="0"' % (int(not self.gpg_off), int(not self.gpg_off))
+            checks = 'gpgcheck="%d" repo_gpgcheck="%d" pkg_gpgcheck="0"' % (
+                int(not self.gpg_off),
+                int(not self.gpg_off),
+            )
             return (
                 0,
                 "<?xml version='1.0'?>\n<stream><repo-list>\n%s%s</repo-list></stream>\n"
@@ -150,12 +168,20 @@ class RpmHost(object):
                 "",
             )
         if "refresh" in words:
-            return (4 if self.down else 0), "", "Valid metadata not found at specified URL\n" if self.down else ""
-        release = words[-1][len(NAME) + 1 :]
+            text = "<stream><message type='error'>Valid metadata not found at specified URL</message></stream>"
+            return (4 if self.down else 0), text if self.down else "<stream/>", ""
+        release = self._release(words[-1])
+        if self.zypper_code is not None:
+            return self.zypper_code, "<stream><message type='error'>zypper says why</message></stream>", ""
         if release not in self.available or self.down:
-            return 104, "", "No provider of '%s' found.\n" % words[-1]
+            return 104, "<stream><message type='error'>No provider of '%s' found.</message></stream>" % words[-1], ""
         if self.trouble:
             return 8, "", self.trouble.replace("%s", words[-1])
-        if "--dry-run" not in words:
+        if release == self.installed:
+            return 0, "<stream><message type='info'>Nothing to do.</message></stream>", ""
+        if "--download-only" in words and self.cache:
+            self.cache.joinpath("%s-%s-1.x86_64.rpm" % (NAME, release)).write_text("")
+        elif "--dry-run" not in words and "--download-only" not in words:
             self.installed = release
-        return 0, "", ""
+        solvable = "<solvable type='package' name='%s' edition='%s-1' arch='x86_64'/>" % (NAME, release)
+        return 0, "<stream><install-summary><to-install>%s</to-install></install-summary></stream>" % solvable, ""

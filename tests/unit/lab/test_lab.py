@@ -11,11 +11,12 @@ import struct
 import subprocess
 import sys
 import threading
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 
-from tests.lab import accelerator, cache, inventory, keeper, kernels, parts, prerequisites, processes, suites
+from tests.lab import accelerator, cache, inventory, keeper, kernels, packages, parts, prerequisites, processes, suites
 from tests.lab.errors import LabError
 from tests.lab.fleet import Fleet
 
@@ -187,3 +188,14 @@ def test_a_fleet_of_nothing_is_refused(tmp_path):
 def test_the_state_of_a_dead_fleet_is_no_fleet(tmp_path):
     (tmp_path / "fleet.json").write_text('{"owner": {"pid": 1, "started": -1}, "inventory": "x", "repository": "y", "guests": {}}')
     assert "No fleet is running" in keeper.table(tmp_path)
+
+
+def test_the_advisories_name_every_package_and_what_it_mends_but_for_what_came_too_late(tmp_path):
+    for name in ("klp-6.1.0-1-hotfix1-1.x86_64.rpm", "klp-6.1.0-1-hotfix3-1.x86_64.rpm", "klp-6.1.0-1-warns-1.x86_64.rpm"):
+        (tmp_path / name).touch()
+    updates = {update.findtext("id"): update for update in ElementTree.fromstring(packages._advisories(tmp_path)).iter("update")}
+    files = {name: [file.text for file in update.iter("filename")] for name, update in updates.items()}
+    assert files == {"LAB-2026-hotfix1": ["klp-6.1.0-1-hotfix1-1.x86_64.rpm"], "LAB-2026-hotfix2": [],
+                     "LAB-2026-hotfix3": ["klp-6.1.0-1-hotfix3-1.x86_64.rpm"]}
+    cves = [reference.get("id") for reference in updates["LAB-2026-hotfix3"].iter("reference")]
+    assert cves == ["CVE-2026-40001", "CVE-2026-40002"] and set(packages.CVES["hotfix3"]) - set(cves) == {"CVE-2026-40003"}

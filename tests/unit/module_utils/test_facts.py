@@ -43,9 +43,12 @@ def test_a_patched_host_names_its_livepatch_and_its_effective_release(kernel):
         "build_id": "11" * 20,
         "objects": {"vmlinux": {"patched": True, "functions": ["some_function"]}},
         "srcversion": None,
+        "file": None,
         "package": None,
+        "packaged": None,
+        "cves": None,
         "taint": "OEK",
-        "persistent": None,
+        "persistent": False,
     }
 
 

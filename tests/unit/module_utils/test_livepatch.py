@@ -8,58 +8,11 @@ import os
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs, _transition
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._livepatch import Run
+from ansible_collections.kernel.livepatch.plugins.module_utils import _blockers, _sysfs
 from tests.unit.fakes import elf
-from tests.unit.fakes.kernel import FakeKernel
+from tests.unit.fakes.runs import begin, refusal, run
 
-OPTIONS = dict(
-    name=None,
-    path=None,
-    package=None,
-    all=False,
-    state="enabled",
-    replace=None,
-    unload_inert=True,
-    timeout=60,
-    on_stall="revert",
-    force=False,
-)
 PREDICTED = ("changed", "diff", "replaced", "unloaded", "effective_release", "name", "before")
-
-
-@pytest.fixture
-def kernel(tmp_path, monkeypatch):
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr("os.uname", lambda: type("Uname", (), {"machine": "x86_64", "release": elf.KERNEL}))
-    return FakeKernel(tmp_path)
-
-
-@pytest.fixture
-def put(kernel):
-    """Put a module file for the kernel; returns its path."""
-
-    def put_module(name="hotfix1", directory="lib/modules/%s/livepatch" % elf.KERNEL, **fields):
-        return kernel.data("%s/%s.ko" % (directory, name), elf.module(name, **fields))
-
-    return put_module
-
-
-def run(kernel, check_mode=False, run_command=None, **options):
-    return Run(
-        dict(OPTIONS, **options), run_command or no_command, check_mode, kernel.root, kernel, kernel, kernel
-    ).execute()
-
-
-def no_command(arguments, **unused):
-    raise AssertionError("no command was expected: %s" % (arguments,))
-
-
-def refusal(kernel, **options):
-    with pytest.raises(LivepatchError) as refused:
-        run(kernel, **options)
-    return refused.value
 
 
 def quartet(kernel, **options):
@@ -89,6 +42,11 @@ def test_a_livepatch_is_loaded_by_path_and_proven(kernel, put):
 def test_a_livepatch_is_found_by_name_where_no_depmod_has_recorded_it(kernel, put):
     put("hotfix1")
     assert quartet(kernel, name="hotfix1")["name"] == "hotfix1"
+
+
+def test_a_livepatch_is_found_by_name_where_its_vendor_puts_it(kernel, put):
+    put("kpatch_5_14_0_427_1_1_5", "var/lib/kpatch/%s" % elf.KERNEL)
+    assert quartet(kernel, name="kpatch_5_14_0_427_1_1_5")["name"] == "kpatch_5_14_0_427_1_1_5"
 
 
 def test_a_recorded_module_goes_before_one_that_merely_lies_there(kernel, put):
@@ -207,7 +165,7 @@ def test_a_module_pinned_by_a_forced_transition_cannot_be_loaded_again(kernel, p
 def test_pinned_modules_of_others_stay_and_are_named_in_a_warning(kernel, put):
     kernel.leave_inert("hotfix0", refcount=1)
     path = put("hotfix1")
-    started = Run(dict(OPTIONS, path=path), no_command, False, kernel.root, kernel, kernel, kernel)
+    started = begin(kernel, path=path)
     result = started.execute()
     assert result["diff"]["after"] == {"enabled": ["hotfix1"], "inert": ["hotfix0"]}
     assert "hotfix0" in started.warnings[0]
@@ -231,7 +189,7 @@ def test_a_stalled_transition_is_reverted_and_names_its_blockers(kernel, put):
     assert kernel.events == ["load hotfix2", "hotfix2 enabled=0", "unload hotfix2"]
     first, second = error.details["transition"]["blockers"]
     assert (first["pid"], first["kthread"], first["function"]) == (7, True, "some_function")
-    assert "sleeping in some_function" in first["reason"]
+    assert first["reason"] == "sleeping on patched function some_function of object vmlinux"
     assert (second["comm"], second["kthread"], second["unit"], second["function"]) == (
         "java (x) S",
         False,
@@ -254,12 +212,12 @@ def test_a_transition_that_ends_while_its_blockers_are_read_is_not_turned_round(
     kernel.insert("hotfix1", transition=0)
     stall(kernel)
 
-    def blockers(root, name):
+    def find(*unused):
         kernel.ends = kernel.time
         kernel.sleep(0)
-        return [], 0
+        return _blockers.Found([], 0, "", "stacks", None)
 
-    monkeypatch.setattr(_transition, "blockers", blockers)
+    monkeypatch.setattr(_blockers, "find", find)
     result = run(kernel, path=put("hotfix2", replace=True), force=force)
     assert result["proven"] and not result["forced"]
     assert result["diff"]["after"]["enabled"] == ["hotfix2"]
@@ -537,8 +495,9 @@ class Rpm(object):
         self.files, self.verification = files, verification
 
     def __call__(self, arguments, **_options):
-        if arguments[1] == "-ql":
-            return 0, "\n".join(self.files), ""
+        if arguments[1] == "-q":
+            row = "installed\t%s\t1\t1\tx86_64\t100\t(none)\n" % arguments[-1]
+            return 0, row + "".join("file\t%s\n" % path for path in self.files), ""
         return (1 if self.verification else 0), self.verification, ""
 
 

@@ -10,7 +10,13 @@ import tempfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _facts, _module_file, _sysfs, _transition
+from ansible_collections.kernel.livepatch.plugins.module_utils import (
+    _blockers,
+    _dynamic_debug,
+    _facts,
+    _module_file,
+    _sysfs,
+)
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 from tests.unit.fakes import elf
 
@@ -37,6 +43,14 @@ PATHS = st.sampled_from(
     ]
 )
 CONTENT = st.one_of(st.binary(max_size=200), st.sampled_from([b"0\n", b"1\n", b"p 1 0 - Live 0x0 (OEK)\n"]))
+
+
+def write(root, files):
+    for path, content in files.items():
+        place = os.path.join(os.fsencode(root), path)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        with open(place, "wb") as stream:
+            stream.write(content)
 
 
 def parse(data):
@@ -74,14 +88,47 @@ def test_any_notes_have_a_build_id_or_none(notes):
 def test_any_tree_can_be_read(files):
     root = tempfile.mkdtemp()
     try:
-        for path, content in files.items():
-            place = os.path.join(os.fsencode(root), path)
-            os.makedirs(os.path.dirname(place), exist_ok=True)
-            with open(place, "wb") as stream:
-                stream.write(content)
+        write(root, files)
         facts = _facts.gather(root)
         assert facts["supported"] == os.path.isdir(os.path.join(root, "sys/kernel/livepatch"))
         assert set(facts["patches"]) <= {"p"}
-        _transition.blockers(root, "p")
+    finally:
+        shutil.rmtree(root)
+
+
+NUMBERS = st.integers(0, 10**12)
+NAMES = st.text(max_size=16)
+SAID = st.sampled_from(["is running", "has an unreliable stack", "is sleeping on function f.constprop.0"])
+
+
+@given(st.text(max_size=300))
+def test_any_line_of_the_kernels_log_is_a_reason_or_none(text):
+    found = _dynamic_debug.reason(text)
+    assert found is None or found[1] in ("running", "unreliable_stack", "sleeping")
+
+
+@given(NAMES, st.integers(0, 4194304), SAID, NAMES)
+def test_no_name_of_a_task_hides_its_number_or_its_reason(name, pid, said, prefix):
+    found = _dynamic_debug.reason("%slivepatch: klp_try_switch_task: %s:%d %s" % (prefix, name, pid, said))
+    assert found[0] == pid and found[2] == ("f.constprop.0" if "sleeping" in said else None)
+
+
+@given(st.text(max_size=2000))
+def test_any_control_file_lists_messages_or_none(text):
+    assert isinstance(_dynamic_debug.parse(text), list)
+    line = 'kernel/livepatch/transition.c:7 [livepatch]klp_check_stack =pmf "%s"'
+    assert _dynamic_debug.Line("kernel/livepatch/transition.c", 7, "klp_check_stack", "pmf") in _dynamic_debug.parse(
+        text.replace("\r", "") + "\n" + line
+    )
+
+
+@settings(deadline=None)
+@given(st.dictionaries(PATHS, CONTENT, max_size=12))
+def test_any_tree_has_blockers_or_none(files):
+    root = tempfile.mkdtemp()
+    try:
+        write(root, files)
+        found = _blockers.find(root, "p", None, None, None)
+        assert found.count == len(found.tasks) == _blockers.count(root, "p") <= 1
     finally:
         shutil.rmtree(root)

@@ -3,10 +3,14 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import os
+
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils import _package_names as names
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 EXAMPLES = [
     # os-release ids, uname -r, release, spec, module name
@@ -45,6 +49,21 @@ EXAMPLES = [
         "patch-kernel-5.10.0-60.91.0.115.oe2203-HP001-1-1",
         None,
     ),
+    (
+        ["mariner"],
+        "5.15.94.1-1.cm2",
+        "1.0.0-2",
+        "livepatch-5.15.94.1-1.cm2-1.0.0-2.cm2",
+        "livepatch_5_15_94_1_1_cm2_1_0_0_2_cm2",
+    ),
+    (
+        ["anolis", "rhel", "fedora", "centos"],
+        "4.19.91-21.al7.x86_64",
+        "4121479",
+        "kernel-hotfix-4121479-21.al7",
+        "kpatch_4121479",
+    ),
+    (["photon"], "6.1.10-11.ph5", "hotfix3", "klp-6.1.10-11.ph5-hotfix3", "hotfix3"),
     (["debian"], "6.12.107+deb13-amd64", "hotfix3", "klp-6.12.107+deb13-amd64-hotfix3", "hotfix3"),
     ([], "6.1.0-56-amd64", "hot-fix", "klp-6.1.0-56-amd64-hot-fix", "hot_fix"),
 ]
@@ -62,9 +81,94 @@ def test_the_names_of_each_vendor_are_made_from_uname_and_the_release(ids, kerne
     assert named(ids, kernel, release) == (spec, module)
 
 
-@pytest.mark.parametrize("ids", [["rhel"], ["sles", "suse"], ["amzn"], ["openeuler"]])
+@pytest.mark.parametrize("ids", [list(row.ids) for row in names.VENDORS if row.ids])
 def test_a_release_of_ones_own_has_the_generic_name_on_a_vendors_host(ids):
     assert named(ids, "5.14.0-427.el9.x86_64", "hotfix3") == ("klp-5.14.0-427.el9.x86_64-hotfix3", "hotfix3")
+
+
+# Names of packages as vendors have published them, and those of houses that build their own.
+PACKAGES = [
+    ("kpatch-patch-5_14_0-503_15_1-1-1.el9_5", ("rhel", "5_14_0-503_15_1", "1-1")),
+    ("kpatch-patch-5_14_0-427_40_1-1-5.el9_4.x86_64", ("rhel", "5_14_0-427_40_1", "1-5")),
+    ("kpatch-patch-6_12_0-211_16_1-0-0.el10_2.aarch64", ("rhel", "6_12_0-211_16_1", "0-0")),
+    (
+        "kernel-livepatch-5_14_21-150400_24_33-default-6-150400.2.2.x86_64",
+        ("suse", "5_14_21-150400_24_33-default", "6-150400.2.2"),
+    ),
+    ("kernel-livepatch-6.1.186-228.376-1.0-2.amzn2023", ("amazon", "6.1.186-228.376", "1.0-2")),
+    ("kernel-livepatch-6.1.186-228.376-1.0-2.amzn2023.aarch64", ("amazon", "6.1.186-228.376", "1.0-2")),
+    ("kernel-hotfix-4121479-21.al7-1.0-1.al7", ("anolis", "21.al7", "4121479")),
+    (
+        "patch-kernel-5.10.0-60.91.0.115.oe2203-HP001-1-1.x86_64",
+        ("openeuler", "5.10.0-60.91.0.115.oe2203", "HP001-1-1"),
+    ),
+    ("livepatch-5.15.94.1-1.cm2-1.0.0-2.cm2.x86_64", ("azurelinux", "5.15.94.1-1.cm2", "1.0.0-2")),
+    ("klp-6.4.3-0_fbk14_zion-hf2-r1.x86_64", ("meta", "6.4.3-0_fbk14_zion", "hf2")),
+    ("klp-6.1.0-56-amd64-hotfix3-1.x86_64", ("generic", "6.1.0-56-amd64", "hotfix3")),
+    ("klp-6.12.107+deb13-amd64-hotfix1_rebuilt-1", ("generic", "6.12.107+deb13-amd64", "hotfix1_rebuilt")),
+    ("kernel-default-5.14.21-150400.24.33.1.x86_64", None),
+    ("kpatch-patch-5_14_0-503_15_1", None),
+    ("kpatch-0.9.7-3.el9.noarch", None),
+    ("kernel-livepatch-tools-1.4-2.1.x86_64", None),
+    ("klp-6.1.0-56-amd64", None),
+    ("patch-redis-6.2.5-1-HP001-1-1.x86_64", None),
+]
+
+
+@pytest.mark.parametrize("nevra, expected", PACKAGES)
+def test_an_installed_package_tells_its_vendor_its_kernel_and_its_release(nevra, expected):
+    assert names.parse(nevra) == (expected and names.Named(*expected))
+
+
+# A release with a dash is no version of an RPM: where such a name ends cannot be told from the package.
+@pytest.mark.parametrize("ids,kernel,release,spec,module", [row for row in EXAMPLES if row[2] != "hot-fix"])
+def test_what_the_names_make_is_told_apart_again(ids, kernel, release, spec, module):
+    row = names.vendor(ids, release)
+    ending = {"generic": "-1", "anolis": "-1.0-1.al7"}.get(row.name if row else "generic", "")
+    found = names.parse(spec + ending + ".x86_64")
+    assert found is not None and (found.vendor, found.release) == (row.name if row else "generic", release)
+    if module is not None:
+        assert names.module_name(row, names.placeholders(kernel, "x86_64", found.release)) == module
+
+
+def test_dots_and_underscores_tell_amazon_from_suse():
+    suse, amazon = names.VENDORS[1], names.VENDORS[2]
+    assert (suse.name, amazon.name) == ("suse", "amazon")
+    for nevra, expected in PACKAGES:
+        if nevra.startswith("kernel-livepatch-") and expected:
+            assert bool(suse.nevra.match(nevra)) == (expected[0] == "suse")
+            assert bool(amazon.nevra.match(nevra)) == (expected[0] == "amazon")
+
+
+def test_no_word_of_os_release_leads_to_two_vendors():
+    words = [word for row in names.VENDORS for word in row.ids]
+    assert len(words) == len(set(words))
+
+
+def test_what_nobody_has_confirmed_is_named_by_its_column():
+    for row in names.VENDORS:
+        assert set(row.unverified) <= set(row._fields), row.name
+
+
+def test_the_directories_of_a_kernel_are_those_of_every_vendor_once():
+    found = names.directories("6.1.0-56-amd64")
+    assert found[0] == "/usr/lib/modules/6.1.0-56-amd64/livepatch"
+    assert {"/usr/lib/livepatching/6.1.0-56-amd64", "/var/lib/kpatch/6.1.0-56-amd64"} <= set(found)
+    assert len(found) == len(set(found))
+
+
+def test_every_vendor_is_in_the_table_for_people():
+    with open(os.path.join(ROOT, "docs", "vendors.md")) as handle:
+        text = handle.read()
+    for row in names.VENDORS:
+        line = next((line for line in text.splitlines() if line.startswith("| %s |" % row.name)), "")
+        assert line, row.name
+        for pattern in (row.package, row.module):
+            assert pattern is None or "`%s`" % pattern in line, (row.name, pattern)
+        for directory in row.directories:
+            assert "`%s`" % directory in line, (row.name, directory)
+        for column in row.unverified:
+            assert "%s unverified" % column in line, (row.name, column)
 
 
 def test_a_pattern_of_ones_own_replaces_the_vendors():

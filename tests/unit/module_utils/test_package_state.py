@@ -4,10 +4,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import collections
+import functools
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _package_manager, _package_state
+from ansible_collections.kernel.livepatch.plugins.module_utils import _drift, _package_manager, _package_state
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 from tests.unit.fakes import rpm_host
 from tests.unit.fakes.rpm_host import KERNEL, NAME, RpmHost
@@ -16,8 +17,26 @@ Space = collections.namedtuple("Space", "f_bavail f_frsize")
 
 
 @pytest.fixture(params=["dnf", "zypper"])
-def host(request):
-    return RpmHost(request.param)
+def host(request, cache):
+    fake = RpmHost(request.param)
+    fake.cache = cache
+    return fake
+
+
+@pytest.fixture
+def zypper(cache):
+    fake = RpmHost("zypper")
+    fake.cache = cache
+    return fake
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Where zypper downloads to, in a directory of its repository."""
+    directory = tmp_path / "packages" / "lab"
+    directory.mkdir(parents=True)
+    monkeypatch.setattr(_package_manager.Zypper, "PACKAGES", str(tmp_path / "packages"))
+    return directory
 
 
 @pytest.fixture
@@ -25,14 +44,38 @@ def dnf():
     return RpmHost("dnf")
 
 
+@pytest.fixture(autouse=True)
+def root(tmp_path, monkeypatch):
+    """The file system of the host: empty, where a test puts nothing there."""
+    monkeypatch.setattr(_package_state.Wanted, "__init__", functools.partialmethod(WANTED, root=str(tmp_path)))
+    return tmp_path
+
+
+WANTED = _package_state.Wanted.__init__
+
+
 def present(host, release="hotfix1", **options):
-    return _package_state.present(
-        host.run, host.find, _package_state.Wanted("%s-%s" % (NAME, release), KERNEL, **options)
-    )
+    return present_and_warnings(host, release, **options)[0]
+
+
+def present_and_warnings(host, release="hotfix1", **options):
+    wanted = _package_state.Wanted("%s-%s" % (NAME, release), KERNEL, **options)
+    return _package_state.present(host.run, host.find, wanted), wanted.warnings
 
 
 def absent(host, release="hotfix1", **options):
-    return _package_state.absent(host.run, _package_state.Wanted("%s-%s" % (NAME, release), KERNEL, **options))
+    return absent_and_warnings(host, release, **options)[0]
+
+
+def absent_and_warnings(host, release="hotfix1", **options):
+    wanted = _package_state.Wanted("%s-%s" % (NAME, release), KERNEL, **options)
+    return _package_state.absent(host.run, wanted), wanted.warnings
+
+
+def put(root, path, text=""):
+    place = root / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text)
 
 
 def failing(host, **options):
@@ -62,6 +105,13 @@ def test_an_installed_package_costs_no_run_of_the_package_manager(host):
 def test_an_installation_runs_the_package_manager_once(dnf):
     present(dnf)
     assert len(dnf.ran("dnf")) == 1
+
+
+def test_an_installation_asks_rpm_three_times_and_an_installed_package_twice(host):
+    present(host)
+    assert len(host.ran("rpm")) == 3
+    present(host)
+    assert len(host.ran("rpm")) == 5
 
 
 def test_check_mode_predicts_an_installation_and_changes_nothing(host):
@@ -145,6 +195,26 @@ def test_zypper_is_not_run_with_a_repository_whose_signature_checks_are_off():
     error = failing(host)
     assert (error.code, host.installed) == ("bad_signature", None)
     assert "found them off in lab" in error.message
+
+
+def test_a_package_that_a_stranger_has_signed_is_refused_though_zypper_would_install_it(zypper):
+    zypper.untrusted = True
+    error = failing(zypper)
+    assert (error.code, zypper.installed) == ("bad_signature", None)
+    assert "SIGNATURES NOT OK" in error.message and "rpmkeys" in error.message
+    assert present(zypper, gpg_check=False)["outcome"] == "installed"
+
+
+def test_a_package_that_zypper_does_not_download_is_only_vouched_for_by_its_repository(zypper):
+    zypper.cache = None
+    result, warnings = present_and_warnings(zypper)
+    assert result["outcome"] == "installed"
+    assert len(warnings) == 1 and "only the signature of the repository was checked" in warnings[0]
+
+
+def test_zypper_reads_the_metadata_anew_once_only(zypper):
+    assert present(zypper, "hotfix9")["outcome"] == "not_applicable"
+    assert len([call for call in zypper.ran("zypper") if "refresh" in call]) == 1
 
 
 def test_an_installed_package_without_a_signature_is_refused(host):
@@ -253,3 +323,188 @@ def test_check_mode_predicts_a_removal_and_changes_nothing(host):
 def test_every_error_code_that_a_text_can_give_is_documented():
     documented = {"disk_full", "bad_signature", "repository_unavailable", "package_failed"}
     assert {code for code, dummy in _package_manager.REASONS} - {"excluded", "not_found"} <= documented
+
+
+# --- zypper's exit codes
+
+
+@pytest.mark.parametrize("code", [102, 103, 106])
+def test_what_zypper_did_with_a_remark_is_done(code):
+    host = RpmHost("zypper")
+    run = host.run
+
+    def remarking(command, **keywords):
+        answer = run(command, **keywords)
+        return (code,) + answer[1:] if "install" in command else answer
+
+    host.run = remarking
+    assert present(host)["outcome"] == "installed"
+
+
+@pytest.mark.parametrize(
+    "code, error",
+    [(6, "repository_unavailable"), (7, "package_failed"), (4, "package_failed"), (105, "package_failed")],
+)
+def test_an_exit_code_of_zypper_that_is_a_failure_says_what_zypper_says(code, error):
+    host = RpmHost("zypper")
+    host.zypper_code = code
+    found = failing(host)
+    assert found.code == error
+    assert "zypper says why" in found.message and "zypper says why" in found.details["stderr"]
+
+
+def test_a_script_that_fails_after_zypper_has_installed_the_package_is_a_warning():
+    host = RpmHost("zypper")
+    run = host.run
+
+    def failing_script(command, **keywords):
+        answer = run(command, **keywords)
+        text = "<stream><message type='error'>%post failed</message></stream>"
+        return (107, text, "") if "install" in command else answer
+
+    host.run = failing_script
+    result, warnings = present_and_warnings(host)
+    assert result["outcome"] == "installed"
+    assert "A script of the package" in warnings[0] and "%post failed" in warnings[0]
+
+
+def test_a_repository_that_zypper_skips_is_not_taken_for_one_without_the_package():
+    host = RpmHost("zypper")
+    run = host.run
+    host.run = lambda command, **keywords: (106, "<stream/>", "") if "refresh" in command else run(command, **keywords)
+    with pytest.raises(LivepatchError) as caught:
+        present(host, "hotfix9")
+    assert caught.value.code == "repository_unavailable"
+
+
+def test_zypper_without_any_repository_is_no_zypper_with_signed_ones():
+    host = RpmHost("zypper")
+    run = host.run
+    host.run = lambda command, **keywords: (6, "<stream/>", "") if "repos" in command else run(command, **keywords)
+    with pytest.raises(LivepatchError) as caught:
+        present(host)
+    assert caught.value.code == "repository_unavailable"
+
+
+@pytest.mark.parametrize("ids, program", [(["opensuse-leap", "suse", "opensuse"], "zypper"), (["fedora"], "dnf")])
+def test_a_host_of_the_suse_family_is_served_with_zypper_though_dnf_is_there_too(ids, program):
+    found = _package_manager.choose(None, lambda name: "/usr/bin/" + name, 60, ids)
+    assert found.program == program
+
+
+# --- images and other engines
+
+
+def test_nothing_is_installed_on_or_removed_from_an_image(host, root):
+    put(root, "run/ostree-booted")
+    assert failing(host).code == "image_based"
+    assert host.ran(host.program) == []
+    host.installed = "hotfix1"
+    with pytest.raises(LivepatchError, match="Nothing was touched") as caught:
+        absent(host)
+    assert (caught.value.code, host.installed) == ("image_based", "hotfix1")
+
+
+def test_what_an_image_brought_along_is_found_there(host, root):
+    put(root, "run/ostree-booted")
+    host.installed = "hotfix1"
+    assert present(host)["outcome"] == "already_installed"
+
+
+def test_no_package_is_installed_beside_an_engine_at_work_unless_it_is_known_to_agree(host, root):
+    put(root, "sys/kernel/kpatch/old_fix/enabled", "1\n")
+    assert failing(host).code == "other_engine"
+    assert host.ran(host.program) == []
+    assert present(host, other_engines="ignore")["outcome"] == "installed"
+
+
+def test_an_idle_engine_is_no_reason_to_refuse_a_package(host, root):
+    put(root, "sys/kernel/kpatch/old_fix/enabled", "0\n")
+    assert present_and_warnings(host)[1] == []
+
+
+# --- the kernel that boots next
+
+NEXT = _drift.Pending("6.1.0-57-amd64", "version")
+
+
+def drifting(release="hotfix1"):
+    return {"pending": NEXT, "pending_spec": "klp-%s-%s" % (NEXT.kernel_release, release)}
+
+
+def test_a_release_that_is_ready_for_the_next_kernel_too_needs_no_word(host):
+    host.others = ["klp-6.1.0-57-amd64-hotfix1"]
+    result, warnings = present_and_warnings(host, **drifting())
+    assert result["drift"]["build"] == "installed" and warnings == []
+
+
+def test_a_next_kernel_without_a_build_is_warned_about_and_the_release_installed(host):
+    result, warnings = present_and_warnings(host, **drifting())
+    assert result["outcome"] == "installed"
+    assert result["drift"] == {
+        "kernel_release": "6.1.0-57-amd64",
+        "known_by": "version",
+        "package": "klp-6.1.0-57-amd64-hotfix1",
+        "build": "missing",
+    }
+    assert len(warnings) == 1 and "klp-6.1.0-57-amd64-hotfix1 in no repository" in warnings[0]
+
+
+def test_an_installed_release_costs_no_run_of_the_package_manager_for_the_next_kernel_either(host):
+    host.installed = "hotfix1"
+    result, warnings = present_and_warnings(host, **drifting())
+    assert result["drift"]["build"] == "not_installed" and "Install that package too" in warnings[0]
+    assert host.ran(host.program) == [] and len(host.ran("rpm")) == 2
+
+
+@pytest.mark.parametrize("installed", [None, "hotfix1"])
+def test_a_drift_that_must_not_be_is_refused_before_anything_is_touched(host, installed):
+    host.installed = installed
+    error = failing(host, drift="fail", **drifting())
+    assert (error.code, error.details["drift"]["build"], host.installed) == ("drift", "missing", installed)
+    assert "6.1.0-57-amd64" in error.message and "Let the running kernel boot again" in error.message
+
+
+def test_a_build_that_only_has_to_be_installed_is_no_reason_to_refuse(dnf):
+    dnf.available.add("next")
+    options = dict(drifting(), drift="fail")
+    options["pending_spec"] = NAME + "-next"
+    result, warnings = present_and_warnings(dnf, **options)
+    assert (result["outcome"], result["drift"]["build"]) == ("installed", "available")
+    assert "not installed. Install that package too." in warnings[0]
+
+
+def test_a_release_for_no_kernel_at_all_is_not_applicable_and_no_drift(host):
+    for policy in ("fail", "warn"):
+        result, warnings = present_and_warnings(host, "hotfix9", drift=policy, **drifting("hotfix9"))
+        assert (result["outcome"], warnings) == ("not_applicable", [])
+
+
+def test_repositories_that_do_not_answer_leave_the_next_kernel_unknown(dnf):
+    dnf.installed, dnf.down = "hotfix1", True
+    assert failing(dnf, drift="fail", **drifting()).details["drift"]["build"] == "unknown"
+
+
+def test_drift_is_not_looked_for_where_it_is_to_be_ignored(host):
+    result, warnings = present_and_warnings(host, drift="ignore", **drifting())
+    assert (result["drift"], warnings) == (None, [])
+    assert NEXT.kernel_release not in str(host.calls)
+
+
+# --- a package that goes while its livepatch runs
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_livepatch_that_outlives_its_package_is_named(host, root, check_mode):
+    host.installed = "hotfix1"
+    put(root, "sys/kernel/livepatch/hotfix1/enabled", "1\n")
+    put(root, "sys/kernel/livepatch/hotfix1/transition", "0\n")
+    result, warnings = absent_and_warnings(host, check_mode=check_mode)
+    assert (result["outcome"], result["still_running"]) == ("removed", ["hotfix1"])
+    assert "hotfix1 runs on without its package" in warnings[0]
+
+
+def test_a_package_whose_livepatch_does_not_run_goes_without_a_word(host):
+    host.installed = "hotfix1"
+    result, warnings = absent_and_warnings(host)
+    assert (result["still_running"], warnings) == ([], [])

@@ -87,16 +87,32 @@ def test_a_broken_rpm_database_is_not_taken_for_a_missing_package():
 
 def test_of_two_installed_versions_the_one_installed_last_counts():
     def run(command, **dummy):
-        return 0, "installed\tk\t1\t1\tx86_64\t200\ninstalled\tk\t2\t1\tx86_64\t100\n", ""
+        rows = "installed\tk\t1\t1\tx86_64\t200\t(none)\nfile\t/a\ninstalled\tk\t2\t1\tx86_64\t100\t(none)\nfile\t/b\n"
+        return 0, rows, ""
 
-    assert [package.version for package in _packages.installed(run, "k")] == ["1"]
+    assert [(package.version, package.files) for package in _packages.installed(run, "k")] == [("1", ["/a"])]
+
+
+@pytest.mark.parametrize("signatures, calls", [("(none)\tDSA/SHA1, Key ID 9a16\t(none)", 1), ("(none)\t(none)", 2)])
+def test_only_a_package_without_a_signature_of_rpm_4_costs_a_second_query(signatures, calls):
+    commands = []
+
+    def run(command, **dummy):
+        commands.append(command)
+        if "OPENPGP" in command[3]:
+            return 0, "OpenPGP V6, Key ID 9a16\n", ""
+        return 0, "installed\tk\t1\t1\tx86_64\t200\t%s\n" % signatures, ""
+
+    package = _packages.installed(run, "k")[0]
+    assert "Key ID 9a16" in _packages.signature(run, package)
+    assert len(commands) == calls
 
 
 @pytest.mark.parametrize(
     "package", ["", "-e", "--root=/", "a/b", "a b", "a*", "$HOME", "~root", "a;b", "/etc/passwd", "a" * 251]
 )
 def test_what_cannot_be_a_package_never_reaches_a_command(host, package):
-    for function in (_packages.verify, _packages.module_files, _packages.installed, _packages.signature):
+    for function in (_packages.verify, _packages.module_files, _packages.installed):
         with pytest.raises(LivepatchError) as caught:
             function(host.run, package)
         assert caught.value.code == "bad_name"

@@ -56,3 +56,8 @@ def test_facts_are_returned_under_one_key_and_change_nothing(run_module):
     assert result["changed"] is False
     assert list(result["ansible_facts"]) == ["livepatch"]
     assert result["ansible_facts"]["livepatch"]["kernel_release"]
+
+
+@pytest.mark.parametrize("gather", [["everything"], ["packages", "drift"]])
+def test_what_cannot_be_gathered_is_refused(run_module, gather):
+    assert run_module(livepatch_facts, {"gather": gather})["failed"]

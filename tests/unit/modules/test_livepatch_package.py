@@ -24,6 +24,7 @@ def host(monkeypatch):
     )
     monkeypatch.setattr(livepatch_package.AnsibleModule, "get_bin_path", lambda module, name: fake.find(name))
     monkeypatch.setattr(livepatch_package._facts, "os_family_ids", lambda root: ["debian"])
+    monkeypatch.setattr(livepatch_package._drift, "pending", lambda: None)
     return fake
 
 
@@ -79,6 +80,43 @@ def test_a_failure_after_the_installation_says_that_something_changed(host, run_
     assert (result["failed"], result["changed"], result["error"]) == (True, True, "no_module_in_package")
 
 
+@pytest.fixture
+def next_kernel(monkeypatch):
+    found = livepatch_package._drift.Pending("6.1.0-57-amd64", "boot_loader")
+    monkeypatch.setattr(livepatch_package._drift, "pending", lambda: found)
+
+
+def test_the_kernel_that_boots_next_is_told_with_the_package_that_it_needs(host, next_kernel, run_module):
+    result = run_module(livepatch_package, {"release": "hotfix1"})
+    assert result["drift"] == {
+        "kernel_release": "6.1.0-57-amd64",
+        "known_by": "boot_loader",
+        "package": "klp-6.1.0-57-amd64-hotfix1",
+        "build": "missing",
+    }
+    assert "6.1.0-57-amd64" in str(result["warnings"])
+
+
+def test_a_drift_that_is_not_tolerated_fails_with_its_own_code(host, next_kernel, run_module):
+    result = run_module(livepatch_package, {"release": "hotfix1", "drift": "fail"})
+    assert (result["failed"], result["changed"], result["error"]) == (True, False, "drift")
+    assert result["drift"]["build"] == "missing" and host.installed is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"package": NAME + "-hotfix1"},
+        {"release": "hotfix1", "drift": "ignore"},
+        {"release": "hotfix1", "pattern": NAME + "-{release}"},
+    ],
+)
+def test_where_the_next_kernels_package_has_no_name_of_its_own_there_is_no_drift(
+    host, next_kernel, run_module, options
+):
+    assert run_module(livepatch_package, options)["drift"] is None
+
+
 @pytest.mark.parametrize("name", ["a/b", "a b", "-y", "--root=/", "a*", "$(id)", "a;b", "../../etc", ""])
 def test_a_name_that_is_none_never_reaches_a_command(host, run_module, name):
     for options in ({"release": name}, {"package": name}, {"release": "hotfix1", "pattern": name or " "}):
@@ -97,7 +135,8 @@ def test_options_that_do_not_go_together_are_refused(host, run_module, options):
 
 def test_every_error_that_the_code_can_raise_is_documented():
     documented = set(re.findall(r"^    - ([a-z_]+)$", livepatch_package.RETURN, re.MULTILINE))
-    sources = (livepatch_package._package_state, livepatch_package._packages, livepatch_package._package_names)
+    state = livepatch_package._package_state
+    sources = (state, state._packages, state._engines, state._image_based, livepatch_package._package_names)
     raised = {"disk_full", "repository_unavailable", "bad_signature"}
     for source in sources:
         with open(source.__file__) as handle:

@@ -6,6 +6,7 @@
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils import _package_names
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import releases
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.releases import livepatch_name
 
@@ -26,6 +27,11 @@ KERNELS = [
     ("1.0-2", "6.1.186-228.376.amzn2023.x86_64", "x86_64", ["amzn", "centos", "rhel", "fedora"], None),
     ("1-2", "6.1.186-228.376.amzn2023.x86_64", "x86_64", ["amzn", "centos", "rhel", "fedora"], None),
     ("hotfix3", "6.1.186-228.376.amzn2023.x86_64", "x86_64", ["amzn", "fedora"], "hotfix3"),
+    ("1.0.0-2", "5.15.94.1-1.cm2", "x86_64", ["mariner"], "livepatch_5_15_94_1_1_cm2_1_0_0_2_cm2"),
+    ("1.0.0-2", "6.6.121.1-1.azl3", "x86_64", ["azurelinux"], "livepatch_6_6_121_1_1_azl3_1_0_0_2_azl3"),
+    ("4121479", "4.19.91-21.al7.x86_64", "x86_64", ["alinux", "rhel", "fedora", "centos", "anolis"], "kpatch_4121479"),
+    ("1-2", "4.19.91-21.an8.x86_64", "x86_64", ["anolis", "rhel", "fedora", "centos"], "1_2"),
+    ("1-2", "6.1.10-11.ph5", "x86_64", ["photon"], "1_2"),
     ("HP001-1-1", "5.10.0-60.91.0.115.oe2203.x86_64", "x86_64", ["openeuler"], None),
 ]
 
@@ -40,6 +46,15 @@ def test_the_planner_and_the_package_module_expect_the_same_name(release, kernel
     vendor = _package_names.vendor(family, release)
     found = _package_names.module_name(vendor, _package_names.placeholders(kernel, architecture, release))
     assert livepatch_name(release, kernel, architecture, family) == found
+
+
+def test_the_planner_knows_every_vendor_that_the_package_module_knows():
+    assert set(releases.VENDORS) == {word for row in _package_names.VENDORS for word in row.ids}
+    for row in _package_names.VENDORS:
+        for word in row.ids:
+            numbered, pattern = releases.VENDORS[word]
+            assert pattern == row.module
+            assert (numbered and numbered.pattern + r"\Z") == (row.releases and row.releases.pattern)
 
 
 def test_a_pattern_overrides_the_vendor():

@@ -1,0 +1,98 @@
+# What is remembered about a host until its next boot: small records in /run/livepatch.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# PRIVATE to this collection: anything may change without notice.
+
+import errno
+import json
+import os
+import stat
+
+from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+
+DIRECTORY = "run/livepatch"
+
+# Livepatches that took part in a forced transition of this boot.
+FORCED = "forced.json"
+# Lines of dynamic debug that are switched on for a moment.
+DYNAMIC_DEBUG = "dynamic_debug.json"
+
+
+def path(root, name):
+    """Where a record lies, whether or not it is there."""
+    return os.path.join(root, DIRECTORY, name)
+
+
+def directory(root):
+    """Return the directory's path, made if it was missing; raise not_permitted where others could write into it."""
+    where = os.path.join(root, DIRECTORY)
+    try:
+        _make(where)
+        status = os.lstat(where)
+    except EnvironmentError as error:
+        raise _unusable(where, error.strerror)
+    if not stat.S_ISDIR(status.st_mode):
+        raise _unusable(where, "something that is no directory")
+    if status.st_uid not in (0, os.getuid()) or status.st_mode & 0o022:
+        raise _unusable(where, "one that others than root may write to")
+    return where
+
+
+def _make(where):
+    try:
+        os.mkdir(where, 0o755)
+    except OSError as error:
+        if error.errno != errno.EEXIST:
+            raise
+    else:
+        os.chmod(where, 0o755)  # whatever the umask; the facts are read without privileges
+
+
+def _unusable(where, found):
+    return LivepatchError(
+        "not_permitted",
+        "%s: expected a directory of root's own to keep the lock and records of this host in, found %s. "
+        "Nothing was changed; look at that directory." % (where, found),
+    )
+
+
+def read(root, name):
+    """Return the record (dict) that was written in this boot, or None."""
+    try:
+        record = json.loads((_sysfs.read_bytes(path(root, name)) or b"null").decode("utf-8"))
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and record.get("boot_id") == _sysfs.boot_id(root) else None
+
+
+def forced(root):
+    """Names of the livepatches that took part in a forced transition of this boot (list), as far as it was noted."""
+    names = (read(root, FORCED) or {}).get("livepatches")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def write(root, name, record):
+    """Write a record (dict) so that it is there as a whole or not at all; anybody may read it."""
+    directory(root)
+    new = path(root, ".%s.%d" % (name, os.getpid()))
+    text = json.dumps(dict(record, boot_id=_sysfs.boot_id(root)), sort_keys=True)
+    remove(root, os.path.basename(new))
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        os.fchmod(descriptor, 0o644)
+        os.write(descriptor, text.encode("utf-8"))
+    finally:
+        os.close(descriptor)
+    os.rename(new, path(root, name))
+
+
+def remove(root, name):
+    """Remove a record; that it is not there is fine."""
+    try:
+        os.unlink(path(root, name))
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise

@@ -1,0 +1,57 @@
+# Brings the replacer onto a guest, and its report back.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import json
+import pathlib
+import tarfile
+import tempfile
+
+import ansible
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = "/var/tmp/endurance"
+RELEASES = ("hotfix1", "hotfix2")
+
+
+def put(guest, files=()):
+    """Put the collection, in_guest.py, the replacer and more files (paths) into a guest."""
+    with tempfile.TemporaryDirectory() as directory:
+        archive = pathlib.Path(directory) / "endurance.tar"
+        with tarfile.open(archive, "w") as tar:
+            tar.add(pathlib.Path(ansible.__file__).parent / "module_utils", "ansible/module_utils", filter=_clean)
+            for name in ("modules", "module_utils"):
+                tar.add(ROOT / "plugins" / name, "ansible_collections/kernel/livepatch/plugins/" + name, filter=_clean)
+            tar.add(ROOT / "tests/integration/in_guest.py", "in_guest.py")
+            tar.add(ROOT / "tests/endurance/replacer.py", "replacer.py")
+            for path in files:
+                tar.add(path, pathlib.Path(path).name)
+        guest.copy(archive, HERE + ".tar")
+    unpack = "mkdir -p %s && cd %s && tar -xf ../endurance.tar && touch ansible/__init__.py" % (HERE, HERE)
+    assert guest.ssh(["sh", "-c", unpack]).returncode == 0
+
+
+def endure(fleet, guest, rounds, seconds, timeout=60, every=10):
+    """Run the replacer; return its report (list of dict, one a line that it printed)."""
+    kernel = guest.machine.kernel.name
+    put(guest, [fleet.module(release, kernel) for release in RELEASES])
+    order = {
+        "files": ["%s/%s.ko" % (HERE, release) for release in RELEASES],
+        "rounds": rounds,
+        "seconds": seconds,
+        "timeout": timeout,
+        "every": every,
+    }
+    # A transition and a reading that have begun may end.
+    limit = seconds + 4 * timeout + 600
+    ended = guest.ssh(["python3", HERE + "/replacer.py", HERE], stdin=json.dumps(order), timeout=limit)
+    if ended.returncode != 0:
+        raise RuntimeError(
+            "the replacer ended with %d:\n%s\n%s" % (ended.returncode, ended.stderr[-4000:], guest.console()[-4000:])
+        )
+    return [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
+
+
+def _clean(member):
+    return None if "__pycache__" in member.name else member

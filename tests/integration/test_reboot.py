@@ -1,0 +1,268 @@
+# What happens to a livepatch when machines with systemd reboot, crash, and boot another kernel.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import json
+import os
+import subprocess
+import time
+
+import pytest
+
+from tests.lab.fleet import Fleet
+
+# Two of the kernels; LAB_REBOOT_KERNELS names others.
+KERNELS = os.environ.get("LAB_REBOOT_KERNELS", "6.12 6.1").split()
+KEEP = "kernel.livepatch.livepatch_persistence"
+FACTS = {"name": "facts", "kernel.livepatch.livepatch_facts": {}}
+LIMIT = 900
+
+# The order in which cloud-init and a network service start on cloud images. A unit that is After=sysinit.target, as
+# every ordinary one is, and Before=network-pre.target closes a cycle with them, which systemd breaks by dropping a job.
+CLOUD = {
+    "cloud-init-local": (
+        "After=systemd-remount-fs.service",
+        "Before=network-pre.target sysinit.target shutdown.target",
+    ),
+    "cloud-network": ("After=network-pre.target", "Before=network.target shutdown.target"),
+    "cloud-init": (
+        "After=cloud-init-local.service cloud-network.service",
+        "Before=network-online.target sysinit.target shutdown.target",
+    ),
+}
+CLOUD_UNIT = """[Unit]
+DefaultDependencies=no
+Conflicts=shutdown.target
+Wants=network-pre.target
+%s
+%s
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+[Install]
+WantedBy=sysinit.target
+"""
+# The one that real hosts have lost to such a cycle.
+DOCKER_SOCKET = """[Socket]
+ListenStream=/run/docker-like.sock
+[Install]
+WantedBy=sockets.target
+"""
+DOCKER_SERVICE = """[Service]
+ExecStart=/bin/true
+"""
+
+
+# One look at a booted guest, as JSON: a connection costs more than what it asks.
+LOOK = """python3 - << 'EOF'
+import json, subprocess
+def ask(command):
+    return subprocess.run(command.split(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode()
+show = "systemctl show --value -p "
+print(json.dumps({
+    "version": ask("cat /proc/version"),
+    "ended": ask(show + "ExecMainExitTimestampMonotonic livepatch-boot.service"),
+    "ssh": ask(show + "ExecMainStartTimestampMonotonic ssh.service"),
+    "log": ask("journalctl -b -o cat --no-pager"),
+    "verify": ask("systemd-analyze verify livepatch-boot.service livepatch-boot-survived.timer"),
+    "active": ask("systemctl is-active docker-like.socket livepatch-boot-survived.timer"),
+}))
+EOF"""
+
+
+def cloud_units():
+    """The shell commands that make and enable units ordered like those of a cloud image."""
+    units = {name + ".service": CLOUD_UNIT % order for name, order in CLOUD.items()}
+    units.update({"docker-like.socket": DOCKER_SOCKET, "docker-like.service": DOCKER_SERVICE})
+    write = ["cat > /etc/systemd/system/%s << 'EOF'\n%sEOF" % unit for unit in units.items()]
+    return "\n".join(write + ["systemctl --quiet enable %s docker-like.socket" % " ".join(CLOUD)])
+
+
+def enabling(release):
+    """The task that enables a release."""
+    return {"name": "enable", "kernel.livepatch.livepatch": {"name": release, "timeout": 240}}
+
+
+class Machine(object):
+    """A guest that reboots, and the modules in it."""
+
+    def __init__(self, fleet, tasks_in):
+        self.fleet = fleet
+        self.name = list(fleet.guests)[0]
+        self.tasks_in = tasks_in
+
+    @property
+    def guest(self):
+        return self.fleet.guests[self.name]
+
+    def run(self, *tasks):
+        return self.tasks_in(self.guest, list(tasks))
+
+    def keep(self, check_mode=False, **options):
+        return self.succeed({"name": "keep", KEEP: options, "check_mode": check_mode})[0]
+
+    def succeed(self, *tasks):
+        results = self.run(*tasks)
+        assert not [result for result in results if result["failed"]], results
+        return results
+
+    def enable(self, release):
+        """Load a release and wait until every task runs it."""
+        self.succeed(enabling(release))
+
+    def facts(self):
+        return self.run(FACTS)[0]["ansible_facts"]["livepatch"]
+
+    def shell(self, command):
+        ended = self.guest.ssh(["sh", "-c", command])
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout.strip()
+
+    def install(self, *releases):
+        """Put releases where a package would."""
+        directory = "/usr/lib/modules/%s/livepatch" % self.guest.kernel_release
+        self.shell("mkdir -p " + directory)
+        kernel = ".".join(self.guest.kernel_release.split(".")[:2])
+        for release in releases:
+            self.guest.copy(self.fleet.module(release, kernel), directory + "/")
+
+    def boot_id(self):
+        """The present boot, or None while the guest does not answer."""
+        try:
+            ended = self.guest.ssh(["cat", "/proc/sys/kernel/random/boot_id"], timeout=20)
+        except subprocess.TimeoutExpired:
+            return None
+        return ended.stdout.strip() if ended.returncode == 0 else None
+
+    def reboot(self):
+        """Reboot in order, and return when the guest answers again."""
+        before = self.boot_id()
+        self.guest.ssh(["systemctl", "reboot"])
+        self.until(lambda: self.boot_id() not in (None, before))
+
+    def until(self, reached):
+        end = time.monotonic() + LIMIT
+        while not reached():
+            assert time.monotonic() < end, self.guest.console()[-3000:]
+            time.sleep(1)
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory, put_python, tasks_in):
+    """One guest with systemd, and the kernels that it can boot."""
+    directory = tmp_path_factory.mktemp("reboot")
+    with Fleet(directory, hosts=1, kernels=KERNELS, init="systemd") as fleet:
+        made = Machine(fleet, tasks_in)
+        put_python(made.guest)
+        yield made
+
+
+def quartet(**options):
+    return [{"name": "keep", KEEP: options, "check_mode": check_mode} for check_mode in (True, False, False, True)]
+
+
+def assert_quartet(predicted, done, again, foretold):
+    assert predicted["changed"] and done["changed"] and predicted["diff"] == done["diff"]
+    assert not again["changed"] and not foretold["changed"]
+
+
+def test_only_what_was_made_persistent_is_there_after_a_reboot_before_sshd_and_without_an_ordering_cycle(machine):
+    machine.install("hotfix1")
+    machine.enable("hotfix1")
+    machine.shell(cloud_units())
+    machine.reboot()
+    facts = machine.facts()
+    assert facts["enabled"] is None and facts["boot_guard"] is None, "it is not persistent until somebody says so"
+
+    dummy, *results, facts = machine.succeed(enabling("hotfix1"), *quartet(), FACTS)
+    assert_quartet(*results)
+    assert results[1]["name"] == "hotfix1" and results[1]["by"] == "livepatch-boot.service"
+    assert facts["ansible_facts"]["livepatch"]["patches"]["hotfix1"]["persistent"] is True
+    machine.reboot()
+    facts = machine.facts()
+    assert facts["enabled"] == "hotfix1" and facts["patches"]["hotfix1"]["persistent"] is True
+    assert facts["boot_guard"] == {"state": "enabled", "boots": 1, "reason": "enabled at boot"}
+    seen = json.loads(machine.shell(LOOK))
+    assert "hotfix1" in seen["version"]
+    assert 0 < int(seen["ended"]) < int(seen["ssh"]), "it comes before sshd"
+    assert "ordering cycle" not in seen["log"] and seen["verify"] == "", seen
+    assert seen["active"].split() == ["active", "active"], "no job was dropped, and the time is running"
+
+    machine.shell("systemctl start livepatch-boot-survived.service")
+    facts, *results = machine.succeed(FACTS, *quartet(state="absent"))
+    assert facts["ansible_facts"]["livepatch"]["boot_guard"]["state"] == "survived"
+    assert_quartet(*results)
+    left = machine.shell("find /etc/livepatch /var/lib/livepatch /run/livepatch/boot* -type f; ls /etc/systemd/system")
+    assert "livepatch" not in left
+    machine.shell("systemctl --quiet disable %s docker-like.socket" % " ".join(CLOUD))
+
+
+def test_it_is_enabled_on_the_kernel_that_it_was_recorded_for_unless_the_command_line_says_no(machine):
+    home, away = KERNELS
+    machine.install("hotfix1")
+    machine.succeed(enabling("hotfix1"), {"name": "keep", KEEP: {}})
+    machine.fleet.boot_again(machine.name, kernel=away)
+    facts = machine.facts()
+    assert facts["enabled"] is None and facts["boot_guard"]["state"] == "other_kernel"
+    assert facts["kernel_release"] in facts["boot_guard"]["reason"]
+    machine.install("hotfix2")
+    kept = machine.succeed(enabling("hotfix2"), {"name": "keep", KEEP: {}})[1]
+    assert sorted(entry["name"] for entry in kept["livepatches"].values()) == ["hotfix1", "hotfix2"]
+    machine.reboot()
+    assert machine.facts()["enabled"] == "hotfix2", "each kernel has its own"
+
+    machine.fleet.boot_again(machine.name, kernel=home, cmdline="livepatch.boot=0")
+    facts = machine.facts()
+    assert facts["enabled"] is None
+    assert facts["boot_guard"]["state"] == "switched_off" and "livepatch.boot=0" in facts["boot_guard"]["reason"]
+
+
+def test_after_two_boots_that_panicked_the_third_stays_out_until_an_operator_clears_the_guard(machine):
+    machine.install("panics")
+    machine.keep(state="absent")
+    path = "/usr/lib/modules/%s/livepatch/panics.ko" % machine.guest.kernel_release
+    # An hour now, eight seconds at boot.
+    machine.shell("insmod %s delay_ms=3600000" % path)
+    machine.until(lambda: machine.shell("cat /sys/kernel/livepatch/panics/transition") == "0")
+    assert machine.keep(path=path)["name"] == "panics"
+    panics = machine.guest.console().count("ends this machine")
+    machine.fleet.boot_again(machine.name, cmdline="")
+    machine.until(lambda: machine.guest.console().count("ends this machine") >= panics + 2)
+    before = machine.guest.console().count("ends this machine")
+    machine.guest.wait_for_ssh()
+    facts = machine.facts()
+    assert facts["enabled"] is None and facts["boot_guard"]["state"] == "tripped" and facts["boot_guard"]["boots"] == 2
+    assert "the last 2 boots with it died early" in facts["boot_guard"]["reason"]
+    assert before == panics + 2, "it died twice, and not a third time"
+    assert machine.shell("systemctl is-failed livepatch-boot.service") == "failed"
+    assert "died early" in machine.shell("journalctl -b -u livepatch-boot.service -o cat --no-pager")
+
+    # Within its eight seconds the livepatch is in again, and is taken out.
+    again = "systemctl restart livepatch-boot.service && cat /run/livepatch/boot; echo 0 > /sys/kernel/livepatch/panics/enabled"
+    assert "The guard is cleared" in machine.shell("sh /etc/livepatch/boot.sh clear")
+    assert "state=enabled\nname=panics" in machine.shell(again)
+    assert machine.keep(state="absent")["changed"]
+    assert machine.facts()["boot_guard"] is None
+
+
+def test_where_kpatch_is_in_charge_it_loads_the_livepatch_and_nothing_is_done_twice(machine):
+    machine.run({"name": "none", "kernel.livepatch.livepatch": {"all": True, "state": "absent", "timeout": 240}})
+    machine.install("hotfix1")
+    machine.enable("hotfix1")
+    assert machine.keep()["by"] == "livepatch-boot.service"
+    release = machine.guest.kernel_release
+    machine.shell(
+        "mkdir -p /var/lib/kpatch/{0} && cp /usr/lib/modules/{0}/livepatch/hotfix1.ko /var/lib/kpatch/{0}/".format(
+            release
+        )
+    )
+    machine.shell("systemctl enable kpatch.service")
+    machine.reboot()
+    machine.until(lambda: machine.facts()["enabled"] == "hotfix1")
+    assert machine.facts()["boot_guard"]["state"] == "kpatch"
+    assert "hotfix1" in machine.shell("journalctl -b -u kpatch.service -o cat --no-pager")
+    result = machine.keep()
+    assert result["changed"] and result["by"] == "kpatch.service" and result["livepatches"] == {}
+    assert machine.facts()["patches"]["hotfix1"]["persistent"] is True
