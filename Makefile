@@ -33,15 +33,13 @@ test: test-unit test-simulation test-semantics lint test-build sanity test-integ
 	@echo "All tests passed."
 
 test-unit: setup ## Unit tests: newest and oldest ansible-core, and Python 3.6 for what runs on targets
-	@$(TOOL)/unit.py $(PYTEST_ARGS)
+	@$(TOOL)/environments.py unit $(PYTEST_ARGS)
 
 test-simulation: setup ## Small simulated fleets: the gate passes good livepatches and stops bad ones early
 	@$(PYTHON) -m pytest tests/simulation $(PYTEST_ARGS)
 
 test-semantics: setup ## The behaviour of Ansible that the playbooks rely on, on the newest and the oldest ansible-core
-	@for core in current oldest; do \
-	  "$$($(TOOL)/venvs.py $$core)/bin/python" -m pytest --noconftest tests/rollout/test_ansible_*.py $(PYTEST_ARGS) || exit 1; \
-	done
+	@$(TOOL)/environments.py semantics $(PYTEST_ARGS)
 
 lint: setup ## ansible-lint (profile production), and the changelog
 	@$(IN_VENV) ANSIBLE_COLLECTIONS_PATH=.work/collections ansible-lint --offline --profile production

@@ -58,10 +58,9 @@ def facts(root, kernel_release):
 def _guard(status):
     if not status.get("state"):
         return None
-    boots = status.get("boots", "")
     return {
         "state": status["state"],
-        "boots": int(boots) if boots.isdigit() else 0,
+        "boots": _sysfs.to_number(status.get("boots")) or 0,
         "reason": status.get("reason", ""),
     }
 

@@ -1,0 +1,52 @@
+# Runs a suite in every Python environment it must hold in, one pytest run each, as many at once as there are processors.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# usage: environments.py unit|semantics [pytest arguments]
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from collection import ROOT, link
+from venvs import NoPython, environment
+
+TARGET_SIDE = ["tests/unit/module_utils", "tests/unit/modules"]
+SEMANTICS = ["--noconftest", "tests/rollout/test_ansible_semantics.py", "tests/rollout/test_ansible_traps.py"]
+SUITES = {
+    "unit": {"current": ["tests/unit"], "oldest": ["tests/unit"], "target": TARGET_SIDE},
+    "semantics": {"current": SEMANTICS, "oldest": SEMANTICS},
+}
+
+
+def run(suite, name, arguments):
+    """Run one environment's tests, show what pytest wrote, and return whether they passed."""
+    try:
+        python = environment(name) / "bin/python"
+    except NoPython as error:
+        return missing(suite, name, error)
+    print("%s tests, %s environment: begun" % (suite, name), flush=True)
+    command = [str(python), "-m", "pytest"] + SUITES[suite][name] + arguments
+    done = subprocess.run(command, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    print("\n== %s tests, %s environment\n%s" % (suite, name, done.stdout.decode(errors="replace")), flush=True)
+    return done.returncode == 0
+
+
+def missing(suite, name, error):
+    """Say what was not run; where everything must run (CI) that is a failure."""
+    print("\nNOT RUN: %s tests in the %s environment. %s" % (suite, name, error), flush=True)
+    return os.environ.get("CI") != "true"
+
+
+def main():
+    suite, arguments = sys.argv[1], sys.argv[2:]
+    link()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        passed = list(pool.map(lambda name: run(suite, name, arguments), SUITES[suite]))
+    sys.exit(0 if all(passed) else 1)
+
+
+if __name__ == "__main__":
+    main()
