@@ -11,7 +11,7 @@ import os
 import re
 from collections import OrderedDict, namedtuple
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _dynamic_debug, _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils import _dynamic_debug, _sysfs, _tasks
 from ansible_collections.kernel.livepatch.plugins.module_utils._dynamic_debug import RUNNING, SLEEPING, UNRELIABLE
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 
@@ -24,9 +24,7 @@ _MAX_FRAMES = 32
 _LISTEN_SECONDS = 2.2
 # Each try writes a line for each blocker. More of them would push out of the kernel's log what others look for there.
 _MAX_TO_ASK_ABOUT = 200
-_PF_KTHREAD = 0x00200000  # include/linux/sched.h
 _UNIT = re.compile(r"\.(service|scope|socket|mount|swap|timer)\Z")
-_FRAME = re.compile(r"\A(?:\[<[0-9a-fx]*>\]\s*)?(?P<function>[^\s+]+)(?:\+\S+)?(?:\s+\[(?P<module>[^\]\s]+)\])?")
 
 _SHORT = {RUNNING: "always running", UNRELIABLE: "with an unreliable stack", UNKNOWN: "for an unknown reason"}
 
@@ -100,22 +98,7 @@ def _blocking(root, name):
     if patch is None or not patch.transition:
         return []
     other = 0 if patch.enabled else 1
-    return [task for task in _tasks(root) if _sysfs.read_number(os.path.join(task, "patch_state")) == other]
-
-
-def _tasks(root):
-    proc = os.path.join(root, "proc")
-    for process in _numbers(proc):
-        directory = os.path.join(proc, process, "task")
-        for task in _numbers(directory):
-            yield os.path.join(directory, task)
-
-
-def _numbers(directory):
-    try:
-        return sorted((name for name in os.listdir(directory) if _sysfs.to_number(name)), key=int)
-    except EnvironmentError:
-        return []
+    return [task for task in _tasks.every(root) if _sysfs.read_number(os.path.join(task, "patch_state")) == other]
 
 
 def _ask(root, kernel, log, clock):
@@ -148,7 +131,7 @@ def _sorted_out(messages):
 def _describe(task, said, livepatch):
     pid = int(os.path.basename(task))
     stack = (_sysfs.read_text(os.path.join(task, "stack")) or "").splitlines()[:_MAX_FRAMES]
-    state, flags = _stat(task)
+    state, kthread = _tasks.state(task)
     cgroup = _cgroup(task)
     if pid in said:
         code, function, words = _as_said(said[pid], livepatch)
@@ -157,7 +140,7 @@ def _describe(task, said, livepatch):
     return {
         "pid": pid,
         "comm": _sysfs.read_text(os.path.join(task, "comm")),
-        "kthread": bool(flags & _PF_KTHREAD),
+        "kthread": kthread,
         "state": state,
         "unit": _unit(cgroup),
         "cgroup": cgroup,
@@ -185,7 +168,7 @@ def _sleeping(function, livepatch):
 
 
 def _by_stack(state, stack, livepatch):
-    frames = [match.group("function", "module") for match in map(_FRAME.match, stack) if match]
+    frames = [match.group("function", "module") for match in map(_tasks.FRAME.match, stack) if match]
     for function, module in frames:
         # Optimised copies keep the name before the dot; code in a livepatch is the new version of a function.
         plain = function if function in livepatch.objects else function.split(".", 1)[0]
@@ -196,14 +179,6 @@ def _by_stack(state, stack, livepatch):
     if not frames:
         return UNKNOWN, None, "its stack cannot be read: it may just be switching"
     return UNKNOWN, frames[0][0], "no patched function on its stack: it may be unreliable, or just be switching"
-
-
-def _stat(task):
-    """State letter and flags (proc(5), fields 3 and 9); the comm before them may hold anything."""
-    fields = (_sysfs.read_text(os.path.join(task, "stat")) or "").rpartition(")")[2].split()
-    if len(fields) < 7:
-        return None, 0
-    return fields[0], _sysfs.to_number(fields[6]) or 0
 
 
 def _cgroup(task):

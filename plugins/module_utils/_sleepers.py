@@ -6,10 +6,9 @@
 # PRIVATE to this collection: anything may change without notice.
 
 import os
-import re
 from collections import namedtuple
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs, _tasks
 
 Sleeper = namedtuple("Sleeper", "pid comm state kthread object function")
 Sleeper.__doc__ = """A task. state: the letter that ps shows. object, function: the innermost of those looked for."""
@@ -17,9 +16,6 @@ Sleeper.__doc__ = """A task. state: the letter that ps shows. object, function: 
 # A host with more tasks is looked at in part, and the finding says so.
 MOST_TASKS = 20000
 SECONDS = 10.0
-
-_PF_KTHREAD = 0x00200000  # include/linux/sched.h
-_FRAME = re.compile(r"\A(?:\[<[0-9a-fx]*>\]\s*)?(?P<function>[^\s+]+)(?:\+\S+)?(?:\s+\[(?P<module>[^\]\s]+)\])?")
 
 
 def find(root, functions, modules, now):
@@ -30,7 +26,7 @@ def find(root, functions, modules, now):
     """
     sleepers, readable, number = [], False, 0
     deadline = now() + SECONDS
-    for number, task in enumerate(_tasks(root), 1):
+    for number, task in enumerate(_tasks.every(root), 1):
         if number > MOST_TASKS or now() > deadline:
             return (sleepers, False) if readable else (None, False)
         text = _sysfs.read_text(os.path.join(task, "stack"))
@@ -42,7 +38,7 @@ def find(root, functions, modules, now):
 
 
 def _function(stack, functions, modules):
-    for match in map(_FRAME.match, stack.splitlines()):
+    for match in map(_tasks.FRAME.match, stack.splitlines()):
         if match is None:
             continue
         name, owner = match.group("function"), match.group("module") or "vmlinux"
@@ -54,28 +50,6 @@ def _function(stack, functions, modules):
 
 
 def _sleeper(task, key):
-    text = _sysfs.read_text(os.path.join(task, "stat")) or ""
-    fields = text.rpartition(")")[2].split()  # proc(5): state is the first field behind the name, flags the seventh
-    flags = int(fields[6]) if len(fields) > 6 and fields[6].isdigit() else 0
-    return Sleeper(
-        int(os.path.basename(task)),
-        _sysfs.read_text(os.path.join(task, "comm")) or "?",
-        fields[0] if fields else "?",
-        bool(flags & _PF_KTHREAD),
-        *key
-    )
-
-
-def _tasks(root):
-    proc = os.path.join(root, "proc")
-    for process in _numbers(proc):
-        directory = os.path.join(proc, process, "task")
-        for task in _numbers(directory):
-            yield os.path.join(directory, task)
-
-
-def _numbers(directory):
-    try:
-        return sorted((name for name in os.listdir(directory) if name.isdigit()), key=int)
-    except EnvironmentError:
-        return []
+    state, kthread = _tasks.state(task)
+    comm = _sysfs.read_text(os.path.join(task, "comm")) or "?"
+    return Sleeper(int(os.path.basename(task)), comm, state or "?", kthread, *key)
