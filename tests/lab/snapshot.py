@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import pathlib
 import time
+import zipfile
 
 from tests.lab import cache, processes, progress, ssh
 from tests.lab.errors import LabError
@@ -14,13 +17,28 @@ from tests.lab.guest import DISK, MEMORY, Guest, Machine
 
 # What every test needs is in the memory that is kept. Nothing here may read the boot id: the kernel makes it up at its
 # first reading, and each guest shall have its own.
-_WARM = "python3 -c pass; dnf --version; rpm -q lab; sudo -n true; sync"
+_WARM = "python3 -c pass; dnf --version; rpm -q lab; sudo -n true"
 _SECONDS = 120
+
+_PLUGINS = pathlib.Path(__file__).resolve().parents[2] / "plugins"
+_KINDS = ("module_utils", "modules")
+_COLLECTION = "ansible_collections/kernel/livepatch/plugins"
+_LIBRARIES = "libraries.zip"
+_IMPORT = """
+import importlib, sys
+sys.path.insert(0, sys.argv[1])
+for name in sys.argv[2:]:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        pass  # it is for newer Pythons: no module will import it either
+"""
 
 
 def get(machine: Machine) -> pathlib.Path:
     """The directory with the memory and the disk of such a machine, some moments after its boot."""
-    inputs = [str(machine), processes.run(["qemu-system-x86_64", "--version"]), _WARM, cache.code(Guest._argv, Guest._cmdline, _build, _keep)]
+    inputs = [str(machine), processes.run(["qemu-system-x86_64", "--version"]), _WARM, _IMPORT, _ansible_version(),
+              cache.code(Guest._argv, Guest._cmdline, _build, _compile, _keep)]
     return cache.entry("snapshots", inputs, lambda work: _build(machine, work))
 
 
@@ -32,11 +50,48 @@ def _build(machine: Machine, work: pathlib.Path) -> None:
             guest.start()
             guest.wait_for_ssh()
             guest.ssh(["sh", "-c", _WARM])
+            if _ansible_version():
+                _compile(guest, work)
+            guest.ssh(["sync"])
             _keep(guest, work)
         finally:
             guest.kill()
         (guest.directory / DISK).rename(work / DISK)
         cache.remove(work / "guests")
+
+
+def _ansible_version() -> str:
+    """The version of the Ansible that this Python can import; empty without any."""
+    if importlib.util.find_spec("ansible") is None:
+        return ""
+    from ansible.release import __version__
+
+    return __version__
+
+
+def _compile(guest: Guest, work: pathlib.Path) -> None:
+    """Let a guest's Python compile what Ansible and the collection ship to it, and keep that (see sitecustomize.py).
+
+    The collection is no input of the snapshot: what has changed since is compiled when it is first used.
+    """
+    import ansible
+
+    shipped = pathlib.Path(ansible.__file__).parent / "module_utils"
+    names = ["ansible.module_utils.basic", "ansible.module_utils._internal._ansiballz._loader"]
+    with zipfile.ZipFile(work / _LIBRARIES, "w") as libraries:
+        libraries.writestr("ansible/__init__.py", f"__version__ = {ansible.__version__!r}\n__author__ = {ansible.__author__!r}\n")
+        for path in sorted(shipped.rglob("*.py")):
+            libraries.write(path, f"ansible/module_utils/{path.relative_to(shipped)}")
+        for package in [*itertools.accumulate(_COLLECTION.split("/"), "{}/{}".format), *(f"{_COLLECTION}/{kind}" for kind in _KINDS)]:
+            libraries.writestr(f"{package}/__init__.py", "")
+        for path in [path for kind in _KINDS for path in sorted((_PLUGINS / kind).glob("*.py"))]:
+            name = f"{_COLLECTION}/{path.parent.name}/{path.name}"
+            libraries.write(path, name)
+            names.append(name[:-len(".py")].replace("/", "."))
+    guest.copy(work / _LIBRARIES, "/tmp/")
+    guest.ssh(["python3", "-c", _IMPORT, f"/tmp/{_LIBRARIES}", *names])
+    guest.ssh(["rm", f"/tmp/{_LIBRARIES}"])
+    (work / _LIBRARIES).unlink()
 
 
 def _keep(guest: Guest, work: pathlib.Path) -> None:
