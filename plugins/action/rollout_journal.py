@@ -24,7 +24,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
 )
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
-KINDS = ["slice", "soak", "wait", "rollback", "rolled_back", "end", "override", "read"]
+KINDS = ["slice", "soak", "wait", "rollback", "rolled_back", "persisted", "end", "override", "read"]
 SPEC = {
     "journal": {"type": "path", "required": True},
     "entry": {"type": "str", "required": True, "choices": KINDS},
@@ -40,6 +40,7 @@ NEEDED = [
     ("entry", "slice", ["tier", "hosts"]),
     ("entry", "soak", ["tier"]),
     ("entry", "rolled_back", ["hosts"]),
+    ("entry", "persisted", ["hosts"]),
     ("entry", "end", ["result"]),
     ("entry", "wait", ["seconds"]),
     ("entry", "override", ["override"]),
@@ -203,6 +204,15 @@ def _rolled_back(current, args, hostvars):
     return dict(view.report(current.state, current.path), changed=True, progress=progress)
 
 
+def _persisted(current, args, hostvars):
+    results = {name: values.plain(hostvars[name].get("livepatch_result_persistence") or {}) for name in args["hosts"]}
+    entry = evidence.of_persistence(results)
+    current.add([entry])
+    progress = [f"{len(entry['hosts'])} of {len(results)} hosts keep the livepatch over reboots"]
+    progress += [f"{name} does not: {reason}" for name, reason in entry["failed"].items()]
+    return {"changed": True, "progress": progress}
+
+
 def _end(current, args, unused):
     left = [tier["name"] for tier in current.state.tiers if tier["number"] not in current.state.tiers_done]
     if args["result"] == "complete" and left:
@@ -224,5 +234,6 @@ ENTRIES = {
     "wait": _wait,
     "rollback": _rollback,
     "rolled_back": _rolled_back,
+    "persisted": _persisted,
     "end": _end,
 }

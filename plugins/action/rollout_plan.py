@@ -48,6 +48,7 @@ FACTS = (
     "enabled",
     "transition",
     "os_family_ids",
+    "engines",
 )
 
 
@@ -158,6 +159,7 @@ def _raw_host(variables):
         "facts": values.plain({key: facts.get(key) for key in FACTS}) if facts else None,
         "cohort": values.plain(variables.get("livepatch_cohort")),
         "domain": values.plain(variables.get("livepatch_domain")),
+        "other_engines": values.plain(variables.get("livepatch_other_engines")),
     }
 
 

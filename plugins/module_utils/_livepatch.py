@@ -112,7 +112,7 @@ class Run(object):
         return None
 
     def _take_file(self, path):
-        self.file = _module_file.read(path, self.run_command)
+        self.file = _module_file.read(path)
         if self.name is not None and self.file.name != self.name:
             raise LivepatchError(
                 "bad_name",

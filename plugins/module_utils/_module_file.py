@@ -8,6 +8,7 @@
 import errno
 import os
 import struct
+import subprocess
 from collections import namedtuple
 
 from ansible_collections.kernel.livepatch.plugins.module_utils import _elf, _sysfs
@@ -25,6 +26,7 @@ MACHINES = {"x86_64": 62, "ppc64le": 21, "s390x": 22, "aarch64": 183, "loongarch
 _OBJS, _STATES, _REPLACE, _PATCH_HEAD = 8, 16, 24, 32
 # Build ids take 20 bytes; what is larger is no note of interest.
 _NOTE_LIMIT = 64 * 1024
+_ERRORS_LIMIT = 64 * 1024
 
 ModuleFile = namedtuple(
     "ModuleFile", "path name vermagic livepatch depends build_id srcversion signed machine replace image packed"
@@ -33,15 +35,15 @@ PatchStruct = namedtuple("PatchStruct", "section offset replace")
 PatchStruct.__doc__ = """A struct klp_patch in the file. section: number (int). replace: its flag (bool)."""
 
 
-def read(path, run_command):
-    """Read, unpack and parse a module; return a ModuleFile. run_command: AnsibleModule.run_command, for zstd.
+def read(path):
+    """Read, unpack and parse a module; return a ModuleFile.
 
     name: the module's own, which the file's need not be. depends: list of module names. replace: the livepatch's
     replace flag, None where the file does not show it. image: the unpacked bytes. packed: whether they differ from the file.
     Raises LivepatchError: not_found, bad_module_file.
     """
     data = _contents(path)
-    image = _unpack(path, data, run_command)
+    image = _unpack(path, data)
     return parse(path, image)._replace(packed=image is not data)
 
 
@@ -67,7 +69,7 @@ def _contents(path):
     return _bounded(path, data)
 
 
-def _unpack(path, data, run_command):
+def _unpack(path, data):
     # Each library is imported only for the file that needs it.
     try:
         if data[:2] == b"\x1f\x8b":
@@ -85,7 +87,7 @@ def _unpack(path, data, run_command):
                 raise _bad(path, "a compressed file without its end, where its checksum is")
             return image
         if data[:4] == b"\x28\xb5\x2f\xfd":
-            return _bounded(path, _unzstd(path, run_command))
+            return _bounded(path, _unzstd(path))
     except LivepatchError:
         raise
     except Exception as error:  # zlib, lzma and gzip each have their own
@@ -93,17 +95,26 @@ def _unpack(path, data, run_command):
     return data
 
 
-def _unzstd(path, run_command):
+def _unzstd(path):
     # Python has zstd since 3.14 only.
     try:
-        code, data, errors = run_command(
-            ["zstd", "-dcq", "--", path], encoding=None, expand_user_and_vars=False, handle_exceptions=False
-        )
+        code, data, errors = _run(["zstd", "-dcq", "--", path])
     except EnvironmentError as error:
         raise _bad(path, "one compressed with zstd, and zstd cannot be run here (%s): install zstd" % error.strerror)
-    if code != 0:
+    if code != 0 and len(data) <= LIMIT:
         raise _bad(path, "a damaged zstd file (%s)" % errors.decode("utf-8", "replace").strip()[-200:])
     return data
+
+
+def _run(command):
+    """Return (status, output, errors) of a program; it is ended when its output exceeds LIMIT by a byte."""
+    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with program:
+        data = program.stdout.read(LIMIT + 1)
+        if len(data) > LIMIT:
+            program.kill()
+        errors = program.stderr.read(_ERRORS_LIMIT)
+    return program.returncode, data, errors
 
 
 def _bounded(path, data):

@@ -59,14 +59,14 @@ def _packaged(run_command, root, name, path):
         found = _packages.owner(run_command, path) if path else None
     except LivepatchError:
         return {}
-    if found is None or not _same_code(run_command, root, name, path):
+    if found is None or not _same_code(root, name, path):
         return {"packaged": False}
     return {"package": found.nevra, "packaged": True, "changelog": found.changelog}
 
 
-def _same_code(run_command, root, name, path):
+def _same_code(root, name, path):
     try:
-        in_file = _module_file.read(path, run_command).build_id
+        in_file = _module_file.read(path).build_id
     except LivepatchError:
         return False
     return in_file is None or in_file == _sysfs.build_id(root, name)

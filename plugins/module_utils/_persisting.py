@@ -102,7 +102,7 @@ class Run(object):
             name = self.host.topmost
             if name is None:
                 raise _not_enabled("a livepatch", "none")
-        file = _module_file.read(self._path(name), self.run_command)
+        file = _module_file.read(self._path(name))
         check_file(file, self.root, self.kernel)
         if not self.params["instead_of"]:
             self._check_it_runs(file)

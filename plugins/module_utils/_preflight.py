@@ -35,7 +35,7 @@ _ARCHITECTURE = "another architecture"
 class Preflight(object):
     """One execution of the module livepatch_preflight.
 
-    params: the module's options. run_command: AnsibleModule.run_command, for rpm and zstd. The rest is for tests: the
+    params: the module's options. run_command: AnsibleModule.run_command, for rpm. The rest is for tests: the
     root of the file system, what os.uname() says, the user's id, and seconds of a clock that only goes forward.
     """
 
@@ -80,7 +80,7 @@ class Preflight(object):
             path = self._path(spec)
             if path is None:
                 return
-            file = _module_file.read(path, self.run_command)
+            file = _module_file.read(path)
             if self.params["name"] is not None and file.name != module_name(self.params["name"]):
                 raise LivepatchError(
                     "bad_name", "%s: expected %s in it, found %s." % (path, self.params["name"], file.name)

@@ -56,7 +56,7 @@ def _not_brought_back(actions, name, gone, error):
 def _file_of(actions, name, build_id):
     """Return the ModuleFile of a livepatch that was enabled, and is known to be the code that ran."""
     path = _source.by_name(actions.root, _sysfs.kernel_release(actions.root), name)
-    file = _module_file.read(path, actions.run_command)
+    file = _module_file.read(path)
     if build_id is None or file.build_id != build_id:
         raise LivepatchError(
             "other_code",

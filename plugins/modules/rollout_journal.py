@@ -26,13 +26,15 @@ options:
       - V(wait) writes nothing. It waits for O(seconds), or until somebody has said something with V(override).
       - V(rollback) says that all hosts which the rollout touched are about to be rolled back, and returns them.
       - V(rolled_back) takes C(livepatch_result_rollback) of O(hosts) and records whether they were rolled back.
+      - V(persisted) takes C(livepatch_result_persistence) of O(hosts) and records which of them keep the livepatch over reboots, and why
+        the others do not.
       - V(end) ends the run and gives the lock back.
       - V(override) says something to the controller of the rollout, which may be another process. It needs no lock, as it is written into
         a file beside the journal, and the controller copies it into the journal at its next slice or look.
       - V(read) writes nothing and needs no lock; it returns the summary and the hosts that could be rolled back.
     type: str
     required: true
-    choices: [slice, soak, wait, rollback, rolled_back, end, override, read]
+    choices: [slice, soak, wait, rollback, rolled_back, persisted, end, override, read]
   tier:
     description:
       - Number of the tier. Required with O(entry=slice) and O(entry=soak).
@@ -42,7 +44,7 @@ options:
     description: Number of the slice. By default that of the first host in the plan.
     type: int
   hosts:
-    description: Names of hosts. Required with O(entry=slice) and O(entry=rolled_back).
+    description: Names of hosts. Required with O(entry=slice), O(entry=rolled_back) and O(entry=persisted).
     type: list
     elements: str
   reason:

@@ -13,7 +13,8 @@ description:
   - Reads the livepatch facts of all hosts, spreads the hosts over tiers and slices, and writes the plan into the journal.
   - When the journal has a plan already, the plan is read and not made anew. What was done is verified from the facts.
   - Takes the lock of the journal. A second controller is refused until the first one ends or dies.
-  - Hosts that run the release already are counted and not touched.
+  - Hosts that run the release already are counted and not touched. Hosts without livepatch support are left out, and so are
+    hosts whose kernel another livepatch engine has changed, unless their variable C(livepatch_other_engines) is V(ignore).
   - Run it on C(localhost), after M(kernel.livepatch.livepatch_facts) ran on the hosts with C(ignore_unreachable) and was
     registered as C(livepatch_result_facts).
   - The variables C(livepatch_cohort) and C(livepatch_domain) of a host say which hosts share a weakness and which share a fate.

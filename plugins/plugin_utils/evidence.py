@@ -92,3 +92,13 @@ def of_rollback(state, hosts, results):
             planned, last = state.before(name)
             found.append(outcomes.of_rollback(last, planned, results(name)))
     return found
+
+
+def of_persistence(results):
+    """Return the entry (dict) that tells which hosts keep the livepatch over reboots; results: name -> livepatch_result_persistence."""
+    reasons = {name: outcomes.not_persistent(result) for name, result in results.items()}
+    return {
+        "kind": "persisted",
+        "hosts": [name for name, reason in reasons.items() if not reason],
+        "failed": {name: reason for name, reason in reasons.items() if reason},
+    }

@@ -11,7 +11,8 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 def survey(raw, release, pattern=None):
     """Return a dict a host, by name: name, cohort, domain, kernel_release, boot_id, enabled, effective_release, facts, problem.
 
-    raw: name -> {facts: ansible_facts.livepatch or None, result: what livepatch_facts registered, cohort, domain};
+    raw: name -> {facts: ansible_facts.livepatch or None, result: what livepatch_facts registered, cohort, domain,
+    other_engines: "ignore" where another livepatch engine may be at work};
     problem: (outcome, reason) for a host that is not to be touched, else None.
     Raises RolloutError when two names are one machine.
     """
@@ -33,7 +34,7 @@ def _host(name, entry, release, pattern):
         "enabled": facts.get("enabled"),
         "effective_release": facts.get("effective_release"),
         "facts": facts or None,
-        "problem": problem or _state_problem(facts, release, pattern),
+        "problem": problem or _state_problem(facts, release, pattern, entry.get("other_engines")),
     }
 
 
@@ -48,7 +49,7 @@ def _facts_problem(entry):
     return None
 
 
-def _state_problem(facts, release, pattern):
+def _state_problem(facts, release, pattern, other_engines):
     if not facts.get("supported"):
         return "unsupported", "the kernel has no livepatch support"
     wanted = releases.livepatch_name(
@@ -56,6 +57,9 @@ def _state_problem(facts, release, pattern):
     )
     if wanted and facts.get("enabled") == wanted and not facts.get("transition"):
         return "already", f"runs {wanted}"
+    active = [engine["name"] for engine in facts.get("engines") or () if engine["active"]]
+    if active and other_engines != "ignore":
+        return "unsupported", f"{' and '.join(active)} has changed its kernel: two engines must not change one"
     return None
 
 

@@ -80,6 +80,7 @@ def status_lines(state, journal):
         f"rollout {state.rollout} of release {state.release}: {result}; {summary.count_line(gate.counts(state))}",
         *tiers,
         *[line for line in verdict if line],
+        *[f"{name} loses the livepatch at its next boot: {reason}" for name, reason in state.not_persistent.items()],
         f"journal: {journal}",
     ]
 

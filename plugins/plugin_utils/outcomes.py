@@ -47,6 +47,8 @@ def _slice_outcome(package, apply, look, elapsed, boot_id):
     rebooted = _rebooted_in_slice(apply, look, elapsed, boot_id)
     if rebooted:
         return "rebooted", rebooted
+    if package.get("error") == "image_based":
+        return "not_applicable", f"its system is an image ({package['image_based']}) that does not have the package"
     for result, (unused, module) in zip((package, apply), STEPS):
         problem = _problem(result, module)
         if problem:
@@ -114,6 +116,17 @@ def of_rollback(last, planned, result):
     base = last or {"kind": "outcome", "host": planned["host"], "tier": planned["tier"], "slice": planned["slice"]}
     entry = _changed(base, ("rollback_failed", found[1]) if found else ("rolled_back", ""), result)
     return dict(entry, changed=bool(result.get("changed")))
+
+
+def not_persistent(result):
+    """Return why (str) a host does not keep its livepatch over reboots, None if it does; result: of livepatch_persistence."""
+    problem = _problem(result, "livepatch_persistence")
+    if problem:
+        return problem[1]
+    if not _ran(result):
+        return "livepatch_persistence did not run"
+    # A host without systemd is no failure.
+    return _text(result) if result.get("error") else None
 
 
 def look_entry(host, look):

@@ -45,6 +45,7 @@ class State:
     stop: dict = None  # the first verdict to stop, until forgiven by a retry
     tiers_done: set = field(default_factory=set)
     soaks: dict = field(default_factory=dict)  # tier number -> seconds since 1970
+    not_persistent: dict = field(default_factory=dict)  # name -> why the host loses the livepatch at a reboot
     ended: str = ""
     # What was seen of hosts, in seconds since 1970. A host is on the control arm until its slice begins.
     planned_at: dict = field(default_factory=dict)  # name -> when it was first seen
@@ -363,6 +364,12 @@ def _override(current, entry):
         current.aborted = entry
 
 
+def _persisted(current, entry):
+    for name in entry["hosts"]:
+        current.not_persistent.pop(name, None)
+    current.not_persistent.update(entry["failed"])
+
+
 def _end(current, entry):
     current.ended = entry["result"]
 
@@ -383,5 +390,6 @@ HANDLERS = {
     "tier_done": _tier_done,
     "soak": _soak,
     "retry": _retry,
+    "persisted": _persisted,
     "end": _end,
 }

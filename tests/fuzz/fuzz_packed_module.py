@@ -25,7 +25,7 @@ MAX_BYTES = 16 * 1024
 _path = os.path.join(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None), "x.ko")
 
 
-def _run_zstd(arguments, **unused_options):
+def _run_zstd(unused_arguments):
     """Stands for zstd: after the magic number comes what it would print, or 0xff for its failure."""
     with open(_path, "rb") as stream:
         content = stream.read()[4:]
@@ -36,12 +36,13 @@ def one_input(data):
     with open(_path, "wb") as stream:
         stream.write(data)
     limit, _module_file.LIMIT = _module_file.LIMIT, _SMALL_LIMIT
+    run, _module_file._run = _module_file._run, _run_zstd
     try:
-        module = _module_file.read(_path, _run_zstd)
+        module = _module_file.read(_path)
     except LivepatchError as error:
         assert error.code == "bad_module_file", error.code
         return
     finally:
-        _module_file.LIMIT = limit
+        _module_file.LIMIT, _module_file._run = limit, run
     assert len(module.image) <= _SMALL_LIMIT
     assert module.packed == (module.image != data)

@@ -49,7 +49,8 @@ def environment(fleet, directory):
 
 def run_rollout(fleet, directory, release):
     """Run the playbook, show its progress lines, and return its exit status."""
-    variables = {"livepatch_release": release, "livepatch_tiers": TIERS, "livepatch_slice": 4, "livepatch_control_hosts": 1,
+    # The guests have no systemd, which would enable a livepatch at boot.
+    variables = {"livepatch_release": release, "livepatch_persist": False, "livepatch_tiers": TIERS, "livepatch_slice": 4, "livepatch_control_hosts": 1,
                  "livepatch_journal_dir": str(directory / "journals")}
     command = [str(pathlib.Path(sys.executable).with_name("ansible-playbook")), "kernel.livepatch.rollout",
                "-i", str(fleet.inventory), "-e", json.dumps(variables)]

@@ -86,6 +86,7 @@ class Rollouts:
         settings = {
             "livepatch_release": release,
             "livepatch_journal_dir": str(self.directory / "journals"),
+            "livepatch_persist": False,  # these guests have no systemd
             "livepatch_tiers": [{"name": "canary", "hosts": 1}, {"name": "rest", "share": "100%"}],
         }
         settings.update(variables)

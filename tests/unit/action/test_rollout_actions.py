@@ -292,6 +292,36 @@ def test_a_rollback_is_written_before_and_after(site):
     assert "livepatch | h2 is not rolled back: the rollback failed: no answer" in output
 
 
+def test_who_keeps_the_livepatch_over_reboots_is_written_and_the_status_names_who_does_not(site):
+    kept = {
+        "h1": {"changed": True},
+        "h2": {"failed": True, "error": "insecure_path", "msg": "anybody may write there"},
+        "h3": {"failed": False, "error": "no_systemd", "msg": "expected systemd, found none"},
+        "h4": {"unreachable": True},
+    }
+    for name, result in kept.items():
+        site.hosts[name].update(livepatch_result_persistence=result)
+    tasks = [
+        site.plan(tiers=[{"name": "all", "share": "100%"}]),
+        site.entry("persisted", hosts=HOSTS),
+        dict(site.entry("read"), register="status"),
+        site.entry("persisted", hosts=["h1"]),
+    ]
+    code, output = site.run(tasks)
+    assert code == 0, output
+    assert site.entries("persisted")[0]["hosts"] == ["h1"]
+    reasons = {
+        "h2": "livepatch_persistence failed (insecure_path): anybody may write there",
+        "h3": "expected systemd, found none",
+        "h4": "unreachable at livepatch_persistence",
+    }
+    assert site.entries("persisted")[0]["failed"] == reasons
+    assert "livepatch | 1 of 4 hosts keep the livepatch over reboots" in output
+    for name, reason in reasons.items():
+        assert f"livepatch | {name} does not: {reason}" in output
+        assert f"{name} loses the livepatch at its next boot: {reason}" in site.result("status")["lines"]
+
+
 def test_the_journal_can_be_read_by_anybody_who_may_while_another_works(site):
     tasks = [site.plan(), {"ansible.builtin.wait_for": {"path": str(site.path / "go"), "timeout": 60}}]
     child = site.start(tasks)

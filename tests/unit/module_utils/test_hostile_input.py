@@ -145,7 +145,7 @@ def test_a_packed_module_that_lacks_only_its_checksum_is_refused(tmp_path, pack,
     path = tmp_path / "x.ko"
     path.write_bytes(pack(elf.module())[:-tail])
     with pytest.raises(LivepatchError) as refused:
-        _module_file.read(str(path), None)
+        _module_file.read(str(path))
     assert refused.value.code == "bad_module_file"
 
 

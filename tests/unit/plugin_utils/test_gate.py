@@ -72,6 +72,11 @@ def one(**steps):
             "rebooted 7 s after its slice began (boot id changed)",
         ),
         (NO_BUILD, "not_applicable", "no repository has a build for kernel 6.1.0-1"),
+        (
+            {"package": {"failed": True, "error": "image_based", "image_based": "ostree"}},
+            "not_applicable",
+            "its system is an image (ostree) that does not have the package",
+        ),
     ],
 )
 def test_the_outcome_of_a_host_follows_from_its_results(steps, outcome, reason):

@@ -7,9 +7,9 @@ import shlex
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence, gate, messages, summary, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence, fleet, gate, messages, summary, view
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
-from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, good, hosts
+from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, good, hosts, raw
 
 
 def outcome(rollout, name):
@@ -46,6 +46,22 @@ def test_hosts_that_run_the_release_or_cannot_are_counted_and_not_planned():
     assert set(rollout.state.hosts) == {"host-4", "host-5", "host-6"}
     assert gate.counts(rollout.state) == {"already": 1, "unsupported": 1, "unreachable": 1, "untouched": 3}
     assert "not in the plan: 1 already, 1 unreachable, 1 unsupported" in rollout.notes
+
+
+KSPLICE = {"name": "ksplice", "active": True, "effective_release": "6.1.0-2"}
+
+
+@pytest.mark.parametrize(
+    "engine, policy, planned",
+    [(KSPLICE, None, False), (KSPLICE, "ignore", True), (dict(KSPLICE, active=None), None, True)],
+)
+def test_a_host_whose_kernel_another_engine_has_changed_is_left_out_unless_it_may_be_there(engine, policy, planned):
+    found = raw(["host-1"], host_1={"engines": [engine]})
+    found["host-1"]["other_engines"] = policy
+    problem = fleet.survey(found, "hotfix3")["host-1"]["problem"]
+    assert problem == (
+        None if planned else ("unsupported", "ksplice has changed its kernel: two engines must not change one")
+    )
 
 
 def test_a_host_whose_transition_to_the_release_still_runs_is_planned():
