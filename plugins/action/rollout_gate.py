@@ -178,7 +178,8 @@ def _progress(state, tier, args, verdict, found, turn):
         if entry["kind"] == "outcome":
             counts[entry["outcome"]] = counts.get(entry["outcome"], 0) + 1
     where = f"tier {tier['name']}"
-    if args["after"] == "tier" and verdict["verdict"] == "pass":
+    before = state.verdicts[-2] if len(state.verdicts) > 1 else {}
+    if args["after"] == "tier" and (verdict["verdict"] == "pass" or verdict["reasons"] == before.get("reasons")):
         return []  # The last look has said it.
     if args["after"] == "slice":
         where += f", slice {args['slice']}: {summary.count_line(counts)}"
