@@ -209,8 +209,7 @@ def _persisted(current, args, hostvars):
     entry = evidence.of_persistence(results)
     current.add([entry])
     progress = [f"{len(entry['hosts'])} of {len(results)} hosts keep the livepatch over reboots"]
-    progress += [f"{name} does not: {reason}" for name, reason in entry["failed"].items()]
-    return {"changed": True, "progress": progress}
+    return {"changed": True, "progress": progress + messages.not_persistent_lines(entry["failed"])}
 
 
 def _end(current, args, unused):

@@ -109,12 +109,12 @@ def _untold(state, now, now_tier, slice):
     silent = arms.unresolved(state, now)
     if silent:
         grace = round(state.rules["unreachable_grace"] / 60)
-        yield f"{_named(silent)} patched and silent: a host that does not answer for {grace} min counts as crashed"
+        yield f"{named(silent)} patched and silent: a host that does not answer for {grace} min counts as crashed"
     if slice is not None or not soak_is_over(state, now_tier["tier"], now):
         return
     unseen = unlooked(state, now_tier["tier"])
     if unseen:
-        yield f"{_named(unseen)} not looked at since the soak of tier {now_tier['name']} ended"
+        yield f"{named(unseen)} not looked at since the soak of tier {now_tier['name']} ended"
     if (
         state.waiting()
         and state.watched()
@@ -155,7 +155,8 @@ def _too_many(entry):
     return f"{_of_tier(entry)}: " + "; ".join(named) + (f"; and {more} more" if more else "")
 
 
-def _named(names):
+def named(names):
+    """Return hosts as the begin of a sentence (str): "a, b and 3 more are"."""
     more = len(names) - NAMED_HOSTS
     listed = ", ".join(names[:NAMED_HOSTS]) + (f" and {more} more" if more > 0 else "")
     return f"{listed} {'is' if len(names) == 1 else 'are'}"

@@ -80,8 +80,19 @@ def status_lines(state, journal):
         f"rollout {state.rollout} of release {state.release}: {result}; {summary.count_line(gate.counts(state))}",
         *tiers,
         *[line for line in verdict if line],
-        *[f"{name} loses the livepatch at its next boot: {reason}" for name, reason in state.not_persistent.items()],
+        *not_persistent_lines(state.not_persistent),
         f"journal: {journal}",
+    ]
+
+
+def not_persistent_lines(reasons):
+    """Return a line (str) for each reason why hosts lose the livepatch at a boot; reasons: name of a host -> reason."""
+    hosts = {}
+    for name, reason in reasons.items():
+        hosts.setdefault(reason, []).append(name)
+    return [
+        f"{gate.named(names)} without the livepatch after the next boot: {reason}"
+        for reason, names in list(hosts.items())[: gate.NAMED_HOSTS]
     ]
 
 

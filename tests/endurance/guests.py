@@ -5,10 +5,10 @@
 
 import json
 import pathlib
-import tarfile
+import shutil
 import tempfile
 
-import ansible
+from tests.lab import libraries
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = "/var/tmp/endurance"
@@ -18,18 +18,12 @@ RELEASES = ("hotfix1", "hotfix2")
 def put(guest, files=()):
     """Put the collection, in_guest.py, the replacer and more files (paths) into a guest."""
     with tempfile.TemporaryDirectory() as directory:
-        archive = pathlib.Path(directory) / "endurance.tar"
-        with tarfile.open(archive, "w") as tar:
-            tar.add(pathlib.Path(ansible.__file__).parent / "module_utils", "ansible/module_utils", filter=_clean)
-            for name in ("modules", "module_utils"):
-                tar.add(ROOT / "plugins" / name, "ansible_collections/kernel/livepatch/plugins/" + name, filter=_clean)
-            tar.add(ROOT / "tests/integration/in_guest.py", "in_guest.py")
-            tar.add(ROOT / "tests/endurance/replacer.py", "replacer.py")
-            for path in files:
-                tar.add(path, pathlib.Path(path).name)
-        guest.copy(archive, HERE + ".tar")
-    unpack = "mkdir -p %s && cd %s && tar -xf ../endurance.tar && touch ansible/__init__.py" % (HERE, HERE)
-    assert guest.ssh(["sh", "-c", unpack]).returncode == 0
+        place = pathlib.Path(directory) / pathlib.Path(HERE).name
+        place.mkdir()
+        libraries.pack(place)
+        for path in (ROOT / "tests/integration/in_guest.py", ROOT / "tests/endurance/replacer.py", *files):
+            shutil.copy(path, place)
+        guest.copy(place, str(pathlib.Path(HERE).parent))
 
 
 def endure(fleet, guest, rounds, seconds, timeout=60, every=10):
@@ -52,6 +46,3 @@ def endure(fleet, guest, rounds, seconds, timeout=60, every=10):
         )
     return [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
 
-
-def _clean(member):
-    return None if "__pycache__" in member.name else member

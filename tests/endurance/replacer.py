@@ -113,9 +113,9 @@ def alarms(in_guest, since):
 
 
 def main():
-    sys.path.insert(0, sys.argv[1])
     import in_guest
 
+    in_guest.use(sys.argv[1])
     order = json.load(sys.stdin)
     with in_guest.arguments({}):
         pass

@@ -7,20 +7,24 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
-import tarfile
 
-import ansible
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 from collection import link  # noqa: E402
+from tests.lab import libraries  # noqa: E402
 from tests.lab.fleet import Fleet  # noqa: E402
 
 KERNELS = os.environ.get("LAB_KERNELS", "5.10 6.1 6.12 7.2").split()
+
+
+# What takes long is shown on some of the kernels, on others in each test; with this variable set on all of them.
+EVERYWHERE = bool(os.environ.get("LAB_EVERYWHERE"))
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +32,17 @@ def fleet(tmp_path_factory):
     """One guest of each kernel in LAB_KERNELS."""
     with Fleet(tmp_path_factory.mktemp("fleet"), hosts=len(KERNELS), kernels=KERNELS) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def some(fleet):
+    """A function of names of kernels to the guests with these, by name; to all guests with LAB_EVERYWHERE, or without any of these."""
+
+    def choose(*kernels):
+        found = {name: guest for name, guest in fleet.guests.items() if guest.machine.kernel.name in kernels}
+        return dict(fleet.guests) if EVERYWHERE or not found else found
+
+    return choose
 
 
 @pytest.fixture
@@ -59,19 +74,13 @@ def play(fleet, tmp_path):
 @pytest.fixture(scope="session")
 def put_python(tmp_path_factory):
     """A function that puts what a module needs on a target into a guest."""
-    archive = tmp_path_factory.mktemp("in_guest") / "python.tar"
-    core = pathlib.Path(ansible.__file__).parent
-    collection = "ansible_collections/kernel/livepatch/plugins/"
-    with tarfile.open(archive, "w") as tar:
-        tar.add(core / "module_utils", "ansible/module_utils", filter=_without_caches)
-        for name in ("modules", "module_utils"):
-            tar.add(ROOT / "plugins" / name, collection + name, filter=_without_caches)
-        tar.add(ROOT / "tests/integration/in_guest.py", "in_guest.py")
-    unpack = "mkdir -p /var/tmp/python && cd /var/tmp/python && tar -xf ../python.tar && touch ansible/__init__.py"
+    directory = tmp_path_factory.mktemp("in_guest") / "python"
+    directory.mkdir()
+    libraries.pack(directory)
+    shutil.copy(ROOT / "tests/integration/in_guest.py", directory)
 
     def put(guest):
-        guest.copy(archive, "/var/tmp/python.tar")
-        assert guest.ssh(["sh", "-c", unpack]).returncode == 0
+        guest.copy(directory, "/var/tmp/")
 
     return put
 
@@ -100,10 +109,6 @@ def on_each(fleet, act):
     """Do something with every guest, two at a time at least as they often wait; returns {name: answer}."""
     with concurrent.futures.ThreadPoolExecutor(max(2, fleet.at_once)) as pool:
         return dict(zip(fleet.guests, pool.map(act, fleet.guests.values())))
-
-
-def _without_caches(member):
-    return None if "__pycache__" in member.name else member
 
 
 @pytest.fixture

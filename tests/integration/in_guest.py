@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # usage: in_guest.py DIRECTORY < tasks.json
-# DIRECTORY holds ansible.module_utils and the collection. Each task is one of a playbook: a name, a module with its
+# DIRECTORY holds libraries.zip, of tests/lab/libraries.py. Each task is one of a playbook: a name, a module with its
 # options or ansible.builtin.raw, and maybe check_mode and become. Prints a list of results. Each task is a process of
 # its own, forked from one that has imported everything.
 
@@ -16,6 +16,11 @@ import subprocess
 import sys
 
 UNPRIVILEGED = 65534
+
+
+def use(directory):
+    """Import from the libraries in this directory."""
+    sys.path.insert(0, os.path.join(directory, "libraries.zip"))
 
 
 def run_task(task):
@@ -71,7 +76,7 @@ def arguments(options):
 
 
 def main():
-    sys.path.insert(0, sys.argv[1])
+    use(sys.argv[1])
     tasks = json.load(sys.stdin)
     # All that a task imports is imported here: after the fork it would be imported once for every task.
     with arguments({}):

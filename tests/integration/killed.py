@@ -85,9 +85,9 @@ def run(in_guest, **options):
 
 def main():
     directory, before, after = sys.argv[1:]
-    sys.path.insert(0, directory)
     import in_guest
 
+    in_guest.use(directory)
     with in_guest.arguments({}):
         pass
     importlib.import_module(OURS + "modules.livepatch")

@@ -105,7 +105,8 @@ def wait_for_another_boot(guest, boot_id):
     )
 
 
-def test_a_healthy_host_has_no_event_and_programs_cannot_make_one(fleet, play):
+def test_a_healthy_host_has_no_event_and_programs_cannot_make_one(some, play):
+    guests = some("6.1", "7.2")
     lines = ["<0>BUG: kernel NULL pointer dereference, address: 0\n", "WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n"]
     results = play(
         remember("before")
@@ -113,7 +114,8 @@ def test_a_healthy_host_has_no_event_and_programs_cannot_make_one(fleet, play):
             command("write %d" % number, "python3", "-c", "open('/dev/kmsg', 'w').write(%r)" % line)
             for number, line in enumerate(lines)
         ]
-        + [look("after"), look("in check mode", check_mode=True), look("as nobody", become=False)]
+        + [look("after"), look("in check mode", check_mode=True), look("as nobody", become=False)],
+        hosts=":".join(guests),
     )
     for host, result in results["after"].items():
         before = results["before"][host]
@@ -122,7 +124,7 @@ def test_a_healthy_host_has_no_event_and_programs_cannot_make_one(fleet, play):
         assert (result["reasons"], result["known_signatures"]) == ([], [])
         assert 0 < result["window_seconds"] == result["up_seconds"] < 300
         assert result["window_seconds"] == seconds(result["time"]) - seconds(before["time"])
-        assert result["effective_release"] == fleet.guests[host].kernel_release
+        assert result["effective_release"] == guests[host].kernel_release
         assert result["sequence"] >= before["sequence"] + 2, "the programs' lines are in the log"
         assert results["in check mode"][host]["events"] == []
         unprivileged = results["as nobody"][host]
@@ -131,8 +133,9 @@ def test_a_healthy_host_has_no_event_and_programs_cannot_make_one(fleet, play):
         assert unprivileged["boot_id"] == result["boot_id"]
 
 
-def test_a_log_that_has_turned_over_is_reported_as_lost(play):
-    results = play(remember("before") + [command("flood", "python3", "-c", FLOOD), look("after")])
+def test_a_log_that_has_turned_over_is_reported_as_lost(some, play):
+    tasks = remember("before") + [command("flood", "python3", "-c", FLOOD), look("after")]
+    results = play(tasks, hosts=":".join(some("5.10", "6.12")))
     for host, result in results["after"].items():
         assert result["sources"] == dict(SOURCES, kmsg="lost"), host
         assert "overwritten" in result["reasons"][0]
@@ -204,13 +207,16 @@ def test_a_core_dump_and_a_crash_dump_are_told_by_their_files(fleet, play):
     assert all(0 < event["age_seconds"] <= result["window_seconds"] for event in result["events"])
 
 
-def test_a_machine_that_panicked_and_is_back_is_a_crash_with_the_words_of_the_panic(fleet, play, harmful):
+def test_a_machine_that_panicked_and_is_back_is_a_crash_with_the_words_of_the_panic(some, play, harmful):
+    guests = some("5.10", "7.2")
+    hosts = ":".join(guests)
     before = play(
         remember("before")
-        + [shell("keep the last words", RAMOOPS), command("load panics", "insmod", "/root/panics.ko", "delay_ms=3000")]
+        + [shell("keep the last words", RAMOOPS), command("load panics", "insmod", "/root/panics.ko", "delay_ms=3000")],
+        hosts=hosts,
     )["before"]
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        list(pool.map(lambda name: wait_for_another_boot(fleet.guests[name], before[name]["boot_id"]), fleet.guests))
+        list(pool.map(lambda name: wait_for_another_boot(guests[name], before[name]["boot_id"]), guests))
     results = play(
         [
             {
@@ -218,9 +224,10 @@ def test_a_machine_that_panicked_and_is_back_is_a_crash_with_the_words_of_the_pa
                 "ansible.builtin.set_fact": {"position": {key: before[name][key] for key in POSITION}},
                 "when": "inventory_hostname == '%s'" % name,
             }
-            for name in fleet.guests
+            for name in guests
         ]
-        + [look("without pstore"), shell("show the last words", RAMOOPS), look("after")]
+        + [look("without pstore"), shell("show the last words", RAMOOPS), look("after")],
+        hosts=hosts,
     )
     for host, result in results["after"].items():
         assert result["rebooted"] is True, host
@@ -234,7 +241,7 @@ def test_a_machine_that_panicked_and_is_back_is_a_crash_with_the_words_of_the_pa
             "pstore",
             "crash:Kernel panic - not syncing: lab: livepatch panics ends this machine",
         )
-        assert crash["effective_release"] == fleet.guests[host].kernel_release + "-panics"
+        assert crash["effective_release"] == guests[host].kernel_release + "-panics"
         assert seconds(before[host]["time"]) <= seconds(crash["time"]) < seconds(unexplained[0]["time"])
         assert 0 < result["up_seconds"] < result["window_seconds"], "the way from the panic to the new boot is not up"
 

@@ -119,6 +119,12 @@ def test_guests_differ_in_name_and_machine_id(lab):
     assert len({words[1] for words in told}) == len(told)
 
 
+def test_guests_begin_with_the_code_of_the_collections_modules_compiled(lab):
+    modules = len(list((ROOT / "plugins" / "module_utils").glob("*.py")))
+    for guest in lab.guests.values():
+        assert len(guest.ssh(["ls", "/var/cache/lab-python"]).stdout.split()) > modules
+
+
 def test_dnf_installs_a_signed_livepatch_that_the_kernel_then_runs(host):
     release = host.guest.kernel_release
     done = host.sh(f"dnf -y -q install klp-{release}-hotfix1")

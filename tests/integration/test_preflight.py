@@ -3,8 +3,8 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Each finding is provoked, and then the livepatch is really loaded. Two kernels are looked at, the oldest and the newest;
-# PREFLIGHT_KERNELS names others. Every test leaves its guests without livepatches, the last one reboots them.
+# Each finding is provoked, and then the livepatch is really loaded. LAB_EVERYWHERE=1 does so on every kernel. Every test
+# leaves its guests without livepatches, the last one reboots them.
 
 import json
 import os
@@ -25,29 +25,23 @@ from tests.integration.tasks import (  # pylint: disable=unused-import # noqa: F
 )
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-KERNELS = os.environ.get("PREFLIGHT_KERNELS", "5.10 7.2").split()
 # What livepatch replaces in hotfix1, and the place where its name lies in the file.
 REPLACED = b"version_proc_show"
 DESCRIPTION = b"description=Livepatch hotfix1 of the kernel.livepatch lab"
 
 
 @pytest.fixture(scope="module")
-def guests(fleet):
-    """The guests that are looked at: those with one of KERNELS, else all."""
-    chosen = [guest for guest in fleet.guests.values() if guest.machine.kernel.name in KERNELS]
-    return chosen or list(fleet.guests.values())
+def looks(fleet, some, in_guest, modules, tasks_in, tmp_path_factory):  # noqa: F811
+    """Runs a list of tasks in the guests with some kernels; yields (guest, {task name: result})."""
+    ready = set()
 
-
-@pytest.fixture(scope="module")
-def looks(fleet, guests, in_guest, modules, tasks_in, tmp_path_factory):  # noqa: F811
-    """Runs a list of tasks in each of these guests; yields (guest, {task name: result})."""
-    for guest in guests:
-        _bring_more(fleet, guest, tmp_path_factory.mktemp(guest.name))
-        guest.ssh(["sh", "-c", MOUNT])
-
-    def run(tasks):
+    def run(tasks, *kernels):
         assert len({task["name"] for task in tasks}) == len(tasks), "two tasks of one name"
-        for guest in guests:
+        for guest in some(*kernels).values():
+            if guest.name not in ready:
+                _bring_more(fleet, guest, tmp_path_factory.mktemp(guest.name))
+                guest.ssh(["sh", "-c", MOUNT])
+                ready.add(guest.name)
             yield guest, Results(zip([task["name"] for task in tasks], tasks_in(guest, tasks)))
 
     return run
@@ -169,7 +163,7 @@ def test_a_livepatch_that_is_cleared_loads_and_what_the_file_forbids_is_refused_
     tasks += both("no file", path=path("none")) + both("no name", name="none") + both("no package", package="none")
     tasks += [look("release", release="none"), raw("for everybody", "cp /root/lab/hotfix1.ko /var/tmp")]
     tasks += [dict(look("not root", path="/var/tmp/hotfix1.ko"), become=False), CLEAN]
-    for guest, results in looks(tasks):
+    for guest, results in looks(tasks, "6.1"):
         assert results["check"] == results["first"]
         first = results.cleared("first")
         assert first["functions"] == [{"object": "vmlinux", "name": "version_proc_show", "sympos": 0}]
@@ -214,7 +208,7 @@ def test_modules_tasks_and_transitions_that_stand_in_the_way_are_found(looks):
         "in a transition", timeout=1, path=path("hotfix1")
     )
     tasks += [CLEAN]
-    for _guest, results in looks(tasks):
+    for _guest, results in looks(tasks, "6.12"):
         results.warned("target not loaded", "no_object_loaded", "lab_target")
         results.cleared("target loaded")
         assert "[modulefix]" in results["it acts"]["stdout"]
@@ -263,7 +257,7 @@ def test_probes_tracers_and_bpf_programs_are_told_apart_by_whether_the_kernel_ta
     )
     tasks += [out("out 1"), raw("wakes up", "kill $(cat /root/lab/pid); rmmod taps")]
     tasks += bpf("entry program", "entry") + bpf("exit program", "exit") + [CLEAN]
-    for guest, results in looks(tasks):
+    for guest, results in looks(tasks, "5.10", "7.2"):
         assert (
             set(results.ids("not mounted")) == {"not_checked"} and results["still not mounted"]["stdout"].strip() == "0"
         )
@@ -325,17 +319,17 @@ def playbook(fleet, directory, hosts):
 
 
 def test_the_playbook_tells_which_hosts_would_refuse_a_release_and_ends_with_a_failure_then(
-    fleet, guests, looks, tmp_path
+    fleet, some, looks, tmp_path
 ):
-    guest = guests[0]
-    list(looks([raw("package in", "rpm -U --replacepkgs /root/klp.rpm")]))
+    guest = next(iter(some("6.12").values()))
+    list(looks([raw("package in", "rpm -U --replacepkgs /root/klp.rpm")], "6.12"))
     status, output = playbook(fleet, tmp_path, guest.name)
     assert status == 0, output
     assert "1 hosts: 1 ready (0 with warnings), 0 would refuse it, 0 could not be looked at" in output
     off = "echo 0 > /proc/sys/kernel/ftrace_enabled"
-    list(looks([raw("package out", "rpm -e klp-{kernel}"), raw("ftrace off", off)]))
+    list(looks([raw("package out", "rpm -e klp-{kernel}"), raw("ftrace off", off)], "6.12"))
     status, output = playbook(fleet, tmp_path, guest.name + ":lost")
-    list(looks([raw("ftrace on", "echo 1 > /proc/sys/kernel/ftrace_enabled")]))
+    list(looks([raw("ftrace on", "echo 1 > /proc/sys/kernel/ftrace_enabled")], "6.12"))
     assert status != 0, output
     assert guest.name + ": error ftrace_disabled: kernel.ftrace_enabled is 0" in output
     assert "lost: could not be looked at" in output
@@ -351,9 +345,10 @@ def kernel_takes(task, name="hotfix1"):
 
 
 @pytest.fixture
-def rebooted_afterwards(guests):
+def rebooted_afterwards(some):
     """For a test that leaves a kernel in a state only a boot ends."""
     yield
+    guests = some("5.10").values()
     for guest in guests:
         guest.ssh(["sync"])
         guest.kill()
@@ -401,7 +396,7 @@ def test_settings_of_the_host_that_forbid_it_are_found(looks, rebooted_afterward
         look("modules disabled", path=path("unknown_key")),
         livepatch("modules disabled, real", path=path("unknown_key")),
     ]
-    for guest, results in looks(tasks):
+    for guest, results in looks(tasks, "5.10"):
         assert results["package"]["ready"] and results["package"]["name"] == "hotfix1", results["package"]
         assert "package_not_installed" not in results.ids("package")
         results.refused("changed file", "package_modified", "hotfix1.ko")

@@ -6,7 +6,6 @@
 # Nothing here depends on the kernel: it is shown on one guest, in few processes of Python, as those cost most there.
 
 import contextlib
-import json
 
 import pytest
 
@@ -34,16 +33,9 @@ def clean(guest):
 
 
 @pytest.fixture
-def run(one):
+def run(one, tasks_in):
     """Run tasks in one process of the guest; results[task name]."""
-
-    def run(*tasks):
-        command = ["python3", "/var/tmp/python/in_guest.py", "/var/tmp/python"]
-        ended = one.ssh(command, stdin=json.dumps(tasks), timeout=1800)
-        assert ended.returncode == 0, ended.stderr
-        return {task["name"]: result for task, result in zip(tasks, json.loads(ended.stdout))}
-
-    return run
+    return lambda *tasks: {task["name"]: result for task, result in zip(tasks, tasks_in(one, list(tasks)))}
 
 
 def task(title, module, check_mode=False, **options):

@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import pathlib
 import time
-import zipfile
 
-from tests.lab import cache, processes, progress, ssh
+from tests.lab import cache, libraries, processes, progress, ssh
 from tests.lab.errors import LabError
 from tests.lab.guest import DISK, MEMORY, Guest, Machine
 
@@ -20,10 +18,6 @@ from tests.lab.guest import DISK, MEMORY, Guest, Machine
 _WARM = "python3 -c pass; dnf --version; rpm -q lab; sudo -n true"
 _SECONDS = 120
 
-_PLUGINS = pathlib.Path(__file__).resolve().parents[2] / "plugins"
-_KINDS = ("module_utils", "modules")
-_COLLECTION = "ansible_collections/kernel/livepatch/plugins"
-_LIBRARIES = "libraries.zip"
 _IMPORT = """
 import importlib, sys
 sys.path.insert(0, sys.argv[1])
@@ -74,24 +68,11 @@ def _compile(guest: Guest, work: pathlib.Path) -> None:
 
     The collection is no input of the snapshot: what has changed since is compiled when it is first used.
     """
-    import ansible
-
-    shipped = pathlib.Path(ansible.__file__).parent / "module_utils"
-    names = ["ansible.module_utils.basic", "ansible.module_utils._internal._ansiballz._loader"]
-    with zipfile.ZipFile(work / _LIBRARIES, "w") as libraries:
-        libraries.writestr("ansible/__init__.py", f"__version__ = {ansible.__version__!r}\n__author__ = {ansible.__author__!r}\n")
-        for path in sorted(shipped.rglob("*.py")):
-            libraries.write(path, f"ansible/module_utils/{path.relative_to(shipped)}")
-        for package in [*itertools.accumulate(_COLLECTION.split("/"), "{}/{}".format), *(f"{_COLLECTION}/{kind}" for kind in _KINDS)]:
-            libraries.writestr(f"{package}/__init__.py", "")
-        for path in [path for kind in _KINDS for path in sorted((_PLUGINS / kind).glob("*.py"))]:
-            name = f"{_COLLECTION}/{path.parent.name}/{path.name}"
-            libraries.write(path, name)
-            names.append(name[:-len(".py")].replace("/", "."))
-    guest.copy(work / _LIBRARIES, "/tmp/")
-    guest.ssh(["python3", "-c", _IMPORT, f"/tmp/{_LIBRARIES}", *names])
-    guest.ssh(["rm", f"/tmp/{_LIBRARIES}"])
-    (work / _LIBRARIES).unlink()
+    archive = libraries.pack(work)
+    guest.copy(archive, "/tmp/")
+    guest.ssh(["python3", "-c", _IMPORT, f"/tmp/{archive.name}", *libraries.modules()])
+    guest.ssh(["rm", f"/tmp/{archive.name}"])
+    archive.unlink()
 
 
 def _keep(guest: Guest, work: pathlib.Path) -> None:
