@@ -24,7 +24,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
 )
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
-KINDS = ["slice", "soak", "wait", "rollback", "rolled_back", "persisted", "end", "override", "read"]
+KINDS = ["slice", "soak", "wait", "rollback", "rolled_back", "keep", "persisted", "end", "override", "read"]
 SPEC = {
     "journal": {"type": "path", "required": True},
     "entry": {"type": "str", "required": True, "choices": KINDS},
@@ -40,11 +40,14 @@ NEEDED = [
     ("entry", "slice", ["tier", "hosts"]),
     ("entry", "soak", ["tier"]),
     ("entry", "rolled_back", ["hosts"]),
+    ("entry", "keep", ["tier"]),
     ("entry", "persisted", ["hosts"]),
     ("entry", "end", ["result"]),
     ("entry", "wait", ["seconds"]),
     ("entry", "override", ["override"]),
 ]
+# What the tasks of a rollback register, of a host: livepatch_result_<step>. The second one is the livepatch.
+ROLLBACK_STEPS = ("rollback_package", "rollback", "persistence", "persistence_former")
 # How often a waiting controller looks whether somebody has said something.
 STEP = 2
 
@@ -65,6 +68,7 @@ class ActionModule(ActionBase):
                 seconds=0,
                 wait=0,
                 look_at=[],
+                keep=[],
                 rollback=[],
                 serial=[1],
                 summary=[],
@@ -192,9 +196,10 @@ def _rollback(current, args, unused):
 
 def _rolled_back(current, args, hostvars):
     def result(name):
-        # The first of the two tasks that failed says why; the livepatch is what counts otherwise.
-        package, livepatch = (hostvars[name].get("livepatch_result_rollback" + step) or {} for step in ("_package", ""))
-        return values.plain(package if package.get("failed") or package.get("unreachable") else livepatch)
+        # The first task that failed says why; the livepatch is what counts otherwise.
+        found = [hostvars[name].get("livepatch_result_" + step) or {} for step in ROLLBACK_STEPS]
+        bad = [one for one in found if one.get("failed") or one.get("unreachable")]
+        return values.plain((bad + found[1:])[0])
 
     found = evidence.of_rollback(current.state, args["hosts"], result)
     current.add(found)
@@ -202,6 +207,10 @@ def _rolled_back(current, args, hostvars):
     progress = [f"rolled back {len(found) - len(failed)} of {len(found)} hosts"]
     progress += [f"{entry['host']} is not rolled back: {entry['reason']}" for entry in failed]
     return dict(view.report(current.state, current.path), changed=True, progress=progress)
+
+
+def _keep(current, args, unused):
+    return {"changed": False, "keep": view.to_keep(current.state, args["tier"]), "progress": []}
 
 
 def _persisted(current, args, hostvars):
@@ -233,6 +242,7 @@ ENTRIES = {
     "wait": _wait,
     "rollback": _rollback,
     "rolled_back": _rolled_back,
+    "keep": _keep,
     "persisted": _persisted,
     "end": _end,
 }

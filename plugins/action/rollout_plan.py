@@ -36,6 +36,7 @@ SPEC = {
     "seed": {"type": "raw"},
     "retry": {"type": "raw"},
     "module_pattern": {"type": "str"},
+    "other_engines": {"type": "str", "choices": ["refuse", "ignore"], "default": "refuse"},
     "rules": {"type": "raw"},
     "sources": {"type": "raw", "no_log": True},
 }
@@ -70,7 +71,8 @@ class ActionModule(ActionBase):
     def _open(self, args, task_vars):
         request = _request(args, task_vars)
         sources.check(args["sources"] or [])
-        seen = fleet.survey(_raw(args["hosts"], task_vars["hostvars"]), request["release"], args["module_pattern"])
+        raw = _raw(args["hosts"], task_vars["hostvars"])
+        seen = fleet.survey(raw, request["release"], args["module_pattern"], args["other_engines"])
         dry = self._task.check_mode
         if not dry:
             session.make_directory(args["journal_dir"])

@@ -38,7 +38,7 @@ def read_records(root):
 def facts(root, kernel_release):
     """Return (name, guard): the livepatch that a boot of this kernel enables, and what the last boot did about it.
 
-    name is None where there is none, or where other code runs under that name. guard: {state, boots, reason}, None
+    name is None where there is none, where the guard keeps it out, or where other code runs under that name. guard: {state, boots, reason}, None
     where nothing is persistent and nothing was tried. Few small files are read, no process is started, no privileges
     are needed.
     """
@@ -52,7 +52,7 @@ def facts(root, kernel_release):
         status = {"state": WAITING, "reason": "recorded, this host has not booted with it yet"}
     running = _sysfs.build_id(root, record["name"])
     same = not running or not record.get("build_id") or running == record["build_id"]
-    return record["name"] if same else None, _guard(status)
+    return record["name"] if same and status.get("state") != "tripped" else None, _guard(status)
 
 
 def _guard(status):

@@ -26,6 +26,7 @@ options:
       - V(wait) writes nothing. It waits for O(seconds), or until somebody has said something with V(override).
       - V(rollback) says that all hosts which the rollout touched are about to be rolled back, and returns them.
       - V(rolled_back) takes C(livepatch_result_rollback) of O(hosts) and records whether they were rolled back.
+      - V(keep) writes nothing and returns the hosts of a tier that has passed which have not been asked to keep the livepatch over reboots.
       - V(persisted) takes C(livepatch_result_persistence) of O(hosts) and records which of them keep the livepatch over reboots, and why
         the others do not.
       - V(end) ends the run and gives the lock back.
@@ -34,10 +35,10 @@ options:
       - V(read) writes nothing and needs no lock; it returns the summary and the hosts that could be rolled back.
     type: str
     required: true
-    choices: [slice, soak, wait, rollback, rolled_back, persisted, end, override, read]
+    choices: [slice, soak, wait, rollback, rolled_back, keep, persisted, end, override, read]
   tier:
     description:
-      - Number of the tier. Required with O(entry=slice) and O(entry=soak).
+      - Number of the tier. Required with O(entry=slice), O(entry=soak) and O(entry=keep).
       - With O(override=promote) the default is the first tier that is not done.
     type: int
   slice:
@@ -114,6 +115,11 @@ look_at:
     - The hosts to look at during the soak, patched ones and those to compare with.
     - Each with C(since), what to hand to M(kernel.livepatch.livepatch_health).
   returned: with O(entry=soak)
+  type: list
+  elements: dict
+keep:
+  description: The hosts to ask, each a dictionary of C(host) and C(livepatch). Empty in check mode, and when the rollout is stopped.
+  returned: with O(entry=keep)
   type: list
   elements: dict
 progress:

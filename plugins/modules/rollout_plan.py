@@ -14,7 +14,7 @@ description:
   - When the journal has a plan already, the plan is read and not made anew. What was done is verified from the facts.
   - Takes the lock of the journal. A second controller is refused until the first one ends or dies.
   - Hosts that run the release already are counted and not touched. Hosts without livepatch support are left out, and so are
-    hosts whose kernel another livepatch engine has changed, unless their variable C(livepatch_other_engines) is V(ignore).
+    hosts whose kernel another livepatch engine has changed, see O(other_engines).
   - Run it on C(localhost), after M(kernel.livepatch.livepatch_facts) ran on the hosts with C(ignore_unreachable) and was
     registered as C(livepatch_result_facts).
   - The variables C(livepatch_cohort) and C(livepatch_domain) of a host say which hosts share a weakness and which share a fate.
@@ -73,6 +73,13 @@ options:
         C({kernel}) (C(uname -r)) and C({kernel_base}) (without architecture and distribution tag). By default the vendor's naming.
       - Only used to see which hosts run the release already.
     type: str
+  other_engines:
+    description:
+      - V(refuse) leaves hosts out of the plan whose kernel another livepatch engine has changed, V(ignore) does not.
+      - A host with the variable C(livepatch_other_engines) decides for itself.
+    type: str
+    choices: [refuse, ignore]
+    default: refuse
   rules:
     description:
       - The rules of the gate, a dictionary with any of C(stop_evidence), C(hold_evidence), C(look_interval), C(control_hosts), C(max_hold),

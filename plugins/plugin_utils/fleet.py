@@ -8,20 +8,20 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import releases
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 
-def survey(raw, release, pattern=None):
+def survey(raw, release, pattern=None, other_engines=None):
     """Return a dict a host, by name: name, cohort, domain, kernel_release, boot_id, enabled, effective_release, facts, problem.
 
     raw: name -> {facts: ansible_facts.livepatch or None, result: what livepatch_facts registered, cohort, domain,
-    other_engines: "ignore" where another livepatch engine may be at work};
+    other_engines}; other_engines: "ignore" where another livepatch engine may be at work, for hosts that do not say;
     problem: (outcome, reason) for a host that is not to be touched, else None.
     Raises RolloutError when two names are one machine.
     """
-    fleet = {name: _host(name, entry, release, pattern) for name, entry in raw.items()}
+    fleet = {name: _host(name, entry, release, pattern, other_engines) for name, entry in raw.items()}
     _check_machines(fleet)
     return fleet
 
 
-def _host(name, entry, release, pattern):
+def _host(name, entry, release, pattern, other_engines):
     problem = _facts_problem(entry)
     facts = {} if problem else entry["facts"]
     kernel = facts.get("kernel_release") or ""
@@ -34,7 +34,7 @@ def _host(name, entry, release, pattern):
         "enabled": facts.get("enabled"),
         "effective_release": facts.get("effective_release"),
         "facts": facts or None,
-        "problem": problem or _state_problem(facts, release, pattern, entry.get("other_engines")),
+        "problem": problem or _state_problem(facts, release, pattern, entry.get("other_engines") or other_engines),
     }
 
 

@@ -80,20 +80,22 @@ def status_lines(state, journal):
         f"rollout {state.rollout} of release {state.release}: {result}; {summary.count_line(gate.counts(state))}",
         *tiers,
         *[line for line in verdict if line],
-        *not_persistent_lines(state.not_persistent),
+        *not_persistent_lines(state.persistence),
         f"journal: {journal}",
     ]
 
 
 def not_persistent_lines(reasons):
-    """Return a line (str) for each reason why hosts lose the livepatch at a boot; reasons: name of a host -> reason."""
+    """Return a line (str) for each reason why hosts lose the livepatch at a boot; reasons: name of a host -> reason, or empty."""
     hosts = {}
     for name, reason in reasons.items():
-        hosts.setdefault(reason, []).append(name)
-    return [
-        f"{gate.named(names)} without the livepatch after the next boot: {reason}"
-        for reason, names in list(hosts.items())[: gate.NAMED_HOSTS]
+        if reason:
+            hosts.setdefault(reason, []).append(name)
+    lines = [
+        f"{gate.named(names)} without the livepatch after the next boot: {reason}" for reason, names in hosts.items()
     ]
+    more = len(lines) - gate.NAMED_HOSTS
+    return lines[: gate.NAMED_HOSTS] + ([f"and {more} more reasons, in the journal"] if more > 0 else [])
 
 
 def _of_tier(state, tier):

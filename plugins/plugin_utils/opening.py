@@ -150,6 +150,8 @@ def _verify(state, planned, host):
     """Return the entries (0 or 1) that the facts of a planned host call for."""
     name, last = host["name"], state.outcomes.get(host["name"])
     unfit = host["problem"] if host["problem"] and host["problem"][0] != "already" else None
+    if (last or name in state.begun) and unfit and unfit[0] == "unsupported":
+        unfit = None  # It was patched, or nearly: what it runs tells how it is.
     if last:
         if last["outcome"] not in states.DONE_WELL:
             return []

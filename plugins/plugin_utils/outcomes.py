@@ -125,6 +125,9 @@ def not_persistent(result):
         return problem[1]
     if not _ran(result):
         return "livepatch_persistence did not run"
+    guard = result.get("boot_guard") or {}
+    if guard.get("state") == "tripped":
+        return guard["reason"]
     # A host without systemd is no failure.
     return _text(result) if result.get("error") else None
 

@@ -45,7 +45,8 @@ class State:
     stop: dict = None  # the first verdict to stop, until forgiven by a retry
     tiers_done: set = field(default_factory=set)
     soaks: dict = field(default_factory=dict)  # tier number -> seconds since 1970
-    not_persistent: dict = field(default_factory=dict)  # name -> why the host loses the livepatch at a reboot
+    # name -> why the host loses the livepatch at a reboot, empty where it keeps it; of hosts that were asked to keep it
+    persistence: dict = field(default_factory=dict)
     ended: str = ""
     # What was seen of hosts, in seconds since 1970. A host is on the control arm until its slice begins.
     planned_at: dict = field(default_factory=dict)  # name -> when it was first seen
@@ -170,6 +171,7 @@ def _rollout(current, entry):
         last_run=current.last_run,
         earlier=earlier,
         overrides=current.overrides,
+        persistence={name: reason for name, reason in current.persistence.items() if reason},
         report_only=bool((entry["parameters"].get("rules") or {}).get("report_only")),
     )
     current.__dict__.update(fresh.__dict__)
@@ -189,6 +191,7 @@ def _host(current, entry):
     known = current.boot_ids.get(name)
     current.hosts[name] = entry
     current.excluded.pop(name, None)
+    current.persistence.pop(name, None)
     current.boot_ids[name] = entry["boot_id"]
     current.planned_at.setdefault(name, moment)
     if known and known != entry["boot_id"] and name in current.seen_control and name not in current.patched_at:
@@ -221,6 +224,8 @@ def _outcome(current, entry):
         return  # of a former round
     current.forgiven.pop(name, None)
     current.outcomes[name] = entry
+    if outcome not in DONE_WELL:
+        current.persistence.pop(name, None)
     current.finished_at[entry["tier"]] = moment
     if outcome in FAILURES:
         current.failures.setdefault(name, entry["reason"])
@@ -365,9 +370,8 @@ def _override(current, entry):
 
 
 def _persisted(current, entry):
-    for name in entry["hosts"]:
-        current.not_persistent.pop(name, None)
-    current.not_persistent.update(entry["failed"])
+    current.persistence.update(dict.fromkeys(entry["hosts"], ""))
+    current.persistence.update(entry["failed"])
 
 
 def _end(current, entry):

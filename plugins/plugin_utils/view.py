@@ -7,6 +7,7 @@
 from itertools import groupby
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import arms, gate, journal, messages, summary
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.state import DONE_WELL
 
 
 def tiers(state, now):
@@ -114,25 +115,42 @@ def _tier_entry(state, number):
     return next(tier for tier in state.tiers if tier["number"] == number)
 
 
+def to_keep(state, number):
+    """Return host and livepatch (dict) of each host of tier `number` that was not asked yet to keep it over reboots.
+
+    None after a stop: what has just been stopped is not to be there after a reboot.
+    """
+    if state.stop:
+        return []
+    found = [state.outcomes[name] for name in state.tier_hosts(number) if name in state.outcomes]
+    return [
+        {"host": entry["host"], "livepatch": entry["livepatch"]}
+        for entry in found
+        if entry["outcome"] in DONE_WELL and entry.get("livepatch") and entry["host"] not in state.persistence
+    ]
+
+
 def to_roll_back(state):
     """Return a dict for each host that the rollout touched, latest first: what it had before, and has now.
 
     What a former round of the rollout had done, and nobody has undone, belongs to it.
     """
-    return [_before(name, *state.before(name)) for name in state.to_roll_back()]
+    return [_target(state, name) for name in state.to_roll_back()]
 
 
-def _before(name, planned, outcome):
-    package, package_before = outcome.get("package"), outcome.get("package_before")
+def _target(state, name):
+    planned, first = state.before(name)
+    now = state.outcomes.get(name) or first
+    package_before = first.get("package_before")
     return {
         "host": name,
-        "package": package,
+        "package": now.get("package"),
         # A controller that died had installed it already: what was there before is not known.
-        "package_before": None if package_before == package else package_before,
-        "livepatch": outcome.get("livepatch"),
-        "enabled_before": outcome.get("enabled_before", planned["enabled"]),
-        "outcome": outcome.get("outcome"),
-        "reason": outcome.get("reason"),
+        "package_before": None if package_before == first.get("package") else package_before,
+        "livepatch": now.get("livepatch") or first.get("livepatch"),
+        "enabled_before": first.get("enabled_before", planned["enabled"]),
+        "outcome": now.get("outcome"),
+        "reason": now.get("reason"),
     }
 
 

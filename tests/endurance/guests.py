@@ -45,4 +45,3 @@ def endure(fleet, guest, rounds, seconds, timeout=60, every=10):
             "the replacer ended with %d:\n%s\n%s" % (ended.returncode, ended.stderr[-4000:], guest.console()[-4000:])
         )
     return [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
-

@@ -88,7 +88,7 @@ class TestGoodReleases:
         assert len(again.of("outcome")) == len(second.of("outcome")), "the second run touched a host"
 
     def test_a_check_run_shows_the_plan_and_touches_nothing(self, rollouts):
-        run = rollouts.rollout("hotfix1", arguments=["--check"])
+        run = rollouts.rollout("hotfix1", arguments=["--check"], livepatch_persist=True)
         assert run.status == 0
         assert not run.journal.exists()
         assert rollouts.running() == {host: [] for host in rollouts.fleet.guests}

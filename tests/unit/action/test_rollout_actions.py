@@ -292,6 +292,27 @@ def test_a_rollback_is_written_before_and_after(site):
     assert "livepatch | h2 is not rolled back: the rollback failed: no answer" in output
 
 
+def test_a_host_that_would_enable_the_livepatch_at_its_next_boot_is_not_rolled_back(site):
+    for name in ("h1", "h2"):
+        site.hosts[name].update(livepatch_result_rollback={"changed": True}, livepatch_result_persistence={"skipped": True})
+    site.hosts["h2"]["livepatch_result_persistence_former"] = {"failed": True, "error": "write_failed", "msg": "disk full"}
+    tasks = [
+        site.plan(tiers=[{"name": "all", "share": "100%"}], hosts=["h1", "h2"]),
+        *site.tier(1),
+        site.entry("rollback"),
+        dict(site.entry("rolled_back", hosts=["h1", "h2"]), register="rolled_back"),
+    ]
+    code, output = site.run(tasks)
+    assert code == 0, output
+    assert site.result("rolled_back")["counts"] == {"rolled_back": 1, "rollback_failed": 1}
+    assert "livepatch | h2 is not rolled back: the rollback failed (write_failed): disk full" in output
+
+
+def test_nobody_is_asked_to_keep_anything_in_check_mode(site):
+    code, output = site.run([site.plan(), site.entry("keep", tier=1)], "--check")
+    assert code == 0 and site.result("written")["keep"] == [], output
+
+
 def test_who_keeps_the_livepatch_over_reboots_is_written_and_the_status_names_who_does_not(site):
     kept = {
         "h1": {"changed": True},
@@ -305,7 +326,6 @@ def test_who_keeps_the_livepatch_over_reboots_is_written_and_the_status_names_wh
         site.plan(tiers=[{"name": "all", "share": "100%"}]),
         site.entry("persisted", hosts=HOSTS),
         dict(site.entry("read"), register="status"),
-        site.entry("persisted", hosts=["h1"]),
     ]
     code, output = site.run(tasks)
     assert code == 0, output

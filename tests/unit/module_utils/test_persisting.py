@@ -327,6 +327,7 @@ def test_an_operator_clears_the_guard(host):
     host.text("var/lib/livepatch/boot/" + KERNEL, "sha256=%s\nboots=2" % sha256)
     host.status(state="tripped", sha256=sha256, boots=2, reason="died early")
     assert host.persist()["boot_guard"] == {"state": "tripped", "boots": 2, "reason": "died early"}
+    assert _facts.gather(host.root)["patches"]["hotfix1"]["persistent"] is False
     assert host.persist(clear_guard=True, check_mode=True)["changed"]
     cleared = host.persist(clear_guard=True)
     assert cleared["changed"] and cleared["boot_guard"]["state"] == "waiting"

@@ -57,11 +57,84 @@ KSPLICE = {"name": "ksplice", "active": True, "effective_release": "6.1.0-2"}
 )
 def test_a_host_whose_kernel_another_engine_has_changed_is_left_out_unless_it_may_be_there(engine, policy, planned):
     found = raw(["host-1"], host_1={"engines": [engine]})
+    expected = None if planned else ("unsupported", "ksplice has changed its kernel: two engines must not change one")
+    assert fleet.survey(found, "hotfix3", other_engines=policy)["host-1"]["problem"] == expected
     found["host-1"]["other_engines"] = policy
-    problem = fleet.survey(found, "hotfix3")["host-1"]["problem"]
-    assert problem == (
-        None if planned else ("unsupported", "ksplice has changed its kernel: two engines must not change one")
-    )
+    assert fleet.survey(found, "hotfix3")["host-1"]["problem"] == expected
+
+
+def test_an_engine_that_comes_after_a_host_was_patched_takes_nothing_from_it_at_a_resume():
+    rollout = Rollout(hosts(4), slice=1)
+    assert rollout.patch(1)["verdict"] == "pass"
+    unused, (begun,) = rollout.begin(1)
+    (done,) = rollout.state.patched()
+    changed = {key(name): {"engines": [KSPLICE]} for name in (done, begun)}
+    changed[key(done)]["transition"] = {"livepatch": "hotfix3", "direction": "patching"}
+    rollout.open(**changed)
+    assert outcome(rollout, done) == "patched" and begun in rollout.state.remaining(1) and not rollout.state.failures
+
+
+def kept(rollout, tier=1):
+    return [entry["host"] for entry in view.to_keep(rollout.state, tier)]
+
+
+def persisted(rollout, *names, **failed):
+    rollout.write([{"kind": "persisted", "hosts": list(names), "failed": {key.replace("_", "-"): why for key, why in failed.items()}}])
+
+
+def test_hosts_of_a_tier_are_asked_once_to_keep_the_livepatch_over_reboots_and_only_while_they_run_it():
+    rollout = finished(4)
+    first, second = canary(rollout)
+    assert kept(rollout) == [first, second]
+    persisted(rollout, first, **{key(second): "nobody may write to /etc"})
+    assert kept(rollout) == [] and len(kept(rollout, 2)) == 2
+    line = f"{second} is without the livepatch after the next boot: nobody may write to /etc"
+    assert line in messages.status_lines(rollout.state, "/j")
+
+    rollout.open(**{key(second): {"enabled": None, "boot_id": "other"}})
+    assert rollout.state.rounds == 2 and line not in messages.status_lines(rollout.state, "/j"), "it is planned anew"
+    assert list(rollout.state.hosts) == [second]
+    assert rollout.patch(1)["verdict"] == "pass" and kept(rollout) == [second]
+    persisted(rollout, second)
+    assert not kept(rollout) and not any("next boot" in line for line in messages.status_lines(rollout.state, "/j"))
+
+
+def test_a_host_that_failed_in_a_former_round_is_kept_and_rolled_back_by_what_this_round_did():
+    rollout = Rollout(hosts(4), slice="100%")
+    rollout.patch(1)
+    rollout.look(1)
+    bad = rollout.state.remaining(2)[0]
+    rollout.patch(2, **{key(bad): {"apply": {"failed": True, "name": None, "proven": False}, "look": {"enabled": None}}})
+    rollout.look(2)
+    rollout.write([{"kind": "end", "result": "complete"}])
+    assert outcome(rollout, bad) == "failed"
+    rollout.open()
+    assert rollout.state.rounds == 2 and list(rollout.state.hosts) == [bad]
+    rollout.patch(1)
+    assert kept(rollout) == [bad]
+    row = next(row for row in view.to_roll_back(rollout.state) if row["host"] == bad)
+    assert (row["outcome"], row["livepatch"], row["reason"]) == ("patched", "hotfix3", "")
+
+
+def test_who_cannot_keep_the_livepatch_is_told_in_later_rounds_too():
+    rollout = finished(4)
+    persisted(rollout, host_1="no systemd")
+    rollout.names.append("host-5")
+    rollout.open(host_2={"enabled": "hotfix3"})
+    assert rollout.state.rounds == 2
+    assert any(line.startswith("host-1 is without") for line in messages.status_lines(rollout.state, "/j"))
+
+
+def test_reasons_without_number_are_cut_and_counted():
+    lines = messages.not_persistent_lines({f"h{number}": f"reason {number}" for number in range(12)})
+    assert len(lines) == 11 and lines[-1] == "and 2 more reasons, in the journal"
+
+
+def test_nobody_keeps_what_was_stopped():
+    rollout = Rollout(hosts(4))
+    rollout.patch(1)
+    rollout.look(1, **{key(canary(rollout)[0]): REBOOTED})
+    assert rollout.state.stop and kept(rollout) == []
 
 
 def test_a_host_whose_transition_to_the_release_still_runs_is_planned():
