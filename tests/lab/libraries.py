@@ -11,6 +11,9 @@ import zipfile
 
 NAME = "libraries.zip"
 
+# Of newer Ansibles only.
+OPTIONAL = ("ansible.module_utils._internal._ansiballz._loader", "ansible.module_utils.testing")
+
 _PLUGINS = pathlib.Path(__file__).resolve().parents[2] / "plugins"
 _COLLECTION = "ansible_collections/kernel/livepatch/plugins"
 _KINDS = ("module_utils", "modules")
@@ -41,4 +44,4 @@ def modules() -> list[str]:
     """Names to import: what every module of the collection needs, and the modules themselves with all that is theirs."""
     package = _COLLECTION.replace("/", ".")
     ours = [f"{package}.{kind}.{source.stem}" for kind in _KINDS for source in sorted((_PLUGINS / kind).glob("*.py"))]
-    return ["ansible.module_utils.basic", "ansible.module_utils._internal._ansiballz._loader", "ansible.module_utils.testing", *ours]
+    return ["ansible.module_utils.basic", *OPTIONAL, *ours]
