@@ -51,7 +51,7 @@ EXAMPLES = r"""
 RETURN = r"""
 ansible_facts:
   description: The facts, under one key.
-  returned: always
+  returned: success
   type: dict
   contains:
     livepatch:
@@ -217,6 +217,11 @@ ansible_facts:
             - What the last boot did about the livepatch that is persistent, with C(state), C(boots) and C(reason), V(null) where
               nothing is. See M(kernel.livepatch.livepatch_persistence).
           type: dict
+error:
+  description: V(unreadable), a file in sysfs or proc could not be read although it is there.
+  returned: failure
+  type: str
+  sample: unreadable
 """
 
 from ansible.module_utils.basic import AnsibleModule
