@@ -11,11 +11,8 @@
 import collections
 import json
 import os
-import signal
-import subprocess
-import threading
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils import _programs, _sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 
 SECONDS = 10.0
@@ -143,33 +140,7 @@ def _line(text):
 def _answer(command, seconds):
     """Return what a command prints (str, at most BYTES of it), None where it fails, or does not end within seconds."""
     try:
-        with open(os.devnull, "r+b") as null:
-            # run_command has no limits of time and size.
-            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-                command,
-                stdin=null,
-                stdout=subprocess.PIPE,
-                stderr=null,
-                env=dict(os.environ, LC_ALL="C", LANGUAGE="C"),
-                start_new_session=True,
-            )
+        status, output = _programs.run(command, BYTES, seconds)
     except EnvironmentError:
         return None
-    late = threading.Timer(seconds, _end, [process])
-    late.start()
-    try:
-        with process.stdout:
-            output = process.stdout.read(BYTES)
-        if len(output) == BYTES:
-            _end(process)
-        return output.decode("utf-8", "replace") if process.wait() == 0 else None
-    finally:
-        late.cancel()
-
-
-def _end(process):
-    """End a command with everything it has started: a child would keep the pipe open."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except EnvironmentError:
-        pass  # it has just ended by itself
+    return output.decode("utf-8", "replace") if status == 0 else None

@@ -8,10 +8,9 @@
 import errno
 import os
 import struct
-import subprocess
 from collections import namedtuple
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _elf, _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils import _elf, _programs, _sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 
 # The kernel appends its signature with this line at the very end (include/linux/module_signature.h).
@@ -26,7 +25,8 @@ MACHINES = {"x86_64": 62, "ppc64le": 21, "s390x": 22, "aarch64": 183, "loongarch
 _OBJS, _STATES, _REPLACE, _PATCH_HEAD = 8, 16, 24, 32
 # Build ids take 20 bytes; what is larger is no note of interest.
 _NOTE_LIMIT = 64 * 1024
-_ERRORS_LIMIT = 64 * 1024
+# For zstd, which unpacks a module in a fraction of one.
+_SECONDS = 60.0
 
 ModuleFile = namedtuple(
     "ModuleFile", "path name vermagic livepatch depends build_id srcversion signed machine replace image packed"
@@ -98,23 +98,12 @@ def _unpack(path, data):
 def _unzstd(path):
     # Python has zstd since 3.14 only.
     try:
-        code, data, errors = _run(["zstd", "-dcq", "--", path])
+        status, data = _programs.run(["zstd", "-dcq", "--", path], LIMIT + 1, _SECONDS)
     except EnvironmentError as error:
         raise _bad(path, "one compressed with zstd, and zstd cannot be run here (%s): install zstd" % error.strerror)
-    if code != 0 and len(data) <= LIMIT:
-        raise _bad(path, "a damaged zstd file (%s)" % errors.decode("utf-8", "replace").strip()[-200:])
+    if status != 0 and len(data) <= LIMIT:
+        raise _bad(path, "one that zstd cannot unpack")
     return data
-
-
-def _run(command):
-    """Return (status, output, errors) of a program; it is ended when its output exceeds LIMIT by a byte."""
-    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    with program:
-        data = program.stdout.read(LIMIT + 1)
-        if len(data) > LIMIT:
-            program.kill()
-        errors = program.stderr.read(_ERRORS_LIMIT)
-    return program.returncode, data, errors
 
 
 def _bounded(path, data):

@@ -25,24 +25,24 @@ MAX_BYTES = 16 * 1024
 _path = os.path.join(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None), "x.ko")
 
 
-def _run_zstd(unused_arguments):
+def _run_zstd(unused_command, most, unused_seconds):
     """Stands for zstd: after the magic number comes what it would print, or 0xff for its failure."""
     with open(_path, "rb") as stream:
         content = stream.read()[4:]
-    return (1, b"", content[1:]) if content[:1] == b"\xff" else (0, content, b"")
+    return (1, b"") if content[:1] == b"\xff" else (0, content[:most])
 
 
 def one_input(data):
     with open(_path, "wb") as stream:
         stream.write(data)
     limit, _module_file.LIMIT = _module_file.LIMIT, _SMALL_LIMIT
-    run, _module_file._run = _module_file._run, _run_zstd
+    run, _module_file._programs.run = _module_file._programs.run, _run_zstd
     try:
         module = _module_file.read(_path)
     except LivepatchError as error:
         assert error.code == "bad_module_file", error.code
         return
     finally:
-        _module_file.LIMIT, _module_file._run = limit, run
+        _module_file.LIMIT, _module_file._programs.run = limit, run
     assert len(module.image) <= _SMALL_LIMIT
     assert module.packed == (module.image != data)

@@ -51,7 +51,7 @@ def canonical(state, running=True, version="104.1"):
 
 
 def test_a_host_without_another_engine_has_none_and_starts_no_process(root, monkeypatch):
-    monkeypatch.setattr(_engines.subprocess, "Popen", None)
+    monkeypatch.setattr(_engines._programs, "run", None)
     assert find(root) == []
 
 
