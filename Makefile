@@ -51,11 +51,11 @@ sanity: setup ## ansible-test sanity with the oldest and the newest ansible-core
 test-build: setup ## Build the collection, install it elsewhere, and read its documentation there
 	@$(TOOL)/build.py
 
-test-integration: setup-lab ## Modules and roles against real kernels, three fleets side by side
-	@$(PYTHON) -m pytest -n 3 --dist loadfile --durations=10 tests/integration $(PYTEST_ARGS)
+test-integration: setup-lab ## Modules and roles against real kernels, two fleets side by side
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --durations=10 tests/integration $(PYTEST_ARGS)
 
-test-rollout: setup-lab ## Whole rollouts on real kernels, three fleets side by side, and evidence from a real Prometheus
-	@$(PYTHON) -m pytest -n 3 --dist worksteal --durations=10 tests/rollout --ignore-glob "*/test_ansible_*" $(PYTEST_ARGS)
+test-rollout: setup-lab ## Whole rollouts on real kernels, two fleets side by side, and evidence from a real Prometheus
+	@$(PYTHON) -m pytest -n 2 --dist worksteal --durations=10 tests/rollout --ignore-glob "*/test_ansible_*" $(PYTEST_ARGS)
 
 simulate: setup ## Simulated fleets of 1K to 1M hosts: the tables of docs/health-gate.md, in about a quarter of an hour
 	@$(PYTHON) -m tests.simulation --jobs 2 --hosts 1000,10000,100000,1000000 --runs 300,300,30,3 --cost 1000000 --output tables.md
