@@ -52,7 +52,7 @@ test-build: setup ## Build the collection, install it elsewhere, and read its do
 	@$(TOOL)/build.py
 
 test-integration: setup-lab ## Modules and roles against real kernels, two fleets side by side
-	@$(PYTHON) -m pytest -n 2 --dist loadfile --durations=10 tests/integration $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 tests/integration $(PYTEST_ARGS)
 
 test-rollout: setup-lab ## Whole rollouts on real kernels, two fleets side by side, and evidence from a real Prometheus
 	@$(PYTHON) -m pytest -n 2 --dist worksteal --durations=10 tests/rollout --ignore-glob "*/test_ansible_*" $(PYTEST_ARGS)

@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import concurrent.futures
+import itertools
 import json
 import os
 import pathlib
@@ -22,9 +23,16 @@ from tests.lab.fleet import Fleet  # noqa: E402
 
 KERNELS = os.environ.get("LAB_KERNELS", "5.10 6.1 6.12 7.2").split()
 
-
 # What takes long is shown on some of the kernels, on others in each test; with this variable set on all of them.
 EVERYWHERE = bool(os.environ.get("LAB_EVERYWHERE"))
+
+
+# The files that take longest come first, so that both workers end at about the same time.
+FIRST = ("test_livepatch.py", "test_preflight.py", "test_reboot.py", "test_lab.py", "test_stalls.py", "test_package.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +96,7 @@ def put_python(tmp_path_factory):
 @pytest.fixture(scope="session")
 def in_guest(fleet, put_python):
     """Puts what a module needs on a target into every guest, once."""
-    on_each(fleet, put_python)
+    on_each(fleet, fleet.guests, put_python)
 
 
 def run_in_guest(guest, tasks):
@@ -105,27 +113,42 @@ def tasks_in():
     return run_in_guest
 
 
-def on_each(fleet, act):
-    """Do something with every guest, two at a time at least as they often wait; returns {name: answer}."""
+def on_each(fleet, guests, act):
+    """Do something with guests (by name), two at a time at least as they often wait; returns {name: answer}."""
     with concurrent.futures.ThreadPoolExecutor(max(2, fleet.at_once)) as pool:
-        return dict(zip(fleet.guests, pool.map(act, fleet.guests.values())))
+        return dict(zip(guests, pool.map(act, guests.values())))
 
 
 @pytest.fixture
 def steps(fleet, in_guest):
     """Like play, with one ssh connection and one start of Python per guest; {kernel} in a task is its kernel release.
 
+    guests: those to run them on, by name; all by default.
+
     The modules run as Ansible runs them on a target, only without the way there.
     """
 
-    def run(tasks):
-        answers = on_each(fleet, lambda guest: run_in_guest(guest, tasks))
+    def run(tasks, guests=None):
+        answers = on_each(fleet, guests or fleet.guests, lambda guest: run_in_guest(guest, tasks))
         return {
             task["name"]: {host: answer[number] for host, answer in answers.items()}
             for number, task in enumerate(tasks)
         }
 
     return run
+
+
+@pytest.fixture(scope="session")
+def turns():
+    """Kernels in pairs, the next pair in each test."""
+    return itertools.cycle([("5.10", "6.12"), ("6.1", "7.2")])
+
+
+@pytest.fixture
+def steps_in_turn(steps, some, turns):
+    """Like steps, on the pair of kernels whose turn it is."""
+    guests = some(*next(turns))
+    return lambda tasks: steps(tasks, guests)
 
 
 def _ansible_playbook(fleet, book, record):

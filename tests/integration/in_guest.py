@@ -81,7 +81,7 @@ def main():
     # All that a task imports is imported here: after the fork it would be imported once for every task.
     with arguments({}):
         pass
-    for name in ("livepatch", "livepatch_facts", "livepatch_preflight"):
+    for name in ("livepatch", "livepatch_facts", "livepatch_package", "livepatch_preflight"):
         importlib.import_module("ansible_collections.kernel.livepatch.plugins.modules." + name)
     json.dump([dict({"failed": False}, **run_task(task)) for task in tasks], sys.stdout)
 

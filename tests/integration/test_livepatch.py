@@ -74,17 +74,19 @@ def test_a_livepatch_is_enabled_replaced_brought_back_disabled_and_unloaded(flee
     assert_clean(results)
 
 
-def test_ansible_reaches_the_modules_with_privileges_and_the_facts_without(fleet, play, modules):
-    results = play([livepatch("hotfix1", path=path("hotfix1")), facts("facts"), CLEAN])
+def test_ansible_reaches_the_modules_with_privileges_and_the_facts_without(some, play, modules):
+    guests = some("6.12")
+    tasks = [livepatch("hotfix1", path=path("hotfix1")), facts("facts"), CLEAN]
+    results = play(tasks, hosts=":".join(guests))
     assert_enabled(results, "hotfix1", ["hotfix1"])
-    for host, guest in fleet.guests.items():
+    for host, guest in guests.items():
         found = results["facts"][host]["ansible_facts"]["livepatch"]
         assert found["effective_release"] == guest.kernel_release + "-hotfix1"
     assert_clean(results)
 
 
-def test_a_stack_grows_is_replaced_and_is_taken_down_the_newest_first(steps, modules):
-    results = steps(
+def test_a_stack_grows_is_replaced_and_is_taken_down_the_newest_first(steps_in_turn, modules):
+    results = steps_in_turn(
         [
             livepatch("first", path=path("hotfix1")),
             livepatch("second, check", True, path=path("addon_a")),
@@ -121,9 +123,9 @@ def test_a_stack_grows_is_replaced_and_is_taken_down_the_newest_first(steps, mod
     assert_clean(results)
 
 
-def test_other_code_of_the_same_name_is_refused_until_the_old_one_is_out(steps, modules):
+def test_other_code_of_the_same_name_is_refused_until_the_old_one_is_out(steps_in_turn, modules):
     rebuilt = path("hotfix1_rebuilt.ko.zst")
-    results = steps(
+    results = steps_in_turn(
         [
             livepatch("old code", path=path("hotfix1")),
             livepatch("other code, check", True, path=rebuilt),
@@ -143,8 +145,8 @@ def test_other_code_of_the_same_name_is_refused_until_the_old_one_is_out(steps, 
     assert_clean(results)
 
 
-def test_every_wrong_file_is_refused_with_its_own_reason_and_leaves_nothing(steps, modules):
-    results = steps(
+def test_every_wrong_file_is_refused_with_its_own_reason_and_leaves_nothing(steps_in_turn, modules):
+    results = steps_in_turn(
         [
             livepatch("another kernel's", path=path("wrong_vermagic")),
             livepatch("an ordinary module", path=path("not_a_livepatch")),
@@ -169,8 +171,8 @@ def test_every_wrong_file_is_refused_with_its_own_reason_and_leaves_nothing(step
         assert "hotfix1" not in result["stdout"] and "not_a_livepatch" not in result["stdout"], host
 
 
-def test_a_stalled_transition_is_reverted_or_left_and_names_its_blockers(steps, modules):
-    results = steps(
+def test_a_stalled_transition_is_reverted_or_left_and_names_its_blockers(steps_in_turn, modules):
+    results = steps_in_turn(
         [
             livepatch("before", path=path("hotfix1")),
             livepatch("stalled", path=path("stalls"), timeout=4),
@@ -201,9 +203,9 @@ def test_a_stalled_transition_is_reverted_or_left_and_names_its_blockers(steps, 
     assert_clean(results)
 
 
-def test_a_program_that_sleeps_in_a_changed_function_is_named_and_waited_for(steps, modules):
+def test_a_program_that_sleeps_in_a_changed_function_is_named_and_waited_for(steps_in_turn, modules):
     sleeper = "modprobe lab_target; (cat /proc/lab_target_sleep/uninterruptible >/dev/null 2>&1 &) ; sleep 1"
-    results = steps(
+    results = steps_in_turn(
         [
             raw("somebody sleeps", sleeper),
             livepatch("stalled", path=path("stalls_user"), timeout=3),
@@ -222,8 +224,8 @@ def test_a_program_that_sleeps_in_a_changed_function_is_named_and_waited_for(ste
     assert_clean(results)
 
 
-def test_a_livepatch_for_a_module_is_proven_before_and_after_the_module_comes(steps, modules):
-    results = steps(
+def test_a_livepatch_for_a_module_is_proven_before_and_after_the_module_comes(steps_in_turn, modules):
+    results = steps_in_turn(
         [
             livepatch("without the module", path=path("modulefix")),
             facts("facts without"),
@@ -280,18 +282,19 @@ def test_a_packages_livepatch_is_verified_before_it_is_enabled(fleet, steps, mod
 
 
 @pytest.fixture
-def rebooted_afterwards(fleet):
-    """For tests that leave a kernel in a state only a boot ends."""
-    yield
-    for guest in fleet.guests.values():
+def doomed(some):
+    """Guests for a test that leaves their kernels in a state only a boot ends."""
+    guests = some("5.10", "7.2")
+    yield guests
+    for guest in guests.values():
         guest.ssh(["sync"])
         guest.kill()
         guest.start()
-    for guest in fleet.guests.values():
+    for guest in guests.values():
         guest.wait_for_ssh()
 
 
-def test_a_forced_transition_is_recorded_and_what_forbids_loading_is_named(fleet, steps, modules, rebooted_afterwards):
+def test_a_forced_transition_is_recorded_and_what_forbids_loading_is_named(steps, modules, doomed):
     results = steps(
         [
             livepatch("forced", path=path("stalls"), timeout=3, force=True),
@@ -312,7 +315,8 @@ def test_a_forced_transition_is_recorded_and_what_forbids_loading_is_named(fleet
             livepatch("unknown key", path=path("unknown_key")),
             raw("no more modules", "echo 1 > /proc/sys/kernel/modules_disabled"),
             livepatch("modules disabled", path=path("unknown_key")),
-        ]
+        ],
+        doomed,
     )
     for host, result in each(results, "forced"):
         assert not result["failed"] and result["forced"] and result["proven"], (host, result)
@@ -324,7 +328,7 @@ def test_a_forced_transition_is_recorded_and_what_forbids_loading_is_named(fleet
         )
         # Before 6.1 the kernel holds every module that took part in a forced transition until the next boot.
         unloaded = results["unloaded"][host]
-        pinned = fleet.guests[host].kernel_release.startswith("5.10")
+        pinned = doomed[host].kernel_release.startswith("5.10")
         assert unloaded["failed"] is pinned and unloaded.get("error") == (
             "already_forced" if pinned else None
         ), unloaded

@@ -54,14 +54,9 @@ def one(fleet):
 
 
 @pytest.fixture
-def on_one(play, one):
+def on_one(one, in_guest, tasks_in):
     """Run tasks on the one guest; results[task name]."""
-
-    def run(*tasks):
-        results = play(list(tasks), hosts=one.name)
-        return {task: by_host[one.name] for task, by_host in results.items()}
-
-    return run
+    return lambda *tasks: {task["name"]: result for task, result in zip(tasks, tasks_in(one, list(tasks)))}
 
 
 def remove_packages(guest):
@@ -81,14 +76,14 @@ def changed(guest, before, after):
         guest.ssh(after)
 
 
-def test_a_release_is_installed_taken_back_and_removed_for_the_kernel_that_runs(some, play):
+def test_a_release_is_installed_taken_back_and_removed_for_the_kernel_that_runs(some, steps):
     guests = some("5.10", "7.2")
-    results = play(
+    results = steps(
         quartet("install", release="hotfix1")
         + [package("upgrade", release="hotfix2"), package("go back", release="hotfix1")]
         + [package("leave another", release="hotfix2", state="absent")]
         + quartet("remove", release="hotfix1", state="absent"),
-        hosts=":".join(guests),
+        guests,
     )
     for host, guest in guests.items():
         first, second = nevra(guest, "hotfix1"), nevra(guest, "hotfix2")

@@ -25,9 +25,9 @@ from tests.integration.tasks import (  # pylint: disable=unused-import # noqa: F
 MARKS = "cat /proc/version /proc/dma"
 
 
-def test_a_stack_that_somebody_elses_tool_has_loaded_is_replaced_only_as_far_as_allowed(steps, modules):  # noqa: F811
+def test_a_stack_that_somebody_elses_tool_has_loaded_is_replaced_only_as_far_as_allowed(steps_in_turn, modules):  # noqa: F811
     new = {"path": path("hotfix2")}
-    results = steps(
+    results = steps_in_turn(
         [
             raw("another tool", "cd /root/lab && insmod addon_b.ko && sleep 3 && insmod hotfix1.ko && sleep 3"),
             raw("and another", "insmod /root/lab/addon_a.ko && sleep 3; cat /proc/modules"),
@@ -55,10 +55,10 @@ def test_a_stack_that_somebody_elses_tool_has_loaded_is_replaced_only_as_far_as_
 
 
 def test_what_cannot_be_brought_in_leaves_what_ran_and_what_it_replaced_unseen_is_brought_back(
-    steps, modules  # noqa: F811
+    steps_in_turn, modules  # noqa: F811
 ):
     directory = "/usr/lib/modules/$(uname -r)/livepatch"
-    results = steps(
+    results = steps_in_turn(
         [
             raw("known by name", "mkdir -p %s; cd /root/lab; cp hotfix1.ko addon_a.ko %s" % (directory, directory)),
             livepatch("first", name="hotfix1"),
@@ -82,8 +82,8 @@ def test_what_cannot_be_brought_in_leaves_what_ran_and_what_it_replaced_unseen_i
     assert_clean(results)
 
 
-def test_of_two_controllers_the_second_is_told_who_the_first_is_or_waits_for_it(steps, modules):  # noqa: F811
-    results = steps(
+def test_of_two_controllers_the_second_is_told_who_the_first_is_or_waits_for_it(steps_in_turn, modules):  # noqa: F811
+    results = steps_in_turn(
         [
             in_background("the first", path=path("stalls"), timeout=8),
             raw("it has begun", "while ! test -s /run/livepatch/lock; do sleep 0.1; done"),
