@@ -46,8 +46,8 @@ NEEDED = [
     ("entry", "wait", ["seconds"]),
     ("entry", "override", ["override"]),
 ]
-# What the tasks of a rollback register, of a host: livepatch_result_<step>. The second one is the livepatch.
-ROLLBACK_STEPS = ("rollback_package", "rollback", "persistence", "persistence_former")
+# What the tasks of a rollback register besides livepatch_result_rollback, which is the livepatch's own.
+BESIDES = ("livepatch_result_rollback_package", "livepatch_result_persistence", "livepatch_result_persistence_former")
 # How often a waiting controller looks whether somebody has said something.
 STEP = 2
 
@@ -196,10 +196,10 @@ def _rollback(current, args, unused):
 
 def _rolled_back(current, args, hostvars):
     def result(name):
-        # The first task that failed says why; the livepatch is what counts otherwise.
-        found = [hostvars[name].get("livepatch_result_" + step) or {} for step in ROLLBACK_STEPS]
-        bad = [one for one in found if one.get("failed") or one.get("unreachable")]
-        return values.plain((bad + found[1:])[0])
+        # A task that failed says why; the livepatch is what counts otherwise.
+        besides = [hostvars[name].get(register) or {} for register in BESIDES]
+        bad = [one for one in besides if one.get("failed") or one.get("unreachable")]
+        return values.plain(bad[0] if bad else hostvars[name].get("livepatch_result_rollback") or {})
 
     found = evidence.of_rollback(current.state, args["hosts"], result)
     current.add(found)

@@ -150,9 +150,9 @@ def _of_tier(entry):
 
 
 def _too_many(entry):
-    named = [f"{name} {reason}" for name, reason in list(entry["reasons"].items())[:NAMED_HOSTS]]
-    more = entry["failed"] - len(named)
-    return f"{_of_tier(entry)}: " + "; ".join(named) + (f"; and {more} more" if more else "")
+    failed = [f"{name} {reason}" for name, reason in list(entry["reasons"].items())[:NAMED_HOSTS]]
+    more = entry["failed"] - len(failed)
+    return f"{_of_tier(entry)}: " + "; ".join(failed) + (f"; and {more} more" if more else "")
 
 
 def named(names):
