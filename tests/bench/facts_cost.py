@@ -6,7 +6,7 @@
 """Measures user + system CPU seconds of the two modules as the target runs them.
 
 Ansible leaves the programs that it sends on the host (ANSIBLE_KEEP_REMOTE_FILES); a script there runs them
-in turn, A B A B ..., and takes the kernel's own accounting of each finished child. The ratio is taken pair by pair.
+in turn, A B A B ..., and takes the kernel's own accounting of each finished child. The fastest of each are compared.
 
 Run as `python -m tests.bench.facts_cost`; the collection must be linked (`make setup`).
 """
@@ -59,8 +59,8 @@ def _program(inventory, host, guest, module):
 
 
 def ratio(pairs):
-    """Return the median over the pairs of livepatch_facts / ping."""
-    return statistics.median(facts / ping for ping, facts in pairs)
+    """Return livepatch_facts / ping, of the fastest run of each: what else the machine does only adds to a run."""
+    return min(facts for ping, facts in pairs) / min(ping for ping, facts in pairs)
 
 
 def main():
@@ -72,7 +72,7 @@ def main():
             for column, module in enumerate(MODULES):
                 values = sorted(pair[column] * 1000 for pair in pairs)
                 print("  %-36s %6.0f %6.0f %6.0f" % (module, values[0], statistics.median(values), values[-1]))
-            print("  ratio, median of the pairs           %6.2f" % ratio(pairs))
+            print("  ratio of the fastest                 %6.2f" % ratio(pairs))
 
 
 if __name__ == "__main__":

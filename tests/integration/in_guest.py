@@ -31,6 +31,8 @@ def run_task(task):
     if child == 0:
         os.close(reading)
         if task.get("become") is False:
+            os.setgroups([])
+            os.setgid(UNPRIVILEGED)
             os.setuid(UNPRIVILEGED)
         with os.fdopen(writing, "w") as stream:
             stream.write(run_module(task))
@@ -53,7 +55,7 @@ def run_raw(command):
 def run_module(task):
     """Run a module's main() as Ansible does on a target; return what it prints."""
     name = next(key for key in task if key.startswith("kernel.livepatch."))
-    module = importlib.import_module("ansible_collections.kernel.livepatch.plugins.modules." + name.rsplit(".", 1)[1])
+    module = imported(name)
     options = dict(task[name], _ansible_check_mode=task.get("check_mode", False), _ansible_diff=True)
     sys.stdout = io.StringIO()
     with arguments(options):
@@ -62,6 +64,11 @@ def run_module(task):
         except SystemExit:
             pass
     return sys.stdout.getvalue()
+
+
+def imported(name):
+    """Return the Python module of one of the collection's modules, by its full name."""
+    return importlib.import_module("ansible_collections.kernel.livepatch.plugins.modules." + name.rsplit(".", 1)[1])
 
 
 def arguments(options):
@@ -81,8 +88,10 @@ def main():
     # All that a task imports is imported here: after the fork it would be imported once for every task.
     with arguments({}):
         pass
-    for name in ("livepatch", "livepatch_facts", "livepatch_package", "livepatch_preflight"):
-        importlib.import_module("ansible_collections.kernel.livepatch.plugins.modules." + name)
+    for task in tasks:
+        for name in task:
+            if name.startswith("kernel.livepatch."):
+                imported(name)
     json.dump([dict({"failed": False}, **run_task(task)) for task in tasks], sys.stdout)
 
 

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests.integration.conftest import on_each
+
 HEALTH = "kernel.livepatch.livepatch_health"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 REBOOT_SECONDS = 400
@@ -62,31 +64,35 @@ def harmful(fleet):
         list(pool.map(put, fleet.guests.values()))
 
 
-# Where the look that was registered as warned ended.
-LAST = dict((key, "{{ warned.%s }}" % key) for key in POSITION)
+def look(since, **keywords):
+    return dict({"name": "look", HEALTH: dict({"since": since}, **keywords.pop("options", {}))}, **keywords)
 
 
-def look(name, since="{{ position }}", **keywords):
-    return dict({"name": name, HEALTH: {"since": since}}, **keywords)
+def position(result):
+    """Where a look ended, for the next one to begin there."""
+    return {key: result[key] for key in POSITION}
 
 
-def remember(name):
-    """Note the position of the log of each host in the variable position."""
-    return [
-        dict(look(name, since={}), register="noted"),
-        {
-            "name": "keep " + name,
-            "ansible.builtin.set_fact": {"position": dict((key, "{{ noted.%s }}" % key) for key in POSITION)},
-        },
-    ]
+@pytest.fixture
+def on_guests(fleet, in_guest, tasks_in):
+    """Do something with guests, by name: act(guest, run), where run(task...) returns the results; returns {name: answer}."""
+
+    def on(guests, act):
+        def at(guest):
+            return act(guest, lambda *tasks: tasks_in(guest, list(tasks)))
+
+        return on_each(fleet, guests, at)
+
+    return on
 
 
-def shell(name, text):
-    return {"name": name, "ansible.builtin.shell": text}
+def shell(text):
+    return {"name": "shell", "ansible.builtin.raw": text}
 
 
-def command(name, *words):
-    return {"name": name, "ansible.builtin.command": {"argv": list(words)}}
+def wait_for_lines(count, words):
+    """Wait until so many lines of the kernel's log have these words, and what belongs to the last is there as well."""
+    return shell("until [ $(dmesg | grep -c '%s') -ge %d ]; do sleep 0.5; done; sleep 1" % (words, count))
 
 
 def wait_for_another_boot(guest, boot_id):
@@ -105,20 +111,20 @@ def wait_for_another_boot(guest, boot_id):
     )
 
 
-def test_a_healthy_host_has_no_event_and_programs_cannot_make_one(some, play):
+def test_a_healthy_host_has_no_event_and_programs_cannot_make_one(some, on_guests):
+    lines = "<0>BUG: kernel NULL pointer dereference, address: 0", "WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2"
+
+    def act(guest, run):
+        (before,) = run(look({}))
+        since = position(before)
+        write = [shell("echo '%s' > /dev/kmsg" % line) for line in lines]
+        looks = look(since), look(since, check_mode=True), look(since, become=False)
+        results = run(*write, *looks)
+        assert not any(result["failed"] for result in results), results
+        return before, *results[2:]
+
     guests = some("6.1", "7.2")
-    lines = ["<0>BUG: kernel NULL pointer dereference, address: 0\n", "WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n"]
-    results = play(
-        remember("before")
-        + [
-            command("write %d" % number, "python3", "-c", "open('/dev/kmsg', 'w').write(%r)" % line)
-            for number, line in enumerate(lines)
-        ]
-        + [look("after"), look("in check mode", check_mode=True), look("as nobody", become=False)],
-        hosts=":".join(guests),
-    )
-    for host, result in results["after"].items():
-        before = results["before"][host]
+    for host, (before, result, in_check_mode, unprivileged) in on_guests(guests, act).items():
         assert result["events"] == [], host
         assert (result["rebooted"], result["changed"], result["sources"]) == (False, False, SOURCES)
         assert (result["reasons"], result["known_signatures"]) == ([], [])
@@ -126,50 +132,46 @@ def test_a_healthy_host_has_no_event_and_programs_cannot_make_one(some, play):
         assert result["window_seconds"] == seconds(result["time"]) - seconds(before["time"])
         assert result["effective_release"] == guests[host].kernel_release
         assert result["sequence"] >= before["sequence"] + 2, "the programs' lines are in the log"
-        assert results["in check mode"][host]["events"] == []
-        unprivileged = results["as nobody"][host]
+        assert in_check_mode["events"] == []
         assert unprivileged["sources"] == dict(SOURCES, kmsg="unreadable", pstore="unreadable")
         assert "Operation not permitted" in unprivileged["reasons"][0]
         assert unprivileged["boot_id"] == result["boot_id"]
 
 
-def test_a_log_that_has_turned_over_is_reported_as_lost(some, play):
-    tasks = remember("before") + [command("flood", "python3", "-c", FLOOD), look("after")]
-    results = play(tasks, hosts=":".join(some("5.10", "6.12")))
-    for host, result in results["after"].items():
+def test_a_log_that_has_turned_over_is_reported_as_lost(some, on_guests):
+    def act(guest, run):
+        (before,) = run(look({}))
+        flooded, after = run(shell("python3 - << 'EOF'\n%sEOF" % FLOOD), look(position(before)))
+        assert not flooded["failed"], flooded
+        return after
+
+    for host, result in on_guests(some("5.10", "6.12"), act).items():
         assert result["sources"] == dict(SOURCES, kmsg="lost"), host
         assert "overwritten" in result["reasons"][0]
         assert result["events"] == []
 
 
 # Afterwards the kernel holds the livepatch that oopsed, until the panic of another test boots these machines again.
-def test_warnings_and_oopses_of_a_livepatch_are_told_with_a_stable_signature(some, play, harmful):
+def test_warnings_and_oopses_of_a_livepatch_are_told_with_a_stable_signature(some, on_guests, harmful):
+    def act(guest, run):
+        before = run(shell("dmesg -C"), look({}))[1]
+        load = shell("insmod /root/warns.ko delay_ms=500 every_ms=2000")
+        warned = run(load, wait_for_lines(2, "WARNING: "), look(position(before)))[2]
+        later = run(wait_for_lines(len(warned["events"]) + 1, "WARNING: "), look(position(warned)))[1]
+        between = run(shell(TAKE_DOWN), look({}))[1]
+        load = shell("insmod /root/oopses.ko delay_ms=500")
+        return warned, later, between, run(load, wait_for_lines(1, "Oops"), look(position(between)))[2]
+
     guests = some("5.10", "7.2")
-    results = play(
-        remember("before")
-        + [
-            command("load warns", "insmod", "/root/warns.ko", "delay_ms=500", "every_ms=2000"),
-            look("warned", register="warned", until="warned.events | length >= 2", retries=40, delay=1),
-            look("later", since=LAST, register="later", until="later.events | length >= 1", retries=40, delay=1),
-            shell("take it down", TAKE_DOWN),
-        ]
-        + remember("between")
-        + [
-            command("load oopses", "insmod", "/root/oopses.ko", "delay_ms=500"),
-            look("oopsed", register="oopsed", until="oopsed.events | length >= 1", retries=40, delay=1),
-        ],
-        hosts=":".join(guests),
-    )
-    for host in guests:
-        warned, oopsed = results["warned"][host], results["oopsed"][host]
+    for host, (warned, later, between, oopsed) in on_guests(guests, act).items():
+        assert len(warned["events"]) >= 2, host
         assert {(event["kind"], event["signature"]) for event in warned["events"]} == {
             ("warning", "warning:warn_now")
         }, host
         assert all(event["new"] and event["source"] == "kmsg" for event in warned["events"])
         release = guests[host].kernel_release
         assert {event["effective_release"] for event in warned["events"]} == {release + "-warns"}
-        later = results["later"][host]
-        assert later["known_signatures"] == ["warning:warn_now"]
+        assert later["events"] and later["known_signatures"] == ["warning:warn_now"]
         assert not any(event["new"] for event in later["events"]), "the same warning again is nothing new"
         assert warned["counters"]["warn_count"] >= 2
         assert warned["effective_release"] == guests[host].kernel_release + "-warns"
@@ -180,72 +182,55 @@ def test_warnings_and_oopses_of_a_livepatch_are_told_with_a_stable_signature(som
         assert oopsed["events"][0]["effective_release"] == release + "-oopses"
         assert 0 <= oopsed["events"][0]["age_seconds"] <= oopsed["window_seconds"] + 1
         assert oopsed["counters"]["oops_count"] >= 1
-        assert oopsed["events"][0]["sequence"] >= results["between"][host]["sequence"]
+        assert oopsed["events"][0]["sequence"] >= between["sequence"]
         assert (
             abs(seconds(oopsed["events"][0]["time"]) - time.time()) < 600
         ), "the time of the event is that of the host"
 
 
-def test_a_core_dump_and_a_crash_dump_are_told_by_their_files(fleet, play):
-    host = sorted(fleet.guests)[0]
-    found = look("look")
-    found[HEALTH]["coredump_directories"] = ["/var/tmp/cores", "/var/lib/systemd/coredump"]
-    result = play(
-        remember("before")
-        + [
-            dict(shell("dump core", DUMP_CORE), failed_when=False),
-            shell("leave a dump of the kernel", LEAVE_KDUMP),
-            found,
-            shell("clean up", "echo core > /proc/sys/kernel/core_pattern; rm -r /var/crash /var/tmp/cores"),
-        ],
-        hosts=host,
-    )["look"][host]
-    assert [(event["source"], event["signature"]) for event in result["events"]] == [
-        ("coredump", "coredump:crashing"),
-        ("kdump", "crash:Kernel panic - not syncing: lab: a dump of this boot"),
-    ]
-    assert not result["rebooted"] and result["sources"] == dict(SOURCES, kdump="read", coredump="read")
-    dump = result["events"][1]
-    assert dump["effective_release"].startswith(fleet.guests[host].kernel_release), "the dump has the log of this boot"
-    assert all(0 < event["age_seconds"] <= result["window_seconds"] for event in result["events"])
+def test_a_core_dump_and_a_crash_dump_are_told_by_their_files(some, on_guests):
+    directories = {"coredump_directories": ["/var/tmp/cores", "/var/lib/systemd/coredump"]}
+    clean = "echo core > /proc/sys/kernel/core_pattern; rm -r /var/crash /var/tmp/cores"
 
+    def act(guest, run):
+        (before,) = run(look({}))
+        found = look(position(before), options=directories)
+        return run(shell(DUMP_CORE), shell(LEAVE_KDUMP), found, shell(clean))[2]
 
-def test_a_machine_that_panicked_and_is_back_is_a_crash_with_the_words_of_the_panic(some, play, harmful):
-    guests = some("5.10", "7.2")
-    hosts = ":".join(guests)
-    before = play(
-        remember("before")
-        + [shell("keep the last words", RAMOOPS), command("load panics", "insmod", "/root/panics.ko", "delay_ms=3000")],
-        hosts=hosts,
-    )["before"]
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        list(pool.map(lambda name: wait_for_another_boot(guests[name], before[name]["boot_id"]), guests))
-    results = play(
-        [
-            {
-                "name": "set %s" % name,
-                "ansible.builtin.set_fact": {"position": {key: before[name][key] for key in POSITION}},
-                "when": "inventory_hostname == '%s'" % name,
-            }
-            for name in guests
+    guests = some("6.1")
+    for host, result in on_guests(guests, act).items():
+        assert [(event["source"], event["signature"]) for event in result["events"]] == [
+            ("coredump", "coredump:crashing"),
+            ("kdump", "crash:Kernel panic - not syncing: lab: a dump of this boot"),
         ]
-        + [look("without pstore"), shell("show the last words", RAMOOPS), look("after")],
-        hosts=hosts,
-    )
-    for host, result in results["after"].items():
+        assert not result["rebooted"] and result["sources"] == dict(SOURCES, kdump="read", coredump="read")
+        dump = result["events"][1]
+        assert dump["effective_release"].startswith(guests[host].kernel_release), "the dump has the log of this boot"
+        assert all(0 < event["age_seconds"] <= result["window_seconds"] for event in result["events"])
+
+
+def test_a_machine_that_panicked_and_is_back_is_a_crash_with_the_words_of_the_panic(some, on_guests, harmful):
+    def act(guest, run):
+        before = run(look({}), shell(RAMOOPS), shell("sync; insmod /root/panics.ko delay_ms=3000"))[0]
+        wait_for_another_boot(guest, before["boot_id"])
+        since = position(before)
+        unexplained, _shown, after = run(look(since), shell(RAMOOPS), look(since))
+        return before, unexplained, after
+
+    guests = some("5.10", "7.2")
+    for host, (before, unexplained, result) in on_guests(guests, act).items():
         assert result["rebooted"] is True, host
         assert [event["kind"] for event in result["events"]] == ["crash"], host
-        assert result["boot_id"] != before[host]["boot_id"]
+        assert result["boot_id"] != before["boot_id"]
         assert result["sources"] == SOURCES
-        unexplained = results["without pstore"][host]["events"]
-        assert [(event["source"], event["signature"]) for event in unexplained] == [("boot", "crash:reboot")]
+        assert [(event["source"], event["signature"]) for event in unexplained["events"]] == [("boot", "crash:reboot")]
         crash = result["events"][0]
         assert (crash["source"], crash["signature"]) == (
             "pstore",
             "crash:Kernel panic - not syncing: lab: livepatch panics ends this machine",
         )
         assert crash["effective_release"] == guests[host].kernel_release + "-panics"
-        assert seconds(before[host]["time"]) <= seconds(crash["time"]) < seconds(unexplained[0]["time"])
+        assert seconds(before["time"]) <= seconds(crash["time"]) < seconds(unexplained["events"][0]["time"])
         assert 0 < result["up_seconds"] < result["window_seconds"], "the way from the panic to the new boot is not up"
 
 

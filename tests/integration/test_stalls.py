@@ -36,15 +36,23 @@ KINDS = ("interruptible", "killable", "uninterruptible")
 def patient_steps(fleet, in_guest, tasks_in):
     """Like steps, on all guests at once: these tests wait more than they work."""
 
-    def run(tasks):
-        with concurrent.futures.ThreadPoolExecutor(len(fleet.guests)) as pool:
-            answers = dict(zip(fleet.guests, pool.map(lambda guest: tasks_in(guest, tasks), fleet.guests.values())))
+    def run(tasks, guests=None):
+        guests = guests or fleet.guests
+        with concurrent.futures.ThreadPoolExecutor(len(guests)) as pool:
+            answers = dict(zip(guests, pool.map(lambda guest: tasks_in(guest, tasks), guests.values())))
         return {
             task["name"]: {host: answer[number] for host, answer in answers.items()}
             for number, task in enumerate(tasks)
         }
 
     return run
+
+
+@pytest.fixture
+def patient_steps_in_turn(patient_steps, some, turns):
+    """Like patient_steps, on the pair of kernels whose turn it is."""
+    guests = some(*next(turns))
+    return lambda tasks: patient_steps(tasks, guests)
 
 
 def blockers(result, comm):
@@ -112,8 +120,8 @@ def test_every_kind_of_blocker_is_told_in_the_kernels_own_words(patient_steps, m
     assert_clean(results)
 
 
-def test_the_kernels_signals_are_waited_for(patient_steps, modules):  # noqa: F811
-    results = patient_steps(
+def test_the_kernels_signals_are_waited_for(patient_steps_in_turn, modules):  # noqa: F811
+    results = patient_steps_in_turn(
         [
             raw("target", "modprobe lab_target; " + SLEEPERS % "interruptible"),
             livepatch("signalled", path=path("stalls_user"), timeout=30),
@@ -132,9 +140,9 @@ def test_the_kernels_signals_are_waited_for(patient_steps, modules):  # noqa: F8
     assert_clean(results)
 
 
-def test_a_way_back_that_stalls_is_told_with_the_state_it_is_in(patient_steps, modules):  # noqa: F811
+def test_a_way_back_that_stalls_is_told_with_the_state_it_is_in(patient_steps_in_turn, modules):  # noqa: F811
     late = "(sleep 4; exec cat /proc/lab_target_sleep/killable) > /root/lab/late 2>&1 & echo $! > /root/lab/late.pid"
-    results = patient_steps(
+    results = patient_steps_in_turn(
         [
             raw("one in the old code", "modprobe lab_target; " + SLEEPERS % "uninterruptible"),
             raw("one to come to the new code", late),
@@ -157,13 +165,13 @@ def test_a_way_back_that_stalls_is_told_with_the_state_it_is_in(patient_steps, m
     assert_clean(results)
 
 
-def test_debug_messages_are_put_back_however_the_run_ends(patient_steps, modules):  # noqa: F811
+def test_debug_messages_are_put_back_however_the_run_ends(patient_steps_in_turn, modules):  # noqa: F811
     asked = (
         "for i in $(seq 300); do grep -q 'transition.c.* =p' /proc/dynamic_debug/control && break; sleep 0.1; done; "
     )
     group = "$(cat /root/lab/background)"
     note = "; ls /run/livepatch"
-    results = patient_steps(
+    results = patient_steps_in_turn(
         [
             raw("before", DEBUG),
             in_background("terminated", path=path("stalls"), timeout=2),

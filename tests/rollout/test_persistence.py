@@ -7,7 +7,6 @@ import pytest
 
 from tests.lab.fleet import Fleet
 from tests.rollout.conftest import KERNELS, Rollouts
-from tests.rollout.test_rollout import assert_stopped
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def everywhere(rollouts, value):
     return {name: value for name in rollouts.fleet.guests}
 
 
-def test_hosts_keep_over_reboots_what_passed_its_tier_until_it_is_rolled_back(rollouts):
+def test_hosts_keep_over_reboots_what_passed_its_tier_until_it_is_rolled_back_and_who_cannot_is_told(rollouts):
     kept = {"livepatch_persist": True}
     first = rollouts.rollout("hotfix1", **kept)
     assert first.status == 0
@@ -36,31 +35,23 @@ def test_hosts_keep_over_reboots_what_passed_its_tier_until_it_is_rolled_back(ro
     assert "livepatch | 1 of 1 hosts keep the livepatch over reboots" in first.output
     assert recorded(rollouts) == everywhere(rollouts, "hotfix1")
 
-    again = rollouts.rollout("hotfix1", **kept)
-    assert again.status == 0 and len(again.of("persisted")) == 2, "a host that keeps it is not asked again"
-
-    harmful = rollouts.rollout("warns", livepatch_on_stop="rollback", **kept)
-    assert_stopped(harmful)
-    assert not harmful.of("persisted") and recorded(rollouts) == everywhere(rollouts, "hotfix1")
-    for name in rollouts.fleet.guests:
-        rollouts.fleet.boot_again(name)
-    assert rollouts.running() == everywhere(rollouts, ["hotfix1"])
-
-    back = rollouts.rollback("hotfix1", **kept)
-    assert back.status == 0
-    assert recorded(rollouts) == everywhere(rollouts, None) and rollouts.running() == everywhere(rollouts, [])
-
-
-def test_a_host_that_cannot_keep_it_stays_patched_and_its_reason_is_in_the_journal_and_in_the_status(rollouts):
-    host = sorted(rollouts.fleet.guests)[0]
-    guest = rollouts.fleet.guests[host]
+    forgetful, other = sorted(rollouts.fleet.guests)
+    guest = rollouts.fleet.guests[forgetful]
     # A file stands where the directory of the records should be.
     assert guest.ssh(["sh", "-c", "rm -rf /etc/livepatch; touch /etc/livepatch"]).returncode == 0
-    run = rollouts.rollout("hotfix2", livepatch_persist=True)
-    assert run.status == 0 and rollouts.running() == everywhere(rollouts, ["hotfix2"])
-    failed = {name: reason for entry in run.of("persisted") for name, reason in entry["failed"].items()}
-    assert list(failed) == [host] and "/etc/livepatch" in failed[host], failed
-    line = "%s is without the livepatch after the next boot: " % host
-    assert "livepatch | " + line in run.output
-    status = rollouts.run("status", "hotfix2", journal="hotfix2")
-    assert line in status.output
+    second = rollouts.rollout("hotfix2", **kept)
+    assert second.status == 0 and rollouts.running() == everywhere(rollouts, ["hotfix2"])
+    failed = {name: reason for entry in second.of("persisted") for name, reason in entry["failed"].items()}
+    assert list(failed) == [forgetful] and "/etc/livepatch" in failed[forgetful], failed
+    line = "%s is without the livepatch after the next boot: " % forgetful
+    assert "livepatch | " + line in second.output
+    assert line in rollouts.run("status", "hotfix2", journal="hotfix2").output
+
+    assert guest.ssh(["rm", "/etc/livepatch"]).returncode == 0
+    for name in rollouts.fleet.guests:
+        rollouts.fleet.boot_again(name)
+    assert rollouts.running() == {forgetful: [], other: ["hotfix2"]}
+
+    back = rollouts.rollback("hotfix2", **kept)
+    assert back.status == 0
+    assert recorded(rollouts) == everywhere(rollouts, None) and rollouts.running() == everywhere(rollouts, ["hotfix1"])

@@ -67,7 +67,7 @@ def assert_stopped(run):
 
 
 class TestGoodReleases:
-    def test_two_releases_reach_every_host_and_the_second_replaces_the_first(self, rollouts):
+    def test_two_releases_reach_every_host_the_second_replaces_the_first_and_both_are_taken_back(self, rollouts):
         hosts = sorted(rollouts.fleet.guests)
         first = rollouts.rollout("hotfix1")
         assert first.status == 0
@@ -87,6 +87,15 @@ class TestGoodReleases:
         assert "changed=0" in again.output and "changed=1" not in again.output
         assert len(again.of("outcome")) == len(second.of("outcome")), "the second run touched a host"
 
+        back = rollouts.rollback("hotfix2", livepatch_package_pattern="klp-{kernel}-{release}")
+        assert back.status == 0
+        assert rollouts.running() == {host: ["hotfix1"] for host in hosts}
+        none = rollouts.rollback("hotfix1")
+        assert none.status == 0
+        assert rollouts.running() == {host: [] for host in hosts}
+        for guest in rollouts.fleet.guests.values():
+            assert guest.ssh(["rpm", "-qa", "klp-*"]).stdout == ""
+
     def test_a_check_run_shows_the_plan_and_touches_nothing(self, rollouts):
         run = rollouts.rollout("hotfix1", arguments=["--check"], livepatch_persist=True)
         assert run.status == 0
@@ -105,8 +114,8 @@ class TestGoodReleases:
 
 
 class TestHarmfulReleases:
-    def test_a_release_that_panics_its_hosts_minutes_later_is_stopped_in_the_first_tier(self, rollouts):
-        run = rollouts.rollout("panics_later", livepatch_look_interval="40s", livepatch_tiers=[
+    def test_a_release_that_panics_its_hosts_a_minute_later_is_stopped_in_the_first_tier(self, rollouts):
+        run = rollouts.rollout("panics_later", livepatch_look_interval="20s", livepatch_tiers=[
             {"name": "canary", "hosts": 1, "soak": "5m"}, {"name": "rest", "share": "100%"}])
         assert_stopped(run)
         canary, = run.first_tier()
@@ -180,18 +189,6 @@ class TestInterruptions:
         canary, = run.first_tier()
         assert len([entry for entry in run.of("outcome") if entry["host"] == canary]) == 1, "the canary was done again"
 
-    def test_the_rollback_playbook_takes_the_hosts_of_a_rollout_back_to_what_they_ran(self, rollouts):
-        assert rollouts.rollout("hotfix1", livepatch_tiers=ONE_TIER).status == 0
-        assert rollouts.rollout("hotfix2", livepatch_tiers=ONE_TIER).status == 0
-        back = rollouts.rollback("hotfix2", livepatch_package_pattern="klp-{kernel}-{release}")
-        assert back.status == 0
-        assert rollouts.running() == {host: ["hotfix1"] for host in rollouts.fleet.guests}
-        none = rollouts.rollback("hotfix1")
-        assert none.status == 0
-        assert rollouts.running() == {host: [] for host in rollouts.fleet.guests}
-        for guest in rollouts.fleet.guests.values():
-            assert guest.ssh(["rpm", "-qa", "klp-*"]).stdout == ""
-
 
 class TestLostHosts:
     @pytest.mark.parametrize("moment", ["installing", "looking"])
@@ -208,17 +205,6 @@ class TestLostHosts:
         assert process.returncode != 0
         assert "unreachable" in output
         assert all(livepatches == [] for host, livepatches in _running_but(rollouts, canary).items())
-
-    def test_a_host_that_reboots_during_the_soak_counts_as_a_failure(self, rollouts):
-        tiers = [{"name": "canary", "hosts": 1, "soak": "30s"}, {"name": "rest", "share": "100%"}]
-        process = rollouts.start("rollout", "hotfix1", livepatch_tiers=tiers)
-        wait_for(written(rollouts, "hotfix1", "soak", tier=1))
-        canary = next(iter(_tier_hosts(rollouts, "hotfix1", 1)))
-        rollouts.fleet.guests[canary].ssh(["sh", "-c", "echo b > /proc/sysrq-trigger"])
-        process.wait(timeout=900)
-        output = rollouts.log.read_text(encoding="utf-8")
-        assert process.returncode != 0
-        assert "boot id" in output or "unreachable" in output
 
     def test_a_reboot_between_two_runs_is_found_by_the_second_and_rolled_back_when_asked_for(self, rollouts):
         tiers = [{"name": "canary", "hosts": 1, "soak": "1h"}, {"name": "rest", "share": "100%"}]

@@ -3,13 +3,14 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# usage: sanity.py ENVIRONMENT... [-- ansible-test arguments]
+# usage: sanity.py ENVIRONMENT... [-- ansible-test arguments]; the environments run side by side
 
 import os
 import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from collection import ROOT, copy
@@ -76,29 +77,38 @@ def settings(name, venv):
     return dict(os.environ, HOME=str(HOME), PATH=os.pathsep.join(str(directory) for directory in directories))
 
 
-def run(name, arguments):
-    """Run all sanity tests with one environment's ansible-core; return the exit status."""
+def prepare(name):
+    """Return the program, directory and environment variables of ansible-test in one environment."""
     venv = environment(name)
-    print("\n== ansible-test sanity, %s environment" % name, flush=True)
     provide_pip(venv)
-    place = copy(ROOT / ".work" / ("sanity-" + name))
+    return str(venv / "bin/ansible-test"), str(copy(ROOT / ".work" / ("sanity-" + name))), settings(name, venv)
+
+
+def run(name, program, place, variables, arguments):
+    """Run all sanity tests with one environment's ansible-core, show what they wrote, and return the exit status."""
+    print("ansible-test sanity, %s environment: begun" % name, flush=True)
     started = time.monotonic()
-    command = [str(venv / "bin/ansible-test"), "sanity", "--local", "--color", "no"]
+    command = [program, "sanity", "--local", "--color", "no"]
     command += [word for folder in FOREIGN for word in ("--exclude", folder)] + arguments
-    status = subprocess.call(command, cwd=str(place), env=settings(name, venv))
-    outcome = "passed" if status == 0 else "FAILED (status %d)" % status
-    print("== ansible-test sanity, %s environment: %s in %d s" % (name, outcome, time.monotonic() - started), flush=True)
-    return status
+    done = subprocess.run(
+        command, cwd=place, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    outcome = "passed" if done.returncode == 0 else "FAILED (status %d)" % done.returncode
+    words = (name, done.stdout.decode(errors="replace"), name, outcome, time.monotonic() - started)
+    print("\n== ansible-test sanity, %s environment\n%s== ansible-test sanity, %s environment: %s in %d s" % words, flush=True)
+    return done.returncode
 
 
 def main(words):
     split = words.index("--") if "--" in words else len(words)
     share_pip_settings()
     try:
-        failures = [name for name in words[:split] if run(name, words[split + 1 :]) != 0]
+        prepared = {name: prepare(name) for name in words[:split]}
     except NoPython as error:
         sys.exit(str(error))
-    sys.exit(1 if failures else 0)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        statuses = list(pool.map(lambda name: run(name, *prepared[name], words[split + 1 :]), prepared))
+    sys.exit(1 if any(statuses) else 0)
 
 
 if __name__ == "__main__":
