@@ -14,35 +14,39 @@ from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
 _MODE, _DIRECTORY_MODE = 0o644, 0o755
 
 
-def differs(root, path, text):
-    """Return whether a file is not as wanted; text None: it should not be there."""
+def differs(root, path, content, mode=_MODE):
+    """Return whether a file is not as wanted; content (str or bytes) None: it should not be there."""
     place = os.path.join(root, path)
-    if text is None:
+    if content is None:
         return os.path.lexists(place)
-    if os.path.islink(place) or _sysfs.read_bytes(place) != text.encode("utf-8"):
+    if os.path.islink(place) or _sysfs.read_bytes(place) != _bytes(content):
         return True
-    return stat.S_IMODE(os.stat(place).st_mode) != _MODE
+    return stat.S_IMODE(os.stat(place).st_mode) != mode
 
 
-def write(root, path, text):
+def write(root, path, content, mode=_MODE):
     """Put a file in its place in one step, so that a crash leaves the old or the new one; None removes it."""
     place = os.path.join(root, path)
-    if text is None:
+    if content is None:
         _remove(place)
     else:
         _make_directory(root, os.path.dirname(path))
-        _replace(place, text)
+        _replace(place, _bytes(content), mode)
     sync(os.path.dirname(place))
 
 
-def _replace(place, text):
+def _bytes(content):
+    return content if isinstance(content, bytes) else content.encode("utf-8")
+
+
+def _replace(place, data, mode):
     new = os.path.join(os.path.dirname(place), "." + os.path.basename(place) + ".new")
     _remove(new)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        os.fchmod(descriptor, _MODE)
+        os.fchmod(descriptor, mode)
         with os.fdopen(descriptor, "wb", closefd=False) as stream:
-            stream.write(text.encode("utf-8"))
+            stream.write(data)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

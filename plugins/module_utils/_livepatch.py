@@ -17,6 +17,7 @@ from ansible_collections.kernel.livepatch.plugins.module_utils import (
     _package_gone,
     _packages,
     _proof,
+    _publish,
     _refusals,
     _replacement,
     _result,
@@ -78,6 +79,9 @@ class Run(object):
         except LivepatchError as error:
             error.details = dict(self._result_of_failure(), **error.details)
             raise
+        finally:
+            if self.may_change:
+                _publish.update(self.root, self.warnings)
 
     def _identify(self):
         params = self.params

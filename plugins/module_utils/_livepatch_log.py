@@ -52,6 +52,15 @@ class History(object):
         return self.at(float("inf"))
 
 
+def began(records, name):
+    """Return when the last transition of a livepatch began (seconds since the boot, float), None when the log does not say.
+
+    records: of the log, oldest first (list of _kernel_log.Record). The lines before "starting" may come seconds earlier.
+    """
+    steps = [step for step in map(_step, records) if step is not None and step[2] == name]
+    return next((seconds for seconds, what, unused in reversed(steps) if what.startswith("starting")), None)
+
+
 def _step(record):
     """Return (seconds, what, name) for a line about a livepatch, None for any other."""
     if not record.kernel or not record.text.startswith("livepatch: "):

@@ -20,6 +20,7 @@ from ansible_collections.kernel.livepatch.plugins.module_utils import (
     _persistence,
     _source,
     _sysfs,
+    _systemd,
 )
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError, module_name
 
@@ -69,7 +70,7 @@ class Run(object):
         other = self.params["instead_of"] and module_name(self.params["instead_of"])
         if other and other not in [record["name"] for record in records.values()]:
             return records
-        if not os.path.isdir(self._place("run/systemd/system")):
+        if not _systemd.runs(self.root):
             raise LivepatchError(
                 "no_systemd",
                 "Expected systemd, which starts what enables a livepatch at boot; this host runs without it. "
@@ -189,17 +190,7 @@ class Run(object):
                 _atomic.sync(os.path.dirname(place))
 
     def _systemctl(self, *words, **options):
-        """Run systemctl; only where it is needed a failure counts, the rest is tidying."""
-        try:
-            code, output, errors = self.run_command(["systemctl", "--quiet"] + list(words), handle_exceptions=False)
-        except EnvironmentError as error:
-            code, output, errors = 127, "", error.strerror
-        if code != 0 and options.get("needed"):
-            raise LivepatchError(
-                "systemctl_failed",
-                "systemctl %s: expected it to succeed, found: %s. See 'systemctl status %s'."
-                % (" ".join(words), (errors or output).strip()[-300:], _boot_files.SERVICE),
-            )
+        _systemd.systemctl(self.run_command, words, **options)
 
     def _is_enabled(self):
         return os.path.lexists(self._place(_boot_files.WANTS + "/" + _boot_files.SERVICE))

@@ -76,23 +76,39 @@ def forced(root):
 
 def write(root, name, record):
     """Write a record (dict) so that it is there as a whole or not at all; anybody may read it."""
-    directory(root)
-    new = path(root, ".%s.%d" % (name, os.getpid()))
-    text = json.dumps(dict(record, boot_id=_sysfs.boot_id(root)), sort_keys=True)
-    remove(root, os.path.basename(new))
+    write_text(root, name, json.dumps(dict(record, boot_id=_sysfs.boot_id(root)), sort_keys=True))
+
+
+def write_text(root, name, text):
+    """The same for a file that is no record."""
+    replace(directory(root), name, text)
+
+
+def replace(where, name, text):
+    """Put a file into a directory so that it is there as a whole or not at all; anybody may read it.
+
+    It is not flushed to the disk: it tells of this boot only.
+    """
+    new = os.path.join(where, ".%s.%d" % (name, os.getpid()))
+    _unlink(new)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         os.fchmod(descriptor, 0o644)
-        os.write(descriptor, text.encode("utf-8"))
+        with os.fdopen(descriptor, "wb", closefd=False) as stream:
+            stream.write(text.encode("utf-8"))
     finally:
         os.close(descriptor)
-    os.rename(new, path(root, name))
+    os.rename(new, os.path.join(where, name))
 
 
 def remove(root, name):
     """Remove a record; that it is not there is fine."""
+    _unlink(path(root, name))
+
+
+def _unlink(place):
     try:
-        os.unlink(path(root, name))
+        os.unlink(place)
     except OSError as error:
         if error.errno != errno.ENOENT:
             raise

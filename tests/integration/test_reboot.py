@@ -15,6 +15,7 @@ from tests.lab.fleet import Fleet
 # Two of the kernels; LAB_REBOOT_KERNELS names others.
 KERNELS = os.environ.get("LAB_REBOOT_KERNELS", "6.12 6.1").split()
 KEEP = "kernel.livepatch.livepatch_persistence"
+SHOW = "kernel.livepatch.livepatch_visibility"
 FACTS = {"name": "facts", "kernel.livepatch.livepatch_facts": {}}
 LIMIT = 900
 
@@ -168,14 +169,11 @@ def assert_quartet(predicted, done, again, foretold):
     assert not again["changed"] and not foretold["changed"]
 
 
-def test_only_what_was_made_persistent_is_there_after_a_reboot_before_sshd_and_without_an_ordering_cycle(machine):
+def test_what_was_made_persistent_is_there_after_a_reboot_before_sshd_and_without_an_ordering_cycle(machine):
     machine.install("hotfix1")
     machine.enable("hotfix1")
     machine.shell(cloud_units())
-    machine.reboot()
-    facts = machine.facts()
-    assert facts["enabled"] is None and facts["boot_guard"] is None, "it is not persistent until somebody says so"
-
+    machine.succeed({"name": "show", SHOW: {"textfile_directory": "/var/tmp"}})
     dummy, *results, facts = machine.succeed(enabling("hotfix1"), *quartet(), FACTS)
     assert_quartet(*results)
     assert results[1]["name"] == "hotfix1" and results[1]["by"] == "livepatch-boot.service"
@@ -189,6 +187,19 @@ def test_only_what_was_made_persistent_is_there_after_a_reboot_before_sshd_and_w
     assert 0 < int(seen["ended"]) < int(seen["ssh"]), "it comes before sshd"
     assert "ordering cycle" not in seen["log"] and seen["verify"] == "", seen
     assert seen["active"].split() == ["active", "active"], "no job was dropped, and the time is running"
+
+    # What programs read tells of this boot, by the timer and not by the module.
+    release = machine.guest.kernel_release + "-hotfix1"
+    machine.until(lambda: release in machine.shell("cat /run/livepatch/effective-release 2>/dev/null; true"))
+    assert machine.shell("cut -f1,2 /run/livepatch/active") == "hotfix1\tenabled"
+    assert 'livepatch="hotfix1"} 1' in machine.shell("grep ^livepatch_info /var/tmp/livepatch.prom")
+    assert json.loads(machine.shell("/etc/ansible/facts.d/livepatch.fact"))["boot_id"] == facts["boot_id"]
+    assert machine.shell("systemctl is-active livepatch-publish.timer") == "active"
+    verify = "systemd-analyze verify livepatch-publish.service livepatch-publish.timer 2>&1"
+    assert machine.shell(verify) == ""
+    gone = machine.succeed({"name": "hide", SHOW: {"state": "absent"}})[0]
+    assert gone["changed"] and gone["kept_by"] is None
+    assert "livepatch-publish" not in machine.shell("ls -R /etc/systemd/system; systemctl list-timers --all")
 
     machine.shell("systemctl start livepatch-boot-survived.service")
     facts, *results = machine.succeed(FACTS, *quartet(state="absent"))
@@ -209,9 +220,7 @@ def test_it_is_enabled_on_the_kernel_that_it_was_recorded_for_unless_the_command
     assert facts["kernel_release"] in facts["boot_guard"]["reason"]
     machine.install("hotfix2")
     kept = machine.succeed(enabling("hotfix2"), {"name": "keep", KEEP: {}})[1]
-    assert sorted(entry["name"] for entry in kept["livepatches"].values()) == ["hotfix1", "hotfix2"]
-    machine.reboot()
-    assert machine.facts()["enabled"] == "hotfix2", "each kernel has its own"
+    assert sorted(entry["name"] for entry in kept["livepatches"].values()) == ["hotfix1", "hotfix2"], "each has its own"
 
     machine.fleet.boot_again(machine.name, kernel=home, cmdline="livepatch.boot=0")
     facts = machine.facts()

@@ -154,6 +154,10 @@ class Guest:
         return subprocess.run(["ssh", *self._ssh_options(), "-p", str(self.port), f"{user}@127.0.0.1", shlex.join(argv)],
                               input=stdin if stdin is not None else "", capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
 
+    def tunnel(self, here: str, there: str) -> list[str]:
+        """The command that, while it runs, carries connections to an address (host:port) here to one in the guest."""
+        return ["ssh", *self._ssh_options(), "-N", "-L", f"{here}:{there}", "-p", str(self.port), "root@127.0.0.1"]
+
     def copy(self, source: pathlib.Path, target: str, timeout: float = 300) -> None:
         """Copy a file or a directory into the guest, as root."""
         processes.run(["scp", "-q", "-r", *self._ssh_options(), "-P", str(self.port), str(source), f"root@127.0.0.1:{target}"], timeout=timeout)

@@ -14,7 +14,7 @@ from collection import ROOT, link
 from venvs import NoPython, environment
 
 TARGET_SIDE = ["tests/unit/module_utils", "tests/unit/modules"]
-SEMANTICS = ["--noconftest", "tests/rollout/test_ansible_semantics.py", "tests/rollout/test_ansible_traps.py"]
+SEMANTICS = ["--noconftest"] + ["tests/rollout/test_ansible_%s.py" % name for name in ("semantics", "traps", "facts")]
 SUITES = {
     "unit": {"current": ["tests/unit"], "oldest": ["tests/unit"], "target": TARGET_SIDE},
     "semantics": {"current": SEMANTICS, "oldest": SEMANTICS},

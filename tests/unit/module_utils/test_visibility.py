@@ -1,0 +1,169 @@
+# Keeping the livepatches of a host visible: what is written, what is refused, and what is taken back.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import errno
+import json
+import os
+
+import pytest
+
+from ansible_collections.kernel.livepatch.plugins.module_utils import _atomic, _visibility
+from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from tests.unit.fakes.kernel import FakeKernel
+
+INSTALLED = [
+    "etc/ansible/facts.d/livepatch.fact",
+    "etc/livepatch/livepatch.fact",
+    "etc/livepatch/visibility.json",
+    "etc/systemd/system/livepatch-publish.service",
+    "etc/systemd/system/livepatch-publish.timer",
+]
+LINKS = [
+    "etc/systemd/system/multi-user.target.wants/livepatch-publish.service",
+    "etc/systemd/system/timers.target.wants/livepatch-publish.timer",
+]
+STATE = ["run/livepatch/active", "run/livepatch/effective-release"]
+
+
+class Host(FakeKernel):
+    """A host with systemd that runs hotfix1."""
+
+    def __init__(self, root):
+        super(Host, self).__init__(root)
+        self.commands = []
+        self.refuses = None
+        self.directory("run/systemd/system")
+        self.directory("textfiles")
+        self.insert("hotfix1", transition=0)
+
+    def run_command(self, argv, **unused):
+        """systemctl, as far as it leaves something behind."""
+        assert argv[:2] == ["systemctl", "--quiet"]
+        self.commands.append(argv[2:])
+        if self.refuses:
+            return self.refuses
+        for link in LINKS:
+            place = os.path.join(self.root, link)
+            if argv[2] == "enable" and os.path.basename(link) in argv:
+                self.directory(os.path.dirname(link))
+                os.symlink("../" + os.path.basename(link), place)
+            if argv[2] == "disable" and os.path.lexists(place):
+                os.unlink(place)
+        return 0, "", ""
+
+    def show(self, check_mode=False, **options):
+        params = {"state": "present", "fact": True, "fact_directory": "/etc/ansible/facts.d", "textfile_directory": None}
+        run = _visibility.Run(dict(params, **options), self.run_command, check_mode, "/usr/bin/python3", self.root)
+        result = run.execute()
+        self.warnings = run.warnings
+        return result
+
+    def files(self):
+        found = []
+        for parent, dummy, names in os.walk(self.root):
+            here = os.path.relpath(parent, self.root)
+            found += [os.path.join(here, name) for name in names if here.startswith(("etc", "run/livepatch", "text"))]
+        return sorted(found)
+
+    def content(self, path):
+        with open(os.path.join(self.root, path)) as stream:
+            return stream.read()
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Host(tmp_path)
+
+
+def test_check_real_again_and_again_in_check(host):
+    before = host.files()
+    predicted = host.show(check_mode=True)
+    assert host.files() == before and host.commands == []
+    done = host.show()
+    assert predicted == done and done["changed"]
+    assert host.files() == sorted(INSTALLED + LINKS + STATE)
+    assert done["active"] == ["hotfix1\tenabled\t" + "11" * 20] and done["effective_release"].endswith("-hotfix1")
+    assert done["kept_by"] == "livepatch-publish.timer"
+    assert not host.show()["changed"] and not host.show(check_mode=True)["changed"]
+
+
+def test_the_program_may_be_executed_and_its_unit_names_the_interpreter_of_the_host(host):
+    host.show()
+    for path in INSTALLED[:2]:
+        assert os.stat(os.path.join(host.root, path)).st_mode & 0o777 == 0o755
+    unit = host.content("etc/systemd/system/livepatch-publish.service")
+    assert "ExecStart=/usr/bin/python3 -I /etc/livepatch/livepatch.fact publish\n" in unit
+    assert ["enable", "livepatch-publish.service", "livepatch-publish.timer"] in host.commands
+    assert ["start", "livepatch-publish.timer"] in host.commands
+
+
+def test_all_of_it_can_be_taken_back(host):
+    host.show(textfile_directory="/textfiles")
+    assert "textfiles/livepatch.prom" in host.files()
+    predicted = host.show(check_mode=True, state="absent")
+    done = host.show(state="absent")
+    assert predicted == done and done["changed"] and done["kept_by"] is None
+    assert host.files() == []
+    assert not host.show(state="absent")["changed"]
+
+
+def test_metrics_move_with_their_directory_and_go_when_nobody_wants_them(host):
+    host.directory("others")
+    host.show(textfile_directory="/textfiles")
+    assert json.loads(host.content("etc/livepatch/visibility.json")) == {"textfile_directory": "/textfiles"}
+    assert host.show(textfile_directory="/others")["changed"]
+    assert os.listdir(os.path.join(host.root, "textfiles")) == []
+    assert os.listdir(os.path.join(host.root, "others")) == ["livepatch.prom"]
+    assert host.show()["changed"]
+    assert os.listdir(os.path.join(host.root, "others")) == []
+
+
+def test_the_fact_can_be_left_out_and_lie_elsewhere(host):
+    host.show(fact_directory="/etc/facts")
+    assert "etc/facts/livepatch.fact" in host.files()
+    host.show(fact=False, fact_directory="/etc/facts")
+    assert "etc/facts/livepatch.fact" not in host.files()
+
+
+def test_a_directory_of_metrics_that_is_not_there_is_refused_before_anything_is_written(host):
+    with pytest.raises(LivepatchError) as caught:
+        host.show(textfile_directory="/var/lib/nowhere")
+    assert caught.value.code == "not_found" and "/var/lib/nowhere" in caught.value.message
+    assert host.files() == []
+
+
+def test_without_systemd_the_files_are_written_once_and_a_warning_says_so(host):
+    os.rmdir(os.path.join(host.root, "run/systemd/system"))
+    done = host.show()
+    assert done["kept_by"] is None and host.commands == []
+    assert host.files() == sorted(INSTALLED[:3] + STATE)
+    assert "without systemd" in host.warnings[0] and "/etc/livepatch/livepatch.fact publish" in host.warnings[0]
+    assert not host.show()["changed"]
+
+
+def test_a_unit_that_cannot_be_enabled_is_a_failure_with_its_reason(host):
+    host.refuses = (1, "", "Failed to enable unit: masked")
+    with pytest.raises(LivepatchError) as caught:
+        host.show()
+    assert caught.value.code == "systemctl_failed" and "masked" in caught.value.message
+
+
+@pytest.mark.parametrize("number, code", [(errno.EACCES, "not_permitted"), (errno.EROFS, "write_failed")])
+def test_what_cannot_be_written_is_a_failure_that_names_it(host, monkeypatch, number, code):
+    def refuse(root, path, content, mode):
+        raise OSError(number, os.strerror(number), "/" + path)
+
+    monkeypatch.setattr(_atomic, "write", refuse)
+    with pytest.raises(LivepatchError) as caught:
+        host.show()
+    assert caught.value.code == code and "/etc/livepatch/livepatch.fact" in caught.value.message
+
+
+def test_a_file_that_somebody_has_changed_is_put_right(host):
+    host.show()
+    host.text("etc/livepatch/livepatch.fact", "#!/bin/sh\n")
+    done = host.show()
+    assert done["changed"] and done["diff"]["before"]["files"] == {"/etc/livepatch/livepatch.fact": "other content"}
+    assert not host.show()["changed"]

@@ -1,0 +1,53 @@
+# livepatch_visibility as Ansible runs it: options in, one JSON result out.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import sys
+
+import pytest
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.modules import livepatch_visibility
+
+
+class Recorded(object):
+    """Stands for the work."""
+
+    seen = []
+
+    def __init__(self, params, run_command, check_mode, interpreter):
+        self.warnings = ["no systemd"]
+        Recorded.seen.append((params, check_mode, interpreter))
+
+    def execute(self):
+        return {"changed": True, "active": []}
+
+
+class Failing(Recorded):
+    def execute(self):
+        raise LivepatchError("not_found", "no such directory")
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_the_run_gets_the_options_and_the_mode_and_its_result_and_warnings_are_returned(
+    run_module, monkeypatch, check_mode
+):
+    monkeypatch.setattr(livepatch_visibility, "Run", Recorded)
+    result = run_module(livepatch_visibility, {"fact": False}, check_mode=check_mode)
+    params, mode, interpreter = Recorded.seen[-1]
+    assert mode is check_mode and interpreter == sys.executable
+    assert params["fact_directory"] == "/etc/ansible/facts.d" and params["textfile_directory"] is None
+    assert result["changed"] and "no systemd" in str(result["warnings"])
+
+
+def test_a_failure_carries_its_code_and_message(run_module, monkeypatch):
+    monkeypatch.setattr(livepatch_visibility, "Run", Failing)
+    result = run_module(livepatch_visibility, {})
+    assert (result["error"], result["msg"]) == ("not_found", "no such directory")
+
+
+@pytest.mark.parametrize("option", ["fact_directory", "textfile_directory"])
+def test_a_directory_without_a_root_is_refused(run_module, option):
+    result = run_module(livepatch_visibility, {option: "facts.d"})
+    assert result["failed"] and result["error"] == "bad_option" and "absolute path" in result["msg"]
