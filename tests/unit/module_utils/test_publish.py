@@ -8,8 +8,6 @@ import json
 import os
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ansible_collections.kernel.livepatch.plugins.module_utils import _facts, _livepatch_log, _metrics, _publish
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
@@ -191,11 +189,3 @@ def test_labels_are_escaped(kernel):
     facts = _facts.gather(kernel.root)
     facts["effective_release"] = 'a"b\\c\nd'
     assert 'effective_release="a\\"b\\\\c\\nd"' in _metrics.render(facts)
-
-
-@given(words=st.text())
-def test_any_text_in_a_label_stays_on_its_line(tmp_path_factory, words):
-    facts = _facts.gather(str(tmp_path_factory.getbasetemp()))
-    lines = _metrics.render(dict(facts, effective_release=words)).split("\n")
-    assert sum(line.startswith("livepatch_info{") and line.endswith("} 1") for line in lines) == 1
-    assert len(lines) == len(_metrics.render(facts).split("\n"))
