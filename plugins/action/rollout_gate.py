@@ -18,6 +18,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
     sources,
     sources_fetch,
     summary,
+    timeline,
     values,
     view,
 )
@@ -162,6 +163,7 @@ def _result(current, tier, args, verdict, found, turn):
         "counts": gate.counts(state),
         "rolls_back": bool(state.aborted and state.aborted["override"] == "rollback"),
         "progress": _progress(state, tier, args, verdict, found, turn),
+        "timeline": timeline.tiers(state, time.time()),
         **turn,
     }
     if verdict["verdict"] == "stop":

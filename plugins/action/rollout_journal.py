@@ -19,6 +19,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
     plan,
     session,
     summary,
+    timeline,
     values,
     view,
 )
@@ -123,7 +124,7 @@ def _slice(current, args, unused):
         )
     number = args["slice"] or state.hosts[args["hosts"][0]]["slice"]
     current.add([{"kind": "slice", "tier": args["tier"], "slice": number, "hosts": args["hosts"]}])
-    return {"changed": True, "slice": number, "progress": []}
+    return {"changed": True, "slice": number, "progress": [], "timeline": timeline.tiers(state, time.time())}
 
 
 def _soak(current, args, unused):
@@ -148,7 +149,8 @@ def _soak(current, args, unused):
         "begins": True,
         "wait": turn["wait"],
         "look_at": look_at,
-        "progress": [f"tier {tier['name']} soaks for {looking.words(left)}"] if left else [],
+        "progress": [],
+        "timeline": timeline.tiers(current.state, now),
     }
 
 

@@ -20,6 +20,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
     rules,
     session,
     sources,
+    timeline,
     values,
     view,
 )
@@ -177,6 +178,7 @@ def _result(current, resumed, changed, notes):
         verdict="stop" if state.stop else "pass",
         seed=state.seed,
         progress=notes,
+        timeline=timeline.tiers(state, time.time()),
         complete=state.ended == "complete",
         tiers=view.tiers(state, time.time()),
         hosts_already=[name for name, entry in state.excluded.items() if entry["outcome"] == "already"],

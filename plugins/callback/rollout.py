@@ -11,6 +11,8 @@ short_description: Progress and summary of a livepatch rollout
 version_added: 0.1.0
 description:
   - Prints a line for each step of a rollout as it happens, and the table of hosts and the journal's path at the end.
+  - Whenever a tier begins, soaks, is held, is stopped or has passed, a line tells so, with the time at which it began, how long
+    ago that was, and what it waits for.
   - All of it comes from the results of M(kernel.livepatch.rollout_plan), M(kernel.livepatch.rollout_gate) and
     M(kernel.livepatch.rollout_journal).
 author:
@@ -23,6 +25,8 @@ from ansible.plugins.callback import CallbackBase
 
 ACTIONS = ("rollout_plan", "rollout_gate", "rollout_journal")
 COLORS = {"stop": "red", "hold": "yellow", "pass": "green"}
+# A tier that waits for others is told of by the plan.
+UNTOLD = "wait"
 
 
 class CallbackModule(CallbackBase):
@@ -36,6 +40,7 @@ class CallbackModule(CallbackBase):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._table = []
+        self._marks = {}
         self._journal = None
         self._message = None
 
@@ -63,9 +68,16 @@ class CallbackModule(CallbackBase):
             return
         for line in data.get("progress") or []:
             self._line(line, COLORS.get(data.get("verdict")))
+        for tier in data.get("timeline") or []:
+            self._tell(tier)
         self._table = data.get("table") or self._table
         self._journal = data.get("journal") or self._journal
         self._message = data.get("stop_message") or data.get("hold_message") or self._message
+
+    def _tell(self, tier):
+        if self._marks.get(tier["tier"], UNTOLD) != tier["mark"]:
+            self._line(tier["line"], COLORS.get(tier["mark"]))
+        self._marks[tier["tier"]] = tier["mark"]
 
     def _line(self, text, color=None):
         self._display.display(f"livepatch | {text}", color=color)

@@ -135,6 +135,13 @@ rolls_back:
   description: Whether an override asked for the hosts to be rolled back.
   returned: success
   type: bool
+timeline:
+  description:
+    - Where each tier stands. C(tier), its name; C(mark), one of V(wait), V(patch), V(soak), V(hold), V(stop), V(pass); C(line), the
+      same for people, with the time at which it began, how long ago that was, and what it waits for.
+  returned: success
+  type: list
+  elements: dict
 progress:
   description: Lines for people.
   returned: success

@@ -122,6 +122,13 @@ keep:
   returned: with O(entry=keep)
   type: list
   elements: dict
+timeline:
+  description:
+    - Where each tier stands. C(tier), its name; C(mark), one of V(wait), V(patch), V(soak), V(hold), V(stop), V(pass); C(line), the
+      same for people, with the time at which it began, how long ago that was, and what it waits for.
+  returned: with O(entry=slice) and O(entry=soak)
+  type: list
+  elements: dict
 progress:
   description: Lines for people.
   returned: success

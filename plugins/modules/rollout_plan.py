@@ -198,6 +198,13 @@ counts:
   description: Number of hosts by outcome.
   returned: success or stopped
   type: dict
+timeline:
+  description:
+    - Where each tier stands. C(tier), its name; C(mark), one of V(wait), V(patch), V(soak), V(hold), V(stop), V(pass); C(line), the
+      same for people, with the time at which it began, how long ago that was, and what it waits for.
+  returned: success
+  type: list
+  elements: dict
 progress:
   description: Lines for people.
   returned: success or stopped

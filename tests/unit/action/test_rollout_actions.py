@@ -181,6 +181,8 @@ def test_a_good_rollout_runs_to_its_end_and_its_output_tells_how_it_went(site):
     assert lines[0] == "livepatch | plan: 4 hosts in 2 tiers (canary 2, rest 2), seed 7"
     assert "livepatch | tier canary, slice 1: 2 patched; pass: 0 of 2 hosts of tier canary failed, 0 tolerated" in lines
     assert lines[-1] == f"livepatch | journal: {site.journal}"
+    marks = [line.split()[4] for line in lines if line.startswith(("livepatch | tier canary  ", "livepatch | tier rest    "))]
+    assert marks == ["patch", "soak", "pass", "patch", "soak", "pass"], "each tier tells where it stands, once"
     assert sum("6.1.0-1-hotfix3" in line and "patched" in line for line in lines) == 4
     assert "Traceback" not in output and "WARNING" not in output
 
@@ -311,6 +313,39 @@ def test_a_host_that_would_enable_the_livepatch_at_its_next_boot_is_not_rolled_b
 def test_nobody_is_asked_to_keep_anything_in_check_mode(site):
     code, output = site.run([site.plan(), site.entry("keep", tier=1)], "--check")
     assert code == 0 and site.result("written")["keep"] == [], output
+
+
+def test_the_report_is_written_from_the_journal_and_again_only_when_it_tells_something_new(site):
+    page, data = site.path / "web.html", site.path / "web.json"
+    options = {"journal": str(site.journal), "page": str(page), "data": str(data)}
+    write = {"kernel.livepatch.rollout_report": options, "register": "report"}
+    site.run([site.plan(), *site.tier(1), *site.tier(2), site.entry("end", result="complete")])
+    site.run([write], "--check")
+    assert site.result("report")["changed"] and not page.exists() and not data.exists()
+    code, output = site.run([write])
+    assert code == 0, output
+    assert site.result("report")["written"] == [str(page), str(data)] and site.result("report")["result"] == "complete"
+    assert "web" in page.read_text() and json.loads(data.read_text())["counts"] == {"patched": 4}
+    site.run([write])
+    assert not site.result("report")["changed"]
+    site.run([write], "--check")
+    assert not site.result("report")["changed"]
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"journal": "/nowhere/web.jsonl"}, "no such file"),
+        ({"page": "/nowhere/web.html"}, "expected to write the report there"),
+        ({"page": None}, "one of the following is required: page, data"),
+    ],
+)
+def test_a_report_that_cannot_be_read_or_written_says_why(site, changed, words):
+    options = dict({"journal": str(site.journal), "page": str(site.path / "web.html")}, **changed)
+    write = {"kernel.livepatch.rollout_report": {name: value for name, value in options.items() if value}, "register": "report"}
+    site.run([site.plan()])
+    code, output = site.run([write])
+    assert code == 2 and words in " ".join(output.split()) and "Traceback" not in output
 
 
 def test_who_keeps_the_livepatch_over_reboots_is_written_and_the_status_names_who_does_not(site):

@@ -1,0 +1,82 @@
+# rollout_report: the report of a rollout, as a page and as data.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import json
+import os
+import tempfile
+import time
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal, report, report_page, values
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+
+SPEC = {
+    "journal": {"type": "path", "required": True},
+    "page": {"type": "path"},
+    "data": {"type": "path"},
+}
+
+
+class ActionModule(ActionBase):
+    """Runs on the controller; needs no connection to the host it is called for."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        unused, args = self.validate_argument_spec(SPEC, required_one_of=[("page", "data")])
+        try:
+            result.update(_write(values.plain(args), self._task.check_mode))
+        except RolloutError as error:
+            result.update(failed=True, msg=str(error))
+        return result
+
+
+def _write(args, check_mode):
+    entries = list(journal.read(args["journal"]))
+    if not any(entry["kind"] == "planned" for entry in entries):
+        raise RolloutError(
+            f"{args['journal']}: expected the journal of a rollout with a finished plan, found "
+            f"{'a plan that was never finished' if entries else 'no such file'}. Check livepatch_rollout and livepatch_journal_dir."
+        )
+    found = report.report(entries, args["journal"], time.time())
+    texts = {}
+    if args["page"]:
+        texts[args["page"]] = report_page.render(found)
+    if args["data"]:
+        texts[args["data"]] = json.dumps(found, indent=1, sort_keys=True) + "\n"
+    written = [path for path, text in texts.items() if _differs(path, text)]
+    if not check_mode:
+        for path in written:
+            _replace(path, texts[path])
+    return {"changed": bool(written), "written": written, "journal": args["journal"], "result": found["result"]}
+
+
+def _differs(path, text):
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read() != text
+    except (OSError, UnicodeDecodeError):
+        return True
+
+
+def _replace(path, text):
+    """Put the file into its place in one step: whoever looks at it meanwhile sees the old one or the new one."""
+    try:
+        handle, new = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".report-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+                stream.write(text)
+            os.chmod(new, 0o644)
+            os.rename(new, path)
+        except BaseException:
+            os.unlink(new)
+            raise
+    except OSError as error:
+        raise RolloutError(
+            f"{path}: expected to write the report there, found {error.strerror}. Give a path in a directory that is there and writable."
+        ) from None
