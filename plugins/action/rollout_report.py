@@ -5,12 +5,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import json
-import os
-import tempfile
 import time
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal, report, report_page, values
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import files, journal, report, report_page, values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 SPEC = {
@@ -49,34 +47,5 @@ def _write(args, check_mode):
         texts[args["page"]] = report_page.render(found)
     if args["data"]:
         texts[args["data"]] = json.dumps(found, indent=1, sort_keys=True) + "\n"
-    written = [path for path, text in texts.items() if _differs(path, text)]
-    if not check_mode:
-        for path in written:
-            _replace(path, texts[path])
+    written = files.write(texts, check_mode)
     return {"changed": bool(written), "written": written, "journal": args["journal"], "result": found["result"]}
-
-
-def _differs(path, text):
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return stream.read() != text
-    except (OSError, UnicodeDecodeError):
-        return True
-
-
-def _replace(path, text):
-    """Put the file into its place in one step: whoever looks at it meanwhile sees the old one or the new one."""
-    try:
-        handle, new = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".report-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
-                stream.write(text)
-            os.chmod(new, 0o644)
-            os.rename(new, path)
-        except BaseException:
-            os.unlink(new)
-            raise
-    except OSError as error:
-        raise RolloutError(
-            f"{path}: expected to write the report there, found {error.strerror}. Give a path in a directory that is there and writable."
-        ) from None

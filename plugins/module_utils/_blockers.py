@@ -42,6 +42,16 @@ def count(root, name):
     return len(_blocking(root, name))
 
 
+def by_stacks(root, name):
+    """Return (at most 50 of the blockers, described (list of dict), one line about them (str)), as the stacks tell.
+
+    It takes no time. Without root there are no stacks, and the reasons are unknown.
+    """
+    tasks, livepatch = _blocking(root, name), _Livepatch(root, name)
+    described = [_describe(task, {}, livepatch) for task in tasks[:_MAX_BLOCKERS]]
+    return described, summary(described, len(tasks))
+
+
 def reasons(root, name):
     """Return {reason code: number of tasks} for the livepatch in transition, as the stacks tell; it takes no time."""
     livepatch, found = _Livepatch(root, name), {}

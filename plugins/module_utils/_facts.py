@@ -15,10 +15,15 @@ from ansible_collections.kernel.livepatch.plugins.module_utils import (
 )
 
 
+BLOCKERS = "blockers"
+# What costs more than looks at a few files.
+CHOICES = _package_facts.CHOICES + (BLOCKERS,)
+
+
 def gather(root="/", asked=(), run_command=None):
     """Return the facts (dict); what this kernel does not have is None, never missing.
 
-    asked: what costs more than looks at files, of _package_facts.CHOICES; run_command is for that.
+    asked: what is to be gathered besides, of CHOICES; run_command (AnsibleModule.run_command) is for that.
     """
     host = _sysfs.read_host(root)
     forced = _run_files.forced(root)
@@ -32,7 +37,7 @@ def gather(root="/", asked=(), run_command=None):
         "enabled": host.topmost,
         "patches": {name: _patch(root, host, name, forced, kept) for name in host.patches},
         "inert": host.inert,
-        "transition": _transition(host),
+        "transition": _transition(root, host, asked),
         "taint": _sysfs.taint(root),
         "os_family_ids": os_family_ids(root),
         "boot_guard": boot_guard,
@@ -58,11 +63,18 @@ def _patch(root, host, name, forced, kept):
     }
 
 
-def _transition(host):
+def _transition(root, host, asked):
     name = host.pending
     if name is None:
         return None
-    return {"livepatch": name, "direction": "patching" if host.patches[name].enabled else "unpatching"}
+    found = {"livepatch": name, "direction": "patching" if host.patches[name].enabled else "unpatching"}
+    if BLOCKERS not in asked:
+        return dict(found, blockers=None, summary=None)
+    # Imported by a run only when somebody asks.
+    from ansible_collections.kernel.livepatch.plugins.module_utils import _blockers
+
+    blockers, summary = _blockers.by_stacks(root, name)
+    return dict(found, blockers=blockers, summary=summary)
 
 
 def os_family_ids(root):

@@ -20,12 +20,13 @@ extends_documentation_fragment:
 options:
   gather:
     description:
-      - What to gather besides. Each enabled livepatch costs a question to C(rpm) then.
+      - What to gather besides. Each enabled livepatch costs a question to C(rpm) then, but for V(blockers).
       - V(packages), the package of each livepatch. V(cves), in addition what its changelog says that it mends.
         V(advisories), in addition what the advisories of the repositories say, as the package manager last read them.
+      - V(blockers), the tasks that hold a pending transition up, as their stacks tell, which only root may read.
     type: list
     elements: str
-    choices: [packages, cves, advisories]
+    choices: [packages, cves, advisories, blockers]
     default: []
 author:
   - kernel.livepatch contributors (@kernel-livepatch)
@@ -138,7 +139,10 @@ ansible_facts:
           type: list
           elements: str
         transition:
-          description: The pending transition, or V(null).
+          description:
+            - The pending transition with C(livepatch) and C(direction) (V(patching) or V(unpatching)), or V(null).
+            - With O(gather=blockers) also C(blockers), each as M(kernel.livepatch.livepatch) returns it, and C(summary), one line
+              about them; otherwise both are V(null).
           type: dict
           contains:
             livepatch:
@@ -226,8 +230,7 @@ error:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._facts import gather
-from ansible_collections.kernel.livepatch.plugins.module_utils._package_facts import CHOICES
+from ansible_collections.kernel.livepatch.plugins.module_utils._facts import CHOICES, gather
 
 
 def main():

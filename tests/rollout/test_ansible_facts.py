@@ -102,3 +102,18 @@ def test_the_example_inventory_groups_hosts_by_what_they_run(tmp_path, source):
         supported = os.path.isdir("/sys/kernel/livepatch")
         assert "livepatch_release_" + os.uname().release.replace(".", "_").replace("-", "_") in found
         assert ("livepatch_none" if supported else "livepatch_unsupported") in found
+
+
+def test_the_status_of_a_fleet_asks_every_host_and_names_those_that_need_a_person(tmp_path):
+    hosts(tmp_path)
+    lost = {"ansible_host": "127.0.0.1", "ansible_port": 1, "livepatch_cohort": "web"}
+    (tmp_path / "inventory" / "lost.yml").write_text(json.dumps({"all": {"hosts": {"lost": lost}}}))
+    page = tmp_path / "fleet.html"
+    variables = {"livepatch_become": False, "livepatch_fleet_page": str(page), "livepatch_wanted": "hotfix3"}
+    words = ["kernel.livepatch.status", "-i", "inventory", "-e", json.dumps(variables)]
+    output = run(tmp_path, "ansible-playbook", *words)
+    assert "2 hosts, wanted is hotfix3: 1 unreachable, 1 un" in output and "lost: unreachable: " in output
+    assert "lost" in page.read_text() and os.uname().release in page.read_text()
+    data = json.loads((tmp_path / "fleet.json").read_text())
+    assert {host["host"]: host["state"] for host in data["hosts"]}["lost"] == "unreachable"
+    assert list(data["cohorts"]) == sorted([os.uname().release, "web"])

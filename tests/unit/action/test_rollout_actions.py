@@ -336,7 +336,7 @@ def test_the_report_is_written_from_the_journal_and_again_only_when_it_tells_som
     "changed, words",
     [
         ({"journal": "/nowhere/web.jsonl"}, "no such file"),
-        ({"page": "/nowhere/web.html"}, "expected to write the report there"),
+        ({"page": "/nowhere/web.html"}, "/nowhere/web.html: expected to write it"),
         ({"page": None}, "one of the following is required: page, data"),
     ],
 )

@@ -69,9 +69,10 @@ def test_a_livepatch_counts_only_when_its_transition_has_ended(kernel):
     kernel.insert("hotfix2")
     facts = gather(kernel)
     assert facts["enabled"] == "hotfix1"
-    assert facts["transition"] == {"livepatch": "hotfix2", "direction": "patching"}
+    nobody_asked = {"blockers": None, "summary": None}
+    assert facts["transition"] == dict(nobody_asked, livepatch="hotfix2", direction="patching")
     kernel.write("hotfix2/enabled", "0")
-    assert gather(kernel)["transition"] == {"livepatch": "hotfix2", "direction": "unpatching"}
+    assert gather(kernel)["transition"] == dict(nobody_asked, livepatch="hotfix2", direction="unpatching")
 
 
 def test_a_loaded_module_without_a_livepatch_is_inert_only_with_the_taint_of_one(kernel):

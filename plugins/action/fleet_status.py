@@ -1,0 +1,85 @@
+# fleet_status: what the hosts of a fleet run, for a terminal, as a page and as data.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import json
+import time
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
+    files,
+    fleet_page,
+    fleet_status,
+    journal,
+    values,
+)
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import state as states
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+
+SPEC = {
+    "hosts": {"type": "list", "elements": "str", "required": True},
+    "release": {"type": "str"},
+    "module_pattern": {"type": "str"},
+    "journal": {"type": "path"},
+    "page": {"type": "path"},
+    "data": {"type": "path"},
+}
+
+
+class ActionModule(ActionBase):
+    """Runs on the controller; needs no connection to the host it is called for."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        unused, args = self.validate_argument_spec(SPEC)
+        try:
+            result.update(_status(values.plain(args), task_vars["hostvars"], self._task.check_mode))
+        except RolloutError as error:
+            result.update(failed=True, msg=str(error))
+        return result
+
+
+def _status(args, hostvars, check_mode):
+    unknown = [name for name in args["hosts"] if name not in hostvars]
+    if unknown:
+        raise RolloutError(f"{unknown[0]!r} of hosts is not a host of the inventory: expected names like those in groups.all.")
+    if args["release"]:
+        values.name(args["release"], "release")
+    raw = {name: _raw(hostvars[name]) for name in args["hosts"]}
+    found = fleet_status.status(raw, time.time(), args["release"], args["module_pattern"], _reasons(args["journal"]))
+    texts = {}
+    if args["page"]:
+        texts[args["page"]] = fleet_page.render(found)
+    if args["data"]:
+        texts[args["data"]] = json.dumps(found, indent=1, sort_keys=True) + "\n"
+    written = files.write(texts, check_mode)
+    return {
+        "changed": bool(written),
+        "written": written,
+        "counts": found["counts"],
+        "rows": found["rows"],
+        "lines": fleet_status.lines(found),
+    }
+
+
+def _raw(variables):
+    result = variables.get("livepatch_result_facts") or {}
+    return {
+        "result": values.plain({key: result.get(key) for key in ("unreachable", "failed", "msg")}),
+        "facts": values.plain((result.get("ansible_facts") or {}).get("livepatch")),
+        "cohort": values.plain(variables.get("livepatch_cohort")),
+    }
+
+
+def _reasons(path):
+    """What a rollout's journal tells of hosts that did not get the release: {name: (outcome, reason)}."""
+    if not path:
+        return {}
+    state = states.state(list(journal.read(path)))
+    told = {**state.excluded, **state.outcomes}
+    return {name: (entry["outcome"], entry.get("reason")) for name, entry in told.items()}
