@@ -43,8 +43,13 @@ def publish(root="/", log=None):
     log: a function that returns the records of the kernel's log (list of _kernel_log.Record), asked only during a
     transition; None for the log of this machine.
     """
-    wanted = settings(root)
-    _write_state(root)
+    wanted, host = settings(root), _sysfs.read_host(root)
+    changed = _write_state(root, host)
+    if wanted.get("netconsole_targets") is not None:
+        # Imported by a run only when there is somebody to tell.
+        from ansible_collections.kernel.livepatch.plugins.module_utils import _netconsole
+
+        _netconsole.publish(root, wanted["netconsole_targets"], host, changed)
     if wanted.get("textfile_directory"):
         _write_metrics(root, wanted["textfile_directory"].lstrip("/"), log)
 
@@ -57,17 +62,19 @@ def update(root, warnings):
         warnings.append("What runs could not be written into /%s: %s." % (_run_files.DIRECTORY, error))
 
 
-def _write_state(root):
-    host = _sysfs.read_host(root)
+def _write_state(root, host):
+    """Write the two small files; return whether the livepatches have changed since they were written last."""
     _run_files.directory(root)
-    for name, text in ((ACTIVE, active(root, host)), (RELEASE, host.effective_release + "\n")):
+    changed = False
+    for name, text in ((RELEASE, host.effective_release + "\n"), (ACTIVE, active(root, host))):
         # The time of the file is that of the last change.
-        if _sysfs.read_bytes(_run_files.path(root, name)) != text.encode("utf-8"):
+        changed = _sysfs.read_bytes(_run_files.path(root, name)) != text.encode("utf-8")
+        if changed:
             _run_files.write_text(root, name, text)
+    return changed
 
 
 def _write_metrics(root, directory, log):
-    # Imported by a run only when there is somebody to read it.
     from ansible_collections.kernel.livepatch.plugins.module_utils import _facts, _metrics
 
     facts = _facts.gather(root)

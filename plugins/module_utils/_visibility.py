@@ -12,6 +12,7 @@ from collections import OrderedDict
 
 from ansible_collections.kernel.livepatch.plugins.module_utils import (
     _atomic,
+    _netconsole,
     _program,
     _publish,
     _run_files,
@@ -40,6 +41,7 @@ class Run(object):
         self.warnings = []
         self.present = params["state"] == "present"
         self.systemd = _systemd.runs(root)
+        self.targets = params["netconsole_targets"] if self.present else None
 
     def execute(self):
         """Do what the options ask for; return the module's result (dict), or raise LivepatchError."""
@@ -55,9 +57,32 @@ class Run(object):
         enable = [unit for unit, link in sorted(_visibility_files.WANTS.items()) if self._keeps() and not self._is(link)]
         before = {"/" + path: self._found(path, file) for path, file in changes.items()}
         after = {"/" + path: "absent" if file[0] is None else "as wanted" for path, file in changes.items()}
+        targets = self._own_targets()
+        moved = _netconsole.differs(self.root, self.targets if self.targets is not None else [])
         if not self.check_mode:
+            self._load_netconsole()
             self._apply(changes, enable)
-        return self._result(bool(changes) or bool(enable), before, after)
+        diff = {
+            "before": {"files": before, "netconsole_targets": targets},
+            "after": {"files": after, "netconsole_targets": sorted(target["name"] for target in self.targets or [])},
+        }
+        return self._result(bool(changes) or bool(enable) or moved, diff)
+
+    def _own_targets(self):
+        names = _netconsole.names(self.root)
+        return [name[len(_netconsole.PREFIX) :] for name in names if name.startswith(_netconsole.PREFIX)]
+
+    def _load_netconsole(self):
+        if self.targets is None or os.path.isdir(self._place(_netconsole.TARGETS)):
+            return
+        self.run_command(["/sbin/modprobe", "netconsole"], handle_exceptions=True)
+        if not os.path.isdir(self._place(_netconsole.TARGETS)):
+            raise LivepatchError(
+                "netconsole_missing",
+                "netconsole_targets: expected /%s, found none, also after 'modprobe netconsole': not supported here. "
+                "It needs a kernel with CONFIG_NETCONSOLE_DYNAMIC, and configfs mounted at /sys/kernel/config."
+                % _netconsole.TARGETS,
+            )
 
     def _check(self):
         directory = self.params["textfile_directory"]
@@ -80,7 +105,8 @@ class Run(object):
         if former and former != directory:
             yield former.lstrip("/") + "/" + _publish.METRICS, (None, _FILE)
         program = _program.build(self.interpreter) if self.present else None
-        wanted = json.dumps({"textfile_directory": directory}, sort_keys=True) + "\n" if self.present else None
+        told = {"textfile_directory": directory, "netconsole_targets": self.targets}
+        wanted = json.dumps(told, sort_keys=True) + "\n" if self.present else None
         if not self.present:
             for link in sorted(_visibility_files.WANTS.values()):
                 yield link, (None, _FILE)
@@ -90,7 +116,7 @@ class Run(object):
         yield _visibility_files.SETTINGS, (wanted, _FILE)
         fact = os.path.join(self.params["fact_directory"], _visibility_files.FACT).lstrip("/")
         yield fact, (program if self.params["fact"] else None, _EXECUTABLE)
-        for path, text in sorted(_visibility_files.units(self.interpreter).items()):
+        for path, text in sorted(_visibility_files.units(self.interpreter, self.targets is not None).items()):
             yield path, (text if self._keeps() else None, _FILE)
 
     def _apply(self, changes, enable):
@@ -99,6 +125,9 @@ class Run(object):
         try:
             for path, file in changes.items():
                 _atomic.write(self.root, path, *file)
+            _netconsole.remove(self.root, [target["name"] for target in self.targets or []])
+            if self.targets is None:
+                _netconsole.untag(self.root)
             if self.present:
                 _publish.publish(self.root)
         except EnvironmentError as error:
@@ -127,12 +156,13 @@ class Run(object):
             return "absent"
         return "present" if file[0] is None else "other content"
 
-    def _result(self, changed, before, after):
+    def _result(self, changed, diff):
         host = _sysfs.read_host(self.root)
         return {
             "changed": changed,
-            "diff": {"before": {"files": before}, "after": {"files": after}},
+            "diff": diff,
             "effective_release": host.effective_release,
             "active": _publish.active(self.root, host).splitlines(),
             "kept_by": _visibility_files.TIMER if self._keeps() else None,
+            "netconsole": None if self.targets is None else _netconsole.described(self.root),
         }

@@ -27,7 +27,7 @@ After=livepatch-boot.service kpatch.service local-fs.target
 
 [Service]
 Type=oneshot
-ExecStart=%(interpreter)s -I /%(program)s publish
+%(before)sExecStart=%(interpreter)s -I /%(program)s publish
 Nice=10
 TimeoutStartSec=60
 NoNewPrivileges=yes
@@ -54,7 +54,15 @@ WantedBy=timers.target
 )
 
 
-def units(interpreter):
-    """Return {path: text} of the systemd units; interpreter: path of the Python that runs the program (str)."""
-    service = _SERVICE_TEXT % {"interpreter": interpreter, "program": PROGRAM}
+# The module is needed before its targets can be made; where it is missing the rest is done all the same.
+_LOAD_NETCONSOLE = "ExecStartPre=-/sbin/modprobe -q netconsole\n"
+
+
+def units(interpreter, netconsole=False):
+    """Return {path: text} of the systemd units.
+
+    interpreter: path of the Python that runs the program (str). netconsole: whether its targets are to be set up (bool).
+    """
+    before = _LOAD_NETCONSOLE if netconsole else ""
+    service = _SERVICE_TEXT % {"interpreter": interpreter, "program": PROGRAM, "before": before}
     return {UNITS + "/" + SERVICE: service, UNITS + "/" + TIMER: _TIMER_TEXT}

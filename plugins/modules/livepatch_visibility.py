@@ -47,6 +47,44 @@ options:
       - The directory that node_exporter reads (C(--collector.textfile.directory)), which must be there, for example
         C(/var/lib/prometheus/node-exporter) on Debian. By default no metrics are written.
     type: path
+  netconsole_targets:
+    description:
+      - Where netconsole sends the messages of the kernel. Each of these targets is set up and switched on, and those that were
+        set up by this module before and are not in the list are removed. Unset leaves netconsole alone.
+      - Every message of every target, also of those that others have set up, then ends with C(livepatch=) and the livepatches
+        that run. That needs Linux 6.9. Before that a line in the log, C(livepatch-marker), tells of each change, as nothing better
+        is supported there. RV(netconsole) says which it is.
+      - An empty list sets up no target, and has the messages of those that are there carry it.
+      - O(netconsole_targets) are checked on the controller with P(kernel.livepatch.netconsole_targets#filter).
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Its name in configfs is C(livepatch-) and this.
+        type: str
+        required: true
+      dev_name:
+        description: The network interface.
+        type: str
+        default: eth0
+      local_ip:
+        description: Address to send from. By default that of the interface.
+        type: str
+      local_port:
+        description: Port to send from.
+        type: int
+        default: 6665
+      remote_ip:
+        description: Address to send to, IPv4 or IPv6.
+        type: str
+        required: true
+      remote_port:
+        description: Port to send to.
+        type: int
+        default: 6666
+      remote_mac:
+        description: MAC address of the receiver, or of the router to it. By default messages go to all of the network.
+        type: str
 requirements:
   - Python 3.6 or later on the target
   - systemd 229 or later on the target, to keep the files true after a reboot and after changes by other programs
@@ -56,7 +94,7 @@ seealso:
 notes:
   - On a host without systemd RV(kept_by) is V(null), with a warning.
   - On failure RV(error) is one of V(not_found), V(not_permitted), V(write_failed), V(systemctl_failed), V(unreadable),
-    V(bad_option).
+    V(bad_option), V(netconsole_missing).
 """
 
 EXAMPLES = r"""
@@ -67,6 +105,13 @@ EXAMPLES = r"""
 - name: Show it to Prometheus as well
   kernel.livepatch.livepatch_visibility:
     textfile_directory: /var/lib/prometheus/node-exporter
+  become: true
+
+- name: Have every message of netconsole tell which livepatch runs
+  kernel.livepatch.livepatch_visibility:
+    netconsole_targets:
+      - name: dc1
+        remote_ip: 192.0.2.10
   become: true
 
 - name: Take all of it back
@@ -90,8 +135,16 @@ kept_by:
   description: What keeps the files true from now on, C(livepatch-publish.timer) or V(null).
   returned: success
   type: str
+netconsole:
+  description:
+    - The targets of netconsole with C(name), C(enabled), C(remote_ip) and C(how) - V(userdata) where each message tells which
+      livepatch runs, V(marker) where only the log is told of changes, V(null) for a target that is off.
+    - V(null) without O(netconsole_targets).
+  returned: success
+  type: list
+  elements: dict
 diff:
-  description: C(before) and C(after), each with the C(files) that differ.
+  description: C(before) and C(after), each with the C(files) that differ and the C(netconsole_targets) of this module.
   returned: success
   type: dict
 error:
@@ -101,11 +154,35 @@ error:
   sample: not_found
 """
 
+import ipaddress
+import re
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import Run
+
+TARGET = dict(
+    name=dict(type="str", required=True),
+    dev_name=dict(type="str", default="eth0"),
+    local_ip=dict(type="str"),
+    local_port=dict(type="int", default=6665),
+    remote_ip=dict(type="str", required=True),
+    remote_port=dict(type="int", default=6666),
+    remote_mac=dict(type="str"),
+)
+
+
+def wrong(target):
+    """Return what is wrong with a target (str), None when it may be written into configfs."""
+    if not re.match(r"[a-z0-9][a-z0-9_-]{0,29}\Z", target["name"]):
+        return "name: expected at most 30 letters a-z, digits, '_' and '-'"
+    for key in ("local_ip", "remote_ip"):
+        try:
+            ipaddress.ip_address(target[key] or "::1")
+        except ValueError:
+            return "%s: expected an IPv4 or IPv6 address, found %s" % (key, target[key])
+    return None
 
 
 def main():
@@ -115,6 +192,7 @@ def main():
             fact=dict(type="bool", default=True),
             fact_directory=dict(type="path", default="/etc/ansible/facts.d"),
             textfile_directory=dict(type="path"),
+            netconsole_targets=dict(type="list", elements="dict", options=TARGET),
         ),
         supports_check_mode=True,
     )
@@ -123,6 +201,12 @@ def main():
             module.fail_json(
                 error="bad_option",
                 msg="%s: expected an absolute path, found %s. Give one." % (option, module.params[option]),
+            )
+    for target in module.params["netconsole_targets"] or []:
+        if wrong(target):
+            module.fail_json(
+                error="bad_option",
+                msg="netconsole_targets, %s: %s. Nothing was changed." % (target["name"], wrong(target)),
             )
     module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
     run = Run(module.params, module.run_command, module.check_mode, sys.executable)

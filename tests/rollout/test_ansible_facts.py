@@ -117,3 +117,20 @@ def test_the_status_of_a_fleet_asks_every_host_and_names_those_that_need_a_perso
     data = json.loads((tmp_path / "fleet.json").read_text())
     assert {host["host"]: host["state"] for host in data["hosts"]}["lost"] == "unreachable"
     assert list(data["cohorts"]) == sorted([os.uname().release, "web"])
+
+
+TARGETS = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - {name: good, debug: {msg: "{{ [{'name': 'dc1', 'remote_ip': '::0001'}] | kernel.livepatch.netconsole_targets }}"}}
+    - {name: bad, debug: {msg: "{{ [{'name': 'dc1', 'remote_ip': 'x'}] | kernel.livepatch.netconsole_targets }}"}, ignore_errors: true}
+"""
+
+
+def test_targets_of_netconsole_are_checked_on_the_controller(tmp_path):
+    hosts(tmp_path)
+    (tmp_path / "targets.yml").write_text(TARGETS)
+    output = run(tmp_path, "ansible-playbook", "-i", "inventory", "targets.yml")
+    assert '"remote_ip": "::1"' in output
+    assert "netconsole target 'dc1', remote_ip: expected an IPv4 or IPv6 address, found 'x'." in " ".join(output.split())

@@ -14,7 +14,10 @@ TARGET_MAY = (OURS + "plugins.module_utils", "ansible.module_utils")
 # Pure parsers of the target side that the controller uses for logs that reach it.
 PARSERS = (OURS + "plugins.module_utils._kernel_alarms", OURS + "plugins.module_utils._kernel_log.Record")
 # Libraries that a controller needs for one kind of evidence only; the file asks for it when it is used.
-CONTROLLER_LIBRARIES = {"jmespath": ["plugins/plugin_utils/sources_http.py"]}
+CONTROLLER_LIBRARIES = {
+    "jmespath": ["plugins/plugin_utils/sources_http.py"],
+    "netaddr": ["plugins/plugin_utils/netconsole.py"],
+}
 # Libraries that every controller has, as Ansible itself needs them.
 ANSIBLES_LIBRARIES = {"jinja2": ["plugins/plugin_utils/page.py"]}
 

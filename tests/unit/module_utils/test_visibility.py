@@ -40,6 +40,9 @@ class Host(FakeKernel):
 
     def run_command(self, argv, **unused):
         """systemctl, as far as it leaves something behind."""
+        if argv[0] == "/sbin/modprobe":
+            self.commands.append(argv)
+            return 1, "", "not found"
         assert argv[:2] == ["systemctl", "--quiet"]
         self.commands.append(argv[2:])
         if self.refuses:
@@ -55,6 +58,7 @@ class Host(FakeKernel):
 
     def show(self, check_mode=False, **options):
         params = {"state": "present", "fact": True, "fact_directory": "/etc/ansible/facts.d", "textfile_directory": None}
+        params["netconsole_targets"] = None
         run = _visibility.Run(dict(params, **options), self.run_command, check_mode, "/usr/bin/python3", self.root)
         result = run.execute()
         self.warnings = run.warnings
@@ -112,7 +116,7 @@ def test_all_of_it_can_be_taken_back(host):
 def test_metrics_move_with_their_directory_and_go_when_nobody_wants_them(host):
     host.directory("others")
     host.show(textfile_directory="/textfiles")
-    assert json.loads(host.content("etc/livepatch/visibility.json")) == {"textfile_directory": "/textfiles"}
+    assert json.loads(host.content("etc/livepatch/visibility.json"))["textfile_directory"] == "/textfiles"
     assert host.show(textfile_directory="/others")["changed"]
     assert os.listdir(os.path.join(host.root, "textfiles")) == []
     assert os.listdir(os.path.join(host.root, "others")) == ["livepatch.prom"]
@@ -167,3 +171,46 @@ def test_a_file_that_somebody_has_changed_is_put_right(host):
     done = host.show()
     assert done["changed"] and done["diff"]["before"]["files"] == {"/etc/livepatch/livepatch.fact": "other content"}
     assert not host.show()["changed"]
+
+
+TARGET = {"name": "dc1", "dev_name": "eth0", "remote_ip": "10.0.2.2"}
+
+
+@pytest.fixture
+def configfs(tmp_path, monkeypatch):
+    from tests.unit.module_utils.test_netconsole import Configfs
+
+    class Both(Host, Configfs):
+        def __init__(self, root):
+            Configfs.__init__(self, root, monkeypatch)
+            self.commands, self.refuses = [], None
+            self.directory("run/systemd/system")
+            self.directory("textfiles")
+            self.insert("hotfix1", transition=0)
+
+    return Both(tmp_path)
+
+
+def test_targets_of_netconsole_are_predicted_set_up_kept_and_taken_back(configfs):
+    wanted = {"netconsole_targets": [TARGET]}
+    predicted = configfs.show(check_mode=True, **wanted)
+    assert configfs.written == [] and predicted["changed"] and predicted["netconsole"] == []
+    done = configfs.show(**wanted)
+    assert done["diff"] == predicted["diff"] and done["diff"]["after"]["netconsole_targets"] == ["dc1"]
+    assert done["netconsole"] == [{"name": "livepatch-dc1", "enabled": True, "remote_ip": "10.0.2.2", "how": "userdata"}]
+    assert not configfs.show(**wanted)["changed"] and not configfs.show(check_mode=True, **wanted)["changed"]
+    unit = configfs.content("etc/systemd/system/livepatch-publish.service")
+    assert "ExecStartPre=-/sbin/modprobe -q netconsole\nExecStart=" in unit
+    configfs.text("sys/kernel/config/netconsole/livepatch-dc1/enabled", "0")
+    assert configfs.show(**wanted)["changed"], "somebody has switched it off"
+    gone = configfs.show(state="absent")
+    assert gone["changed"] and gone["netconsole"] is None
+    assert os.listdir(os.path.join(configfs.root, "sys/kernel/config/netconsole")) == []
+
+
+def test_where_there_is_no_netconsole_that_is_said_before_anything_is_written(host):
+    with pytest.raises(LivepatchError) as caught:
+        host.show(netconsole_targets=[TARGET])
+    assert caught.value.code == "netconsole_missing" and "not supported here" in caught.value.message
+    assert host.files() == [] and host.commands == [["/sbin/modprobe", "netconsole"]]
+    assert host.show(check_mode=True, netconsole_targets=[TARGET])["changed"], "check mode loads no module"

@@ -51,3 +51,17 @@ def test_a_failure_carries_its_code_and_message(run_module, monkeypatch):
 def test_a_directory_without_a_root_is_refused(run_module, option):
     result = run_module(livepatch_visibility, {option: "facts.d"})
     assert result["failed"] and result["error"] == "bad_option" and "absolute path" in result["msg"]
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"name": "a/b"}, "name: expected at most 30 letters"),
+        ({"remote_ip": "10.0.0"}, "remote_ip: expected an IPv4 or IPv6 address, found 10.0.0"),
+        ({"local_ip": "here"}, "local_ip: expected an IPv4 or IPv6 address, found here"),
+    ],
+)
+def test_a_target_that_cannot_be_is_refused(run_module, changed, words):
+    target = dict({"name": "dc1", "remote_ip": "10.0.2.2"}, **changed)
+    result = run_module(livepatch_visibility, {"netconsole_targets": [target]})
+    assert result["failed"] and result["error"] == "bad_option" and words in result["msg"]

@@ -1,0 +1,106 @@
+# What others see of a livepatch: programs on the host, and whoever receives its kernel's messages.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import re
+import socket
+import time
+
+import pytest
+
+from tests.integration.tasks import CLEAN, livepatch, modules, path, raw  # noqa: F401 (modules is a fixture)
+
+SHOW = "kernel.livepatch.livepatch_visibility"
+CONFIGFS = "modprobe netconsole; mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config; dmesg -n 8"
+HIDE = {"name": "hide", SHOW: {"state": "absent"}}
+
+
+@pytest.fixture
+def receiver():
+    """A socket on which the messages of a guest's netconsole arrive."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
+        found.bind(("127.0.0.1", 0))
+        found.settimeout(1)
+        yield found
+
+
+def messages(receiver, wanted, seconds=60):
+    """The messages (list of str) that arrive until one of them has these words, as a regular expression."""
+    found, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            found.append(receiver.recv(9000).decode("utf-8", "replace"))
+        except socket.timeout:
+            continue
+        if re.search(wanted, found[-1], re.S):
+            return found
+    raise AssertionError("%r was not among %r" % (wanted, found))
+
+
+@pytest.fixture
+def rebooted_afterwards(some):
+    """For guests whose kernel a test leaves broken."""
+    yield
+    for guest in some("5.10", "7.2").values():
+        guest.ssh(["sync"])
+        guest.kill()
+        guest.start()
+        guest.wait_for_ssh()
+
+
+def show(receiver, check_mode=False):
+    targets = [{"name": "lab", "remote_ip": "10.0.2.2", "remote_port": receiver.getsockname()[1]}]
+    return {"name": "show", SHOW: {"netconsole_targets": targets}, "check_mode": check_mode}
+
+
+def test_the_messages_of_an_oops_tell_which_livepatch_ran(fleet, some, tasks_in, in_guest, modules, receiver, rebooted_afterwards):  # noqa: F811
+    (new,) = some("7.2").values()
+    kernel = new.machine.kernel.name
+    assert kernel == "7.2"
+    device = new.ssh(["sh", "-c", "ls /sys/class/net | grep -v lo"]).stdout.split()
+    assert device == ["eth0"]
+    predicted, shown, again, replaced = tasks_in(
+        new,
+        [
+            raw("console", CONFIGFS),
+            livepatch("enabled", path=path("hotfix1")),
+            show(receiver, check_mode=True),
+            show(receiver),
+            show(receiver),
+            livepatch("replaced", path=path("hotfix2")),
+        ],
+    )[2:]
+    assert not shown["failed"] and predicted["changed"] and shown["changed"] and not again["changed"], shown
+    assert [(target["name"], target["how"]) for target in shown["netconsole"]] == [("livepatch-lab", "userdata")]
+    assert replaced["proven"]
+    new.ssh(["sh", "-c", "echo '<4>a line after that' > /dev/kmsg"])
+    last = messages(receiver, "a line after that")[-1]
+    assert last.startswith(new.kernel_release + ",") and "\n livepatch=hotfix2\n" in last
+
+    publish = "/etc/livepatch/livepatch.fact publish"
+    new.copy(fleet.module("oopses", "7.2"), "/root/oopses.ko")
+    wait = "while [ $(cat /sys/kernel/livepatch/oopses/transition) = 1 ]; do sleep 0.1; done; "
+    done = new.ssh(["sh", "-c", "insmod /root/oopses.ko delay_ms=12000; " + wait + publish])
+    assert done.returncode == 0, done.stderr
+    oops = messages(receiver, "RIP: .*follow_bad_pointer")[-1]
+    assert "\n livepatch=oopses\n" in oops
+
+
+def test_where_messages_cannot_carry_it_the_log_tells_each_change(some, tasks_in, in_guest, modules, receiver, rebooted_afterwards):  # noqa: F811
+    (old,) = some("5.10").values()
+    shown = tasks_in(
+        old,
+        [
+            raw("console", CONFIGFS),
+            livepatch("enabled", path=path("hotfix1")),
+            show(receiver),
+            livepatch("replaced", path=path("hotfix2")),
+            HIDE,
+            CLEAN,
+        ],
+    )[2]
+    assert [(target["name"], target["how"]) for target in shown["netconsole"]] == [("livepatch-lab", "marker")]
+    marker = "livepatch-marker: active=%s release=" + re.escape(old.kernel_release)
+    messages(receiver, marker % "hotfix2")
+    assert old.ssh(["ls", "/sys/kernel/config/netconsole"]).stdout == ""

@@ -1,0 +1,175 @@
+# netconsole's targets in configfs: set up, tagged with the livepatch that runs, and taken away again.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import errno
+import os
+import shutil
+
+import pytest
+
+from ansible_collections.kernel.livepatch.plugins.module_utils import _netconsole, _publish, _sysfs
+from tests.unit.fakes.elf import KERNEL
+from tests.unit.fakes.kernel import FakeKernel
+
+TARGETS = "sys/kernel/config/netconsole"
+FIRST = {"name": "dc1", "dev_name": "eth0", "remote_ip": "10.0.2.2", "remote_port": 6000}
+DEFAULTS = {"enabled": "0", "extended": "0", "dev_name": "eth0", "local_ip": "0.0.0.0", "local_port": "6665"}
+DEFAULTS.update(remote_ip="0.0.0.0", remote_port="6666", remote_mac="ff:ff:ff:ff:ff:ff")
+
+
+class Configfs(FakeKernel):
+    """A kernel whose configfs makes the files of a target with its directory, as the real one does."""
+
+    def __init__(self, root, monkeypatch, userdata=True):
+        super(Configfs, self).__init__(root)
+        self.userdata = userdata
+        self.written = []
+        self.directory(TARGETS)
+        self.text("dev/kmsg", "")
+        self.really = _netconsole._write
+        monkeypatch.setattr(_netconsole, "_mkdir", self.make)
+        monkeypatch.setattr(_netconsole, "_rmdir", shutil.rmtree)
+        monkeypatch.setattr(_netconsole, "_write", self.note)
+
+    def make(self, place):
+        where = os.path.relpath(place, self.root)
+        if os.path.isdir(place):
+            return
+        self.directory(where)
+        if where.count("/") == TARGETS.count("/") + 1:
+            for name, text in DEFAULTS.items():
+                self.text(where + "/" + name, text)
+            if self.userdata:
+                self.text(where + "/release", "0")
+                self.directory(where + "/userdata")
+        else:
+            self.text(where + "/value", "")
+
+    def note(self, place, words):
+        if place.endswith("enabled") and words == _sysfs.read_text(place):
+            raise OSError(errno.EINVAL, "Invalid argument", place)
+        self.written.append((os.path.basename(place), words))
+        with open(place, "w") as stream:
+            stream.write(words)
+
+    def read(self, *path):
+        return _sysfs.read_text(os.path.join(self.root, TARGETS, *path))
+
+    def publish(self, targets=(FIRST,), changed=True):
+        self.written = []
+        _netconsole.publish(self.root, targets, _sysfs.read_host(self.root), changed)
+
+
+@pytest.fixture
+def kernel(tmp_path, monkeypatch):
+    return Configfs(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def old(tmp_path, monkeypatch):
+    return Configfs(tmp_path, monkeypatch, userdata=False)
+
+
+def test_a_target_is_set_up_switched_on_and_its_messages_carry_what_runs(kernel):
+    kernel.insert("hotfix1", transition=0)
+    kernel.publish()
+    told = [kernel.read("livepatch-dc1", name) for name in ("remote_ip", "remote_port", "extended", "release", "enabled")]
+    assert told == ["10.0.2.2", "6000", "1", "1", "1"]
+    assert kernel.read("livepatch-dc1", "userdata", "livepatch", "value") == "hotfix1"
+    assert kernel.written.index(("enabled", "1")) > kernel.written.index(("release", "1"))
+    assert _netconsole.described(kernel.root) == [
+        {"name": "livepatch-dc1", "enabled": True, "remote_ip": "10.0.2.2", "how": "userdata"}
+    ]
+
+
+def test_what_is_so_already_is_left_alone_and_a_change_is_told_at_once(kernel):
+    kernel.insert("hotfix1", transition=0)
+    kernel.publish()
+    kernel.publish()
+    assert kernel.written == []
+    kernel.insert("addon_a", replace=False)
+    kernel.publish()
+    assert kernel.written == [("value", "hotfix1,addon_a (patching)")]
+
+
+@pytest.mark.parametrize("state, words", [("none", "none"), ("leaving", "hotfix1 (unpatching)")])
+def test_a_livepatch_that_goes_and_none_at_all_are_told_too(kernel, state, words):
+    if state == "leaving":
+        kernel.insert("hotfix1", transition=0)
+        kernel.write("hotfix1/enabled", "0")
+    kernel.publish()
+    assert kernel.read("livepatch-dc1", "userdata", "livepatch", "value") == words
+
+
+def test_the_targets_of_others_are_tagged_and_not_changed(kernel):
+    kernel.make(os.path.join(kernel.root, TARGETS, "theirs"))
+    kernel.text(TARGETS + "/theirs/extended", "1")
+    kernel.text(TARGETS + "/theirs/enabled", "1")
+    kernel.publish([])
+    assert kernel.written == [("value", "none")]
+    assert not _netconsole.differs(kernel.root, [])
+    _netconsole.remove(kernel.root)
+    _netconsole.untag(kernel.root)
+    assert kernel.read("theirs", "enabled") == "1" and kernel.read("theirs", "userdata", "livepatch", "value") is None
+
+
+def test_another_address_switches_the_target_off_and_on_again(kernel):
+    kernel.publish()
+    assert _netconsole.differs(kernel.root, [dict(FIRST, remote_ip="10.0.2.3")])
+    kernel.publish([dict(FIRST, remote_ip="10.0.2.3")])
+    assert [entry for entry in kernel.written if entry[0] in ("enabled", "remote_ip")] == [
+        ("enabled", "0"),
+        ("remote_ip", "10.0.2.3"),
+        ("enabled", "1"),
+    ]
+    assert not _netconsole.differs(kernel.root, [dict(FIRST, remote_ip="10.0.2.3")])
+
+
+def test_a_target_that_is_no_longer_wanted_goes(kernel):
+    kernel.publish([FIRST, dict(FIRST, name="dc2")])
+    assert _netconsole.differs(kernel.root, [FIRST])
+    _netconsole.remove(kernel.root, ["dc1"])
+    assert _netconsole.names(kernel.root) == ["livepatch-dc1"] and not _netconsole.differs(kernel.root, [FIRST])
+
+
+def test_where_messages_cannot_carry_it_the_log_is_told_with_each_change_and_only_then(old):
+    old.insert("hotfix1", transition=0)
+    old.publish()
+    marker = ("kmsg", "<5>livepatch-marker: active=hotfix1 release=" + KERNEL)
+    assert marker in old.written and old.read("livepatch-dc1", "release") is None
+    assert _netconsole.described(old.root)[0]["how"] == "marker"
+    old.publish(changed=False)
+    assert old.written == []
+
+
+def test_without_a_target_nobody_is_told(old):
+    old.publish([])
+    assert old.written == [] and _netconsole.described(old.root) == []
+
+
+def test_a_value_is_never_longer_than_the_kernel_takes(kernel):
+    for number in range(12):
+        kernel.insert("livepatch_with_a_long_name_%02d" % number, transition=0, replace=False)
+    kernel.publish()
+    assert len(kernel.read("livepatch-dc1", "userdata", "livepatch", "value")) == _netconsole.MOST_BYTES
+
+
+def test_an_attribute_that_is_refused_is_named_with_what_was_written(tmp_path):
+    place = tmp_path / "enabled"
+    place.mkdir()
+    with pytest.raises(OSError):
+        _netconsole._write(str(place), "1")
+    full = "/dev/full"
+    with pytest.raises(OSError, match="when '1' was written.*/dev/full"):
+        _netconsole._write(full, "1")
+
+
+def test_publishing_tells_netconsole_only_where_that_was_asked_for(kernel):
+    _publish.publish(kernel.root)
+    assert kernel.written == []
+    kernel.text("etc/livepatch/visibility.json", '{"netconsole_targets": [{"name": "dc1", "remote_ip": "10.0.2.2"}]}')
+    kernel.insert("hotfix1", transition=0)
+    _publish.publish(kernel.root)
+    assert kernel.read("livepatch-dc1", "userdata", "livepatch", "value") == "hotfix1"
