@@ -1,0 +1,166 @@
+# How often functions are called: counted by a probe on each, for a bounded time, and taken away again.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# PRIVATE to this collection: anything may change without notice.
+#
+# Documentation/trace/kprobetrace.rst. A probe at a function's entry uses ftrace beside the livepatch, as any other kprobe
+# does there (5.10 to 7.2). It is enabled in an instance of its own that records nothing: only its counter moves.
+
+import errno
+import os
+import re
+from collections import namedtuple
+
+from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs, _tracers
+from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+
+GROUP = "livepatch_profile"
+INSTANCE = "instances/" + GROUP
+VMLINUX = "vmlinux"
+# Each call costs the machine some tenths of a microsecond more: so many are enough to tell.
+MOST_CALLS = 2000000
+STEP = 0.2
+# What the kernel takes for the name of a function.
+_NAME = re.compile(r"\A[A-Za-z0-9_.]{1,128}\Z")
+
+Function = namedtuple("Function", "object name calls reason")
+Function.__doc__ = """A function and how often it was called (int). calls is None where the kernel took no probe on it;
+reason says why then (str)."""
+
+
+class Profile(object):
+    """Probes on functions, as a context: when it is left they are gone, and so is the instance.
+
+    functions: list of (object, name). Entering raises LivepatchError: tracefs_missing, tracer_active, not_permitted,
+    trace_failed.
+    """
+
+    def __init__(self, root, functions):
+        self.root = root
+        self.functions = functions
+        self.directory = None
+        self.refused = {}
+
+    def __enter__(self):
+        self.directory = _tracers.mounted(self.root, "tracefs")
+        if self.directory is None:
+            raise LivepatchError(
+                "tracefs_missing",
+                "Expected tracefs to be mounted, found no such file system. 'mount -t tracefs nodev /sys/kernel/tracing'.",
+            )
+        tracer = _sysfs.read_text(self._place("current_tracer"))
+        if tracer != "nop":
+            raise LivepatchError(
+                "tracer_active",
+                "Expected no tracer at work, found %s. Nothing was changed; wait until whoever traces this host has ended."
+                % (tracer or "tracefs that cannot be read; use become"),
+            )
+        try:
+            self._clear()  # what a run that was killed has left
+            os.mkdir(self._place(INSTANCE))
+            self._write(INSTANCE + "/tracing_on", "0")
+            for number, (owner, name) in enumerate(self.functions):
+                self._probe(number, owner, name)
+            if len(self.refused) < len(self.functions):
+                self._write("%s/events/%s/enable" % (INSTANCE, GROUP), "1")
+        except EnvironmentError as error:
+            self._give_up()
+            raise LivepatchError(
+                "trace_failed",
+                "%s: expected to count calls by it, found %s. Nothing is left behind; see the kernel log."
+                % (error.filename or "tracefs", error.strerror),
+            )
+        except BaseException:
+            self._give_up()
+            raise
+        return self
+
+    def __exit__(self, *unused):
+        self._clear()
+
+    def counted(self):
+        """Return the functions and how often each was called since the context was entered (list of Function)."""
+        hits = {}
+        for line in (_sysfs.read_text(self._place("kprobe_profile")) or "").splitlines():
+            words = line.split()
+            if len(words) == 3:
+                hits[words[0]] = _sysfs.to_number(words[1])
+        return [
+            Function(owner, name, None if number in self.refused else hits.get("f%d" % number, 0), self.refused.get(number))
+            for number, (owner, name) in enumerate(self.functions)
+        ]
+
+    def _probe(self, number, owner, name):
+        if not _NAME.match(name):
+            self.refused[number] = "its name cannot be given to the kernel"
+            return
+        where = name if owner == VMLINUX else "%s:%s" % (owner, name)
+        try:
+            self._append("kprobe_events", "p:%s/f%d %s" % (GROUP, number, where))
+        except EnvironmentError as error:
+            if error.errno in (errno.EPERM, errno.EACCES, errno.ENOMEM):
+                raise
+            self.refused[number] = "the kernel takes no probe on it: %s" % error.strerror
+
+    def _clear(self):
+        instance = self._place(INSTANCE)
+        if os.path.isdir(instance):
+            if os.path.isdir("%s/events/%s" % (instance, GROUP)):
+                self._write("%s/events/%s/enable" % (INSTANCE, GROUP), "0")
+            _rmdir(instance)
+        events = _sysfs.read_text(self._place("kprobe_events")) or ""
+        for name in re.findall(r"^p\d*:%s/(f\d+) " % GROUP, events, re.M):
+            self._append("kprobe_events", "-:%s/%s" % (GROUP, name))
+
+    def _give_up(self):
+        try:
+            self._clear()
+        except EnvironmentError:
+            pass  # the first failure is the one to tell
+
+    def _place(self, path):
+        return os.path.join(self.directory, path)
+
+    def _append(self, path, words):
+        _put(self._place(path), words, os.O_APPEND)
+
+    def _write(self, path, words):
+        _put(self._place(path), words, 0)
+
+
+def functions_of(host, name=None):
+    """Return what the livepatches of a _sysfs.Host change, or the one of this name: sorted list of (object, function)."""
+    patches = [patch for other, patch in host.patches.items() if name in (None, other)]
+    return sorted({(owner, function) for patch in patches for owner, parts in patch.objects.items() for function in parts["functions"]})
+
+
+def profile(root, functions, seconds, clock):
+    """Count the calls of functions (list of (object, name)); return (list of Function, the most called first; seconds it took).
+
+    seconds: for so long at most; it ends early when MOST_CALLS were counted. clock: _transition.Clock.
+    """
+    with Profile(root, functions) as probes:
+        begun = clock.now()
+        end = begun + seconds
+        found = probes.counted()
+        while clock.now() < end and sum(one.calls or 0 for one in found) < MOST_CALLS:
+            clock.sleep(min(STEP, max(0.0, end - clock.now())))
+            found = probes.counted()
+        took = clock.now() - begun
+    return sorted(found, key=lambda one: (-(one.calls or 0), one.object, one.name)), took
+
+
+def _rmdir(place):
+    os.rmdir(place)
+
+
+def _put(place, words, flags):
+    descriptor = os.open(place, os.O_WRONLY | os.O_CLOEXEC | flags)
+    try:
+        os.write(descriptor, (words + "\n").encode("utf-8"))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, place)
+    finally:
+        os.close(descriptor)
