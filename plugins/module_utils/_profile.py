@@ -13,8 +13,15 @@ import os
 import re
 from collections import namedtuple
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs, _tracers
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils import (
+    _host_lock,
+    _module_file,
+    _patched_functions,
+    _sysfs,
+    _tracers,
+    _transition,
+)
+from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError, module_name
 
 GROUP = "livepatch_profile"
 INSTANCE = "instances/" + GROUP
@@ -59,7 +66,7 @@ class Profile(object):
             )
         try:
             self._clear()  # what a run that was killed has left
-            os.mkdir(self._place(INSTANCE))
+            _mkdir(self._place(INSTANCE))
             self._write(INSTANCE + "/tracing_on", "0")
             for number, (owner, name) in enumerate(self.functions):
                 self._probe(number, owner, name)
@@ -130,10 +137,58 @@ class Profile(object):
         _put(self._place(path), words, 0)
 
 
-def functions_of(host, name=None):
-    """Return what the livepatches of a _sysfs.Host change, or the one of this name: sorted list of (object, function)."""
-    patches = [patch for other, patch in host.patches.items() if name in (None, other)]
-    return sorted({(owner, function) for patch in patches for owner, parts in patch.objects.items() for function in parts["functions"]})
+def run(params, check_mode, root="/", clock=None):
+    """Do what the module's options ask for; return its result (dict), or raise LivepatchError."""
+    if os.geteuid() != 0:
+        raise LivepatchError("not_permitted", "Expected to be root, found user id %d. Use become." % os.geteuid())
+    clock = clock or _transition.Clock()
+    functions = _of_file(params["path"]) if params["path"] else _of_host(root, params["name"])
+    if check_mode or not functions:
+        return _result([Function(owner, name, None, None) for owner, name in functions], 0.0, False)
+    # Nobody brings a livepatch in or takes it out meanwhile.
+    with _host_lock.HostLock(root, "count calls", 0, clock):
+        found, took = profile(root, functions, params["seconds"], clock)
+    return _result(found, took, took < params["seconds"])
+
+
+def _result(found, took, early):
+    functions = [dict(one._asdict(), calls_per_second=_rate(one.calls, took)) for one in found]
+    return {"functions": functions, "seconds": round(took, 2), "ended_early": early}
+
+
+def _rate(calls, took):
+    return round(calls / took, 1) if calls is not None and took else None
+
+
+def _of_file(path):
+    file = _module_file.read(path)
+    if not file.livepatch:
+        raise LivepatchError(
+            "not_a_livepatch", "%s: expected a livepatch, found an ordinary module. Give another file." % path
+        )
+    found = _patched_functions.read(file).functions
+    if found is None:
+        raise LivepatchError(
+            "bad_module_file",
+            "%s: expected a livepatch whose functions can be read from its file (kpatch-build, klp-build, or structs), found "
+            "another kind. Load it, and count by its name." % path,
+        )
+    return sorted({(function.object, function.name) for function in found})
+
+
+def _of_host(root, name):
+    host = _sysfs.read_host(root)
+    wanted = name and module_name(name)
+    if wanted and wanted not in host.patches:
+        raise LivepatchError(
+            "not_found",
+            "livepatch %s: expected one that is enabled, found %s. Give its name, or the path of its file."
+            % (wanted, ", ".join(host.patches) or "none"),
+        )
+    patches = [patch for other, patch in host.patches.items() if not wanted or other == wanted]
+    return sorted(
+        {(owner, function) for patch in patches for owner, parts in patch.objects.items() for function in parts["functions"]}
+    )
 
 
 def profile(root, functions, seconds, clock):
@@ -150,6 +205,10 @@ def profile(root, functions, seconds, clock):
             found = probes.counted()
         took = clock.now() - begun
     return sorted(found, key=lambda one: (-(one.calls or 0), one.object, one.name)), took
+
+
+def _mkdir(place):
+    os.mkdir(place)
 
 
 def _rmdir(place):

@@ -9,7 +9,13 @@ import time
 
 import pytest
 
-from tests.integration.tasks import CLEAN, livepatch, modules, path, raw  # noqa: F401 (modules is a fixture)
+from tests.integration.tasks import (  # pylint: disable=unused-import # noqa: F401 (modules is a fixture)
+    CLEAN,
+    livepatch,
+    modules,
+    path,
+    raw,
+)
 
 SHOW = "kernel.livepatch.livepatch_visibility"
 CONFIGFS = "modprobe netconsole; mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config; dmesg -n 8"
@@ -104,3 +110,38 @@ def test_where_messages_cannot_carry_it_the_log_tells_each_change(some, tasks_in
     marker = "livepatch-marker: active=%s release=" + re.escape(old.kernel_release)
     messages(receiver, marker % "hotfix2")
     assert old.ssh(["ls", "/sys/kernel/config/netconsole"]).stdout == ""
+
+
+PROFILE = "kernel.livepatch.livepatch_profile"
+TRACEFS = "mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing"
+CALLED = "(while [ ! -e /run/enough ]; do read -r line < /proc/version; done > /dev/null 2>&1 &); "
+LEFT = "touch /run/enough; cat /sys/kernel/tracing/kprobe_events; ls /sys/kernel/tracing/instances; sleep 1; rm /run/enough"
+
+
+def test_calls_of_patched_functions_are_counted_before_and_after_and_never_beside_a_tracer(steps, some, modules):  # noqa: F811
+    count = {"seconds": 3}
+    results = steps(
+        [
+            raw("called", TRACEFS + "; " + CALLED),
+            {"name": "before", PROFILE: dict(count, path=path("hotfix1"))},
+            livepatch("enabled", path=path("hotfix1")),
+            {"name": "after", PROFILE: dict(count, name="hotfix1")},
+            raw("left", LEFT),
+            {"name": "idle", PROFILE: dict(count, seconds=1)},
+            raw("somebody traces", "echo function > /sys/kernel/tracing/current_tracer"),
+            {"name": "beside a tracer", PROFILE: count},
+            raw("nobody traces", "echo nop > /sys/kernel/tracing/current_tracer"),
+            CLEAN,
+        ],
+        some("5.10", "7.2"),
+    )
+    for name in ("before", "after"):
+        for host, result in results[name].items():
+            assert not result["failed"] and not result["changed"], result
+            (found,) = result["functions"]
+            assert (found["object"], found["name"]) == ("vmlinux", "version_proc_show") and found["calls"] > 3, (host, found)
+            assert 3 <= result["seconds"] < 10 and not result["ended_early"]
+    for host, result in results["left"].items():
+        assert result["stdout"].strip() == "", host
+        assert results["idle"][host]["functions"][0]["calls"] == 0
+        assert results["beside a tracer"][host]["error"] == "tracer_active"
