@@ -135,6 +135,7 @@ def test_a_livepatch_whose_package_is_removed_is_said_to_run_without_it_by_every
         task("by name", LIVEPATCH, name="hotfix1"),
         task("take out", LIVEPATCH, name="hotfix1", state="absent"),
     )
+    assert not results["install"]["failed"], results["install"]
     before = results["facts before"]["ansible_facts"]["livepatch"]["patches"]["hotfix1"]
     after = results["facts after"]["ansible_facts"]["livepatch"]["patches"]["hotfix1"]
     assert (before["package"], before["packaged"], before["file"].endswith("/livepatch/hotfix1.ko")) == (
