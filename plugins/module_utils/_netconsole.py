@@ -45,7 +45,8 @@ def publish(root, targets, host, changed):
     found = names(root)
     tagged = [name for name in found if _tag(root, name, value(host))]
     if changed and len(tagged) < len([name for name in found if _is_on(root, name)]):
-        words = "livepatch-marker: active=%s release=%s" % (value(host), host.kernel_release)
+        # A line without its end is shown to nobody until the next one comes.
+        words = "livepatch-marker: active=%s release=%s\n" % (value(host), host.kernel_release)
         _write(os.path.join(root, LOG), "<5>" + words)
 
 

@@ -137,7 +137,7 @@ def test_a_target_that_is_no_longer_wanted_goes(kernel):
 def test_where_messages_cannot_carry_it_the_log_is_told_with_each_change_and_only_then(old):
     old.insert("hotfix1", transition=0)
     old.publish()
-    marker = ("kmsg", "<5>livepatch-marker: active=hotfix1 release=" + KERNEL)
+    marker = ("kmsg", "<5>livepatch-marker: active=hotfix1 release=%s\n" % KERNEL)
     assert marker in old.written and old.read("livepatch-dc1", "release") is None
     assert _netconsole.described(old.root)[0]["how"] == "marker"
     old.publish(changed=False)
