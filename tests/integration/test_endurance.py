@@ -10,7 +10,7 @@ import pytest
 
 from tests.endurance import analysis, guests
 
-ROUNDS, SECONDS = 8, 40
+ROUNDS, SECONDS = 6, 30
 
 
 @pytest.fixture(scope="module")

@@ -158,15 +158,15 @@ class TestHarmfulReleases:
     def test_a_repository_that_is_down_is_a_failure_and_a_person_may_go_on_with_a_reason(self, rollouts):
         rollouts.fleet.repository.stop()
         try:
-            run = rollouts.rollout("hotfix1")
+            run = rollouts.rollout("hotfix1", livepatch_tiers=ONE_TIER)
         finally:
             rollouts.fleet.repository.start()
         assert_stopped(run)
         assert "repository_unavailable" in run.output
-        refused = rollouts.rollout("hotfix1")
+        refused = rollouts.rollout("hotfix1", livepatch_tiers=ONE_TIER)
         assert refused.status != 0 and "livepatch_retry" in refused.output
         assert rollouts.running() == {host: [] for host in rollouts.fleet.guests}
-        run = rollouts.rollout("hotfix1", livepatch_retry="the repository is back")
+        run = rollouts.rollout("hotfix1", livepatch_retry="the repository is back", livepatch_tiers=ONE_TIER)
         assert run.status == 0
         assert run.of("retry")[0]["reason"] == "the repository is back"
         assert rollouts.running() == {host: ["hotfix1"] for host in rollouts.fleet.guests}
