@@ -53,11 +53,16 @@ def by_stacks(root, name):
 
 
 def reasons(root, name):
-    """Return {reason code: number of tasks} for the livepatch in transition, as the stacks tell; it takes no time."""
-    livepatch, found = _Livepatch(root, name), {}
-    for task in _blocking(root, name):
+    """Return {reason code: number of tasks} for the livepatch in transition, as the stacks tell.
+
+    So many that reading all of their stacks takes long are told by the first of them; the rest count as unknown.
+    """
+    tasks, livepatch, found = _blocking(root, name), _Livepatch(root, name), {}
+    for task in tasks[:_MAX_TO_ASK_ABOUT]:
         code = _describe(task, {}, livepatch)["reason_code"]
         found[code] = found.get(code, 0) + 1
+    if len(tasks) > _MAX_TO_ASK_ABOUT:
+        found[UNKNOWN] = found.get(UNKNOWN, 0) + len(tasks) - _MAX_TO_ASK_ABOUT
     return found
 
 

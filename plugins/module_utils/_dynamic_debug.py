@@ -12,9 +12,8 @@ import collections
 import contextlib
 import os
 import re
-import signal
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _run_files, _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils import _run_files, _signals, _sysfs
 
 # The first is there without debugfs (since 5.7), and is not closed by lockdown.
 _CONTROLS = ("proc/dynamic_debug/control", "sys/kernel/debug/dynamic_debug/control")
@@ -74,7 +73,7 @@ def switched_on(root, kernel):
     off = [line for line in lines if _PRINTS not in line.flags]
     if off:
         _run_files.write(root, _run_files.DYNAMIC_DEBUG, {"lines": [line._asdict() for line in off]})
-    with _Signals() as signals:
+    with _signals.Signals() as signals:
         try:
             for line in off:
                 _set(kernel, control, line, "+" + _PRINTS)
@@ -114,38 +113,3 @@ def _set(kernel, control, line, change):
         kernel.write(control, "file %s func %s line %d %s" % (line.file, line.function, line.line, change))
     except OSError as error:
         raise NotPossible("%s: %s" % (control, error.strerror))
-
-
-class _Signals(object):
-    """While in this context, a signal that would end the process raises SystemExit, or waits for the end."""
-
-    _NUMBERS = (signal.SIGTERM, signal.SIGHUP)
-
-    def __init__(self):
-        self._former = {}
-        self._waits = False
-        self._late = None
-
-    def __enter__(self):
-        for number in self._NUMBERS:
-            # None: whoever embeds Python has put a handler there, which could not be put back.
-            if signal.getsignal(number) not in (None, signal.SIG_IGN):
-                self._former[number] = signal.signal(number, self._heard)
-        return self
-
-    def __exit__(self, *unused):
-        for number, former in self._former.items():
-            signal.signal(number, former)
-        if self._late is not None:
-            os.kill(os.getpid(), self._late)
-
-    def wait(self):
-        """From now on a signal waits for the end of the context."""
-        self._waits = True
-
-    def _heard(self, number, unused):
-        if self._waits:
-            self._late = number
-            return
-        self._waits = True
-        raise SystemExit(128 + number)

@@ -26,9 +26,17 @@ def gather(root="/", asked=(), run_command=None):
     asked: what is to be gathered besides, of CHOICES; run_command (AnsibleModule.run_command) is for that.
     """
     host = _sysfs.read_host(root)
+    facts = of_kernel(root, host, asked)
+    packages = [choice for choice in asked if choice in _package_facts.CHOICES]
+    _package_facts.add(facts, root, host, packages, run_command)
+    return facts
+
+
+def of_kernel(root, host, asked=()):
+    """Return those of the facts (dict) that tell what a _sysfs.Host runs, and nothing about packages or other engines."""
     forced = _run_files.forced(root)
     kept, boot_guard = _persistence.facts(root, host.kernel_release)
-    facts = {
+    return {
         "supported": host.supported,
         "kernel_release": host.kernel_release,
         "architecture": os.uname().machine,
@@ -42,8 +50,6 @@ def gather(root="/", asked=(), run_command=None):
         "os_family_ids": os_family_ids(root),
         "boot_guard": boot_guard,
     }
-    _package_facts.add(facts, root, host, asked, run_command)
-    return facts
 
 
 def _patch(root, host, name, forced, kept):

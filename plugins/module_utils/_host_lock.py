@@ -22,11 +22,13 @@ class HostLock(object):
     """A context that one process of a host is in at a time.
 
     does: what it is taken for, in words that another run shows (str). timeout: seconds to wait for another holder.
+    name: of its file below /run/livepatch (str); only those of one name wait for each other.
     Entering raises LivepatchError: locked (somebody else has it), not_permitted (it cannot be made).
     """
 
-    def __init__(self, root, does, timeout, clock, now=time.time):
+    def __init__(self, root, does, timeout, clock, now=time.time, name=NAME):
         self._root = root
+        self._name = name
         self._does = does
         self._timeout = timeout
         self._clock = clock
@@ -34,7 +36,7 @@ class HostLock(object):
         self._descriptor = None
 
     def __enter__(self):
-        where = os.path.join(_run_files.directory(self._root), NAME)
+        where = os.path.join(_run_files.directory(self._root), self._name)
         try:
             # Never removed: who waited for a file that is gone would hold another lock than who comes next.
             self._descriptor = os.open(where, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

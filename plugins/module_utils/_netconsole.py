@@ -11,10 +11,15 @@
 import errno
 import os
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils import _run_files, _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 
 TARGETS = "sys/kernel/config/netconsole"
 LOG = "dev/kmsg"
+# Below /run/livepatch: what the log was told last.
+MARKER = "netconsole-marker"
+EVERYBODY = "ff:ff:ff:ff:ff:ff"
+_IFF_UP = 1  # include/uapi/linux/if.h
 KEY = "livepatch"
 NONE = "none"
 # Targets of this collection begin so; nobody else's are removed or set up.
@@ -34,20 +39,42 @@ def value(host):
     return (",".join(words) or NONE).encode("utf-8")[:MOST_BYTES].decode("utf-8", "ignore")
 
 
-def publish(root, targets, host, changed):
+def publish(root, targets, host):
     """Set up targets (list of dict, see ATTRIBUTES, each with name) and have all targets tell what a _sysfs.Host runs.
 
-    changed: whether that has changed since it was told last; where messages cannot carry it, the log is told then.
-    Raises EnvironmentError.
+    Where messages cannot carry it, the log is told once of each change. One target that fails does not keep the others
+    from it; raises LivepatchError at the end: netconsole_failed.
     """
+    failures = []
     for target in targets:
-        set_up(root, target)
-    found = names(root)
-    tagged = [name for name in found if _tag(root, name, value(host))]
-    if changed and len(tagged) < len([name for name in found if _is_on(root, name)]):
+        _tried(failures, set_up, root, target)
+    words = value(host)
+    for name in names(root):
+        _tried(failures, _tag, root, name, words)
+    if any(_is_on(root, name) and not _carries(root, name) for name in names(root)):
+        _tried(failures, _mark, root, words, host.kernel_release)
+    if failures:
+        raise LivepatchError(
+            "netconsole_failed",
+            "netconsole: expected all of its targets to tell which livepatch runs, found: %s. See the kernel log."
+            % "; ".join("%s: %s" % (error.filename or "a target", error.strerror) for error in failures),
+        )
+
+
+def _tried(failures, work, *arguments):
+    try:
+        work(*arguments)
+    except EnvironmentError as error:
+        failures.append(error)
+
+
+def _mark(root, words, kernel_release):
+    """Tell the log what runs, unless it was told so last in this boot."""
+    marker = "livepatch-marker: active=%s release=%s" % (words, kernel_release)
+    if _sysfs.read_text(_run_files.path(root, MARKER)) != marker:
         # A line without its end is shown to nobody until the next one comes.
-        words = "livepatch-marker: active=%s release=%s\n" % (value(host), host.kernel_release)
-        _write(os.path.join(root, LOG), "<5>" + words)
+        _write(os.path.join(root, LOG), "<5>" + marker + "\n")
+        _run_files.write_text(root, MARKER, marker)
 
 
 def names(root):
@@ -74,13 +101,18 @@ def described(root):
 
 
 def set_up(root, target):
-    """Make a target as wanted, and switch it on; one that is so already is left alone."""
+    """Make a target as wanted, and switch it on; one that is so already is left alone.
+
+    A network interface that is down stays down: netconsole itself would bring it up (netpoll_setup() in the kernel).
+    """
     name = PREFIX + target["name"]
     if _is_on(root, name) and not _differs(root, name, target):
         return
+    flags = os.path.join(root, "sys/class/net", target["dev_name"], "flags")
+    if not int(_sysfs.read_text(flags) or "0", 16) & _IFF_UP:
+        raise OSError(errno.ENETDOWN, "the network interface %s is not up" % target["dev_name"], name)
+    _take_away(root, name)
     _mkdir(_place(root, name))
-    if _is_on(root, name):
-        _write(_place(root, name, "enabled"), "0")
     for attribute in ATTRIBUTES:
         if target.get(attribute) is not None:
             _write(_place(root, name, attribute), str(target[attribute]))
@@ -102,10 +134,16 @@ def remove(root, kept=()):
     """Remove the targets of this collection but those named (kept: names without the prefix)."""
     for name in names(root):
         if name.startswith(PREFIX) and name[len(PREFIX) :] not in kept:
-            if _is_on(root, name):
-                _write(_place(root, name, "enabled"), "0")
-            _untag(root, name)
-            _rmdir(_place(root, name))
+            _take_away(root, name)
+
+
+def _take_away(root, name):
+    if not os.path.isdir(_place(root, name)):
+        return
+    if _is_on(root, name):
+        _write(_place(root, name, "enabled"), "0")
+    _untag(root, name)
+    _rmdir(_place(root, name))
 
 
 def untag(root):
@@ -120,14 +158,13 @@ def _untag(root, name):
 
 
 def _tag(root, name, words):
-    """Have a target's messages carry these words; return whether they can."""
+    """Have a target's messages carry these words, where they can."""
     if not _carries(root, name):
-        return False
+        return
     place = _place(root, name, "userdata", KEY)
     _mkdir(place)
     if _sysfs.read_text(os.path.join(place, "value")) != words:
         _write(os.path.join(place, "value"), words)
-    return True
 
 
 def _carries(root, name):
@@ -140,8 +177,8 @@ def _is_on(root, name):
 
 
 def _differs(root, name, target):
-    given = [attribute for attribute in ATTRIBUTES if target.get(attribute) is not None]
-    return any(_sysfs.read_text(_place(root, name, attribute)) != str(target[attribute]) for attribute in given)
+    wanted = dict({"remote_mac": EVERYBODY}, **{key: target[key] for key in ATTRIBUTES if target.get(key) is not None})
+    return any(_sysfs.read_text(_place(root, name, key)) != str(wanted[key]) for key in wanted)
 
 
 def _place(root, name, *more):

@@ -15,8 +15,10 @@ from collections import namedtuple
 
 from ansible_collections.kernel.livepatch.plugins.module_utils import (
     _host_lock,
+    _kallsyms,
     _module_file,
     _patched_functions,
+    _signals,
     _sysfs,
     _tracers,
     _transition,
@@ -24,11 +26,15 @@ from ansible_collections.kernel.livepatch.plugins.module_utils import (
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError, module_name
 
 GROUP = "livepatch_profile"
+# kprobe_profile tells names without their groups: these are nobody else's.
+EVENT = GROUP + "_%d"
 INSTANCE = "instances/" + GROUP
 VMLINUX = "vmlinux"
 # Each call costs the machine some tenths of a microsecond more: so many are enough to tell.
 MOST_CALLS = 2000000
-STEP = 0.2
+# Seconds between two looks at the counters: short at first, as functions may be very hot.
+FIRST_STEP, STEP = 0.01, 0.2
+LOCK = "profile.lock"
 # What the kernel takes for the name of a function.
 _NAME = re.compile(r"\A[A-Za-z0-9_.]{1,128}\Z")
 
@@ -68,24 +74,31 @@ class Profile(object):
             self._clear()  # what a run that was killed has left
             _mkdir(self._place(INSTANCE))
             self._write(INSTANCE + "/tracing_on", "0")
+            counts = (_kallsyms.count(self.root, self.functions, []) or ({}, None))[0]
             for number, (owner, name) in enumerate(self.functions):
-                self._probe(number, owner, name)
+                self._probe(number, owner, name, counts.get((owner, name), 1))
             if len(self.refused) < len(self.functions):
                 self._write("%s/events/%s/enable" % (INSTANCE, GROUP), "1")
         except EnvironmentError as error:
-            self._give_up()
-            raise LivepatchError(
-                "trace_failed",
-                "%s: expected to count calls by it, found %s. Nothing is left behind; see the kernel log."
-                % (error.filename or "tracefs", error.strerror),
-            )
+            raise self._failed("expected to count calls by it", error, self._cleared())
         except BaseException:
-            self._give_up()
+            self._cleared()
             raise
         return self
 
     def __exit__(self, *unused):
-        self._clear()
+        try:
+            self._clear()
+        except EnvironmentError as error:
+            raise self._failed("expected to take the probes away by it", error, False)
+
+    @staticmethod
+    def _failed(expected, error, cleared):
+        left = "Nothing is left behind" if cleared else "Probes of the group %s may be left, the next run removes them" % GROUP
+        return LivepatchError(
+            "trace_failed",
+            "%s: %s, found %s. %s; see the kernel log." % (error.filename or "tracefs", expected, error.strerror, left),
+        )
 
     def counted(self):
         """Return the functions and how often each was called since the context was entered (list of Function)."""
@@ -95,17 +108,20 @@ class Profile(object):
             if len(words) == 3:
                 hits[words[0]] = _sysfs.to_number(words[1])
         return [
-            Function(owner, name, None if number in self.refused else hits.get("f%d" % number, 0), self.refused.get(number))
+            Function(owner, name, None if number in self.refused else hits.get(EVENT % number, 0), self.refused.get(number))
             for number, (owner, name) in enumerate(self.functions)
         ]
 
-    def _probe(self, number, owner, name):
+    def _probe(self, number, owner, name, times):
         if not _NAME.match(name):
             self.refused[number] = "its name cannot be given to the kernel"
             return
+        if times > 1:
+            self.refused[number] = "%d functions have this name: the kernel would count the first one" % times
+            return
         where = name if owner == VMLINUX else "%s:%s" % (owner, name)
         try:
-            self._append("kprobe_events", "p:%s/f%d %s" % (GROUP, number, where))
+            self._append("kprobe_events", "p:%s/%s %s" % (GROUP, EVENT % number, where))
         except EnvironmentError as error:
             if error.errno in (errno.EPERM, errno.EACCES, errno.ENOMEM):
                 raise
@@ -118,14 +134,16 @@ class Profile(object):
                 self._write("%s/events/%s/enable" % (INSTANCE, GROUP), "0")
             _rmdir(instance)
         events = _sysfs.read_text(self._place("kprobe_events")) or ""
-        for name in re.findall(r"^p\d*:%s/(f\d+) " % GROUP, events, re.M):
+        for name in re.findall(r"^p\d*:%s/(\w+) " % GROUP, events, re.M):
             self._append("kprobe_events", "-:%s/%s" % (GROUP, name))
 
-    def _give_up(self):
+    def _cleared(self):
+        """Take everything away, and return whether that worked: the first failure is the one to tell."""
         try:
             self._clear()
         except EnvironmentError:
-            pass  # the first failure is the one to tell
+            return False
+        return True
 
     def _place(self, path):
         return os.path.join(self.directory, path)
@@ -145,8 +163,8 @@ def run(params, check_mode, root="/", clock=None):
     functions = _of_file(params["path"]) if params["path"] else _of_host(root, params["name"])
     if check_mode or not functions:
         return _result([Function(owner, name, None, None) for owner, name in functions], 0.0, False)
-    # Nobody brings a livepatch in or takes it out meanwhile.
-    with _host_lock.HostLock(root, "count calls", 0, clock):
+    # A lock of its own: whoever changes livepatches need not wait for somebody who only counts.
+    with _host_lock.HostLock(root, "counting calls", 0, clock, name=LOCK):
         found, took = profile(root, functions, params["seconds"], clock)
     return _result(found, took, took < params["seconds"])
 
@@ -196,14 +214,18 @@ def profile(root, functions, seconds, clock):
 
     seconds: for so long at most; it ends early when MOST_CALLS were counted. clock: _transition.Clock.
     """
-    with Profile(root, functions) as probes:
-        begun = clock.now()
-        end = begun + seconds
-        found = probes.counted()
-        while clock.now() < end and sum(one.calls or 0 for one in found) < MOST_CALLS:
-            clock.sleep(min(STEP, max(0.0, end - clock.now())))
+    with _signals.Signals() as signals, Profile(root, functions) as probes:
+        try:
+            begun, step = clock.now(), FIRST_STEP
+            end = begun + seconds
             found = probes.counted()
-        took = clock.now() - begun
+            while clock.now() < end and sum(one.calls or 0 for one in found) < MOST_CALLS:
+                clock.sleep(min(step, max(0.0, end - clock.now())))
+                step = min(2 * step, STEP)
+                found = probes.counted()
+            took = clock.now() - begun
+        finally:
+            signals.wait()
     return sorted(found, key=lambda one: (-(one.calls or 0), one.object, one.name)), took
 
 

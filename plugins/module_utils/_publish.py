@@ -38,46 +38,46 @@ def settings(root):
 
 
 def publish(root="/", log=None):
-    """Write all files as the host is now. Raises LivepatchError and EnvironmentError.
+    """Write all files as the host is now, and tell netconsole. Raises LivepatchError and EnvironmentError.
 
     log: a function that returns the records of the kernel's log (list of _kernel_log.Record), asked only during a
     transition; None for the log of this machine.
     """
     wanted, host = settings(root), _sysfs.read_host(root)
-    changed = _write_state(root, host)
+    _write_state(root, host)
+    if wanted.get("textfile_directory"):
+        _write_metrics(root, host, wanted["textfile_directory"].lstrip("/"), log)
     if wanted.get("netconsole_targets") is not None:
         # Imported by a run only when there is somebody to tell.
         from ansible_collections.kernel.livepatch.plugins.module_utils import _netconsole
 
-        _netconsole.publish(root, wanted["netconsole_targets"], host, changed)
-    if wanted.get("textfile_directory"):
-        _write_metrics(root, wanted["textfile_directory"].lstrip("/"), log)
+        _netconsole.publish(root, wanted["netconsole_targets"], host)
 
 
 def update(root, warnings):
-    """The same after a change, in a run whose result does not depend on it: what fails is added to warnings (list)."""
+    """The same after a change, in a run whose result does not depend on it: what fails is added to warnings (list).
+
+    Only where livepatch_visibility was asked for: elsewhere nobody would keep the files true.
+    """
     try:
-        publish(root)
+        if settings(root):
+            publish(root)
     except Exception as error:  # pylint: disable=broad-except
-        warnings.append("What runs could not be written into /%s: %s." % (_run_files.DIRECTORY, error))
+        warnings.append("What runs could not be told to other programs: %s." % error)
 
 
 def _write_state(root, host):
-    """Write the two small files; return whether the livepatches have changed since they were written last."""
     _run_files.directory(root)
-    changed = False
     for name, text in ((RELEASE, host.effective_release + "\n"), (ACTIVE, active(root, host))):
         # The time of the file is that of the last change.
-        changed = _sysfs.read_bytes(_run_files.path(root, name)) != text.encode("utf-8")
-        if changed:
+        if _sysfs.read_bytes(_run_files.path(root, name)) != text.encode("utf-8"):
             _run_files.write_text(root, name, text)
-    return changed
 
 
-def _write_metrics(root, directory, log):
+def _write_metrics(root, host, directory, log):
     from ansible_collections.kernel.livepatch.plugins.module_utils import _facts, _metrics
 
-    facts = _facts.gather(root)
+    facts = _facts.of_kernel(root, host)
     seconds, blockers = None, {}
     if facts["transition"]:
         seconds, blockers = _of_transition(root, facts["transition"]["livepatch"], log)
@@ -93,7 +93,8 @@ def _of_transition(root, name, log):
     began = _livepatch_log.began(records, name)
     words = (_sysfs.read_text(os.path.join(root, "proc/uptime")) or "").split()
     try:
-        seconds = float(words[0]) - began if began is not None else None
+        # The two clocks part by and by: the log's is not corrected.
+        seconds = max(0.0, float(words[0]) - began) if began is not None else None
     except (IndexError, ValueError):
         seconds = None
     return seconds, _blockers.reasons(root, name)

@@ -93,12 +93,16 @@ def replace(where, name, text):
     _unlink(new)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
-        os.fchmod(descriptor, 0o644)
-        with os.fdopen(descriptor, "wb", closefd=False) as stream:
-            stream.write(text.encode("utf-8"))
-    finally:
-        os.close(descriptor)
-    os.rename(new, os.path.join(where, name))
+        try:
+            os.fchmod(descriptor, 0o644)
+            with os.fdopen(descriptor, "wb", closefd=False) as stream:
+                stream.write(text.encode("utf-8"))
+        finally:
+            os.close(descriptor)
+        os.rename(new, os.path.join(where, name))
+    except BaseException:
+        _unlink(new)
+        raise
 
 
 def remove(root, name):

@@ -41,7 +41,10 @@ class Run(object):
         self.warnings = []
         self.present = params["state"] == "present"
         self.systemd = _systemd.runs(root)
-        self.targets = params["netconsole_targets"] if self.present else None
+        self.former = _publish.settings(root)
+        # What is not said stays as it is.
+        asked = params["netconsole_targets"]
+        self.targets = (self.former.get("netconsole_targets") if asked is None else asked) if self.present else None
 
     def execute(self):
         """Do what the options ask for; return the module's result (dict), or raise LivepatchError."""
@@ -58,7 +61,7 @@ class Run(object):
         before = {"/" + path: self._found(path, file) for path, file in changes.items()}
         after = {"/" + path: "absent" if file[0] is None else "as wanted" for path, file in changes.items()}
         targets = self._own_targets()
-        moved = _netconsole.differs(self.root, self.targets if self.targets is not None else [])
+        moved = self._uses_netconsole() and _netconsole.differs(self.root, self.targets or [])
         if not self.check_mode:
             self._load_netconsole()
             self._apply(changes, enable)
@@ -68,8 +71,12 @@ class Run(object):
         }
         return self._result(bool(changes) or bool(enable) or moved, diff)
 
+    def _uses_netconsole(self):
+        """Whether netconsole is, or was, this module's business on this host."""
+        return self.targets is not None or self.former.get("netconsole_targets") is not None
+
     def _own_targets(self):
-        names = _netconsole.names(self.root)
+        names = _netconsole.names(self.root) if self._uses_netconsole() else []
         return [name[len(_netconsole.PREFIX) :] for name in names if name.startswith(_netconsole.PREFIX)]
 
     def _load_netconsole(self):
@@ -99,25 +106,32 @@ class Run(object):
 
     def _files(self):
         """(path, (content or None, mode)) of every file that may have to change, the program before who starts it."""
-        settings = _publish.settings(self.root)
-        directory = self.params["textfile_directory"] if self.present else None
-        former = settings.get("textfile_directory")
-        if former and former != directory:
-            yield former.lstrip("/") + "/" + _publish.METRICS, (None, _FILE)
         program = _program.build(self.interpreter) if self.present else None
-        told = {"textfile_directory": directory, "netconsole_targets": self.targets}
-        wanted = json.dumps(told, sort_keys=True) + "\n" if self.present else None
+        fact_directory = self.params["fact_directory"] if self.present and self.params["fact"] else None
+        told = {
+            "textfile_directory": self.params["textfile_directory"],
+            "netconsole_targets": self.targets,
+            "fact_directory": fact_directory,
+        }
         if not self.present:
             for link in sorted(_visibility_files.WANTS.values()):
                 yield link, (None, _FILE)
-            for name in (_publish.ACTIVE, _publish.RELEASE):
-                yield "%s/%s" % (_run_files.DIRECTORY, name), (None, _FILE)
         yield _visibility_files.PROGRAM, (program, _EXECUTABLE)
-        yield _visibility_files.SETTINGS, (wanted, _FILE)
-        fact = os.path.join(self.params["fact_directory"], _visibility_files.FACT).lstrip("/")
-        yield fact, (program if self.params["fact"] else None, _EXECUTABLE)
+        yield _visibility_files.SETTINGS, (json.dumps(told, sort_keys=True) + "\n" if self.present else None, _FILE)
         for path, text in sorted(_visibility_files.units(self.interpreter, self.targets is not None).items()):
             yield path, (text if self._keeps() else None, _FILE)
+        if fact_directory:
+            yield _fact(fact_directory), (program, _EXECUTABLE)
+        # What nobody writes any more, after those who wrote it have been told.
+        facts = {self.params["fact_directory"], self.former.get("fact_directory")} - {fact_directory, None}
+        for directory in sorted(facts):
+            yield _fact(directory), (None, _EXECUTABLE)
+        metrics = self.former.get("textfile_directory")
+        if metrics and (not self.present or metrics != self.params["textfile_directory"]):
+            yield metrics.lstrip("/") + "/" + _publish.METRICS, (None, _FILE)
+        if not self.present:
+            for name in (_publish.ACTIVE, _publish.RELEASE, _netconsole.MARKER):
+                yield "%s/%s" % (_run_files.DIRECTORY, name), (None, _FILE)
 
     def _apply(self, changes, enable):
         if any(link in changes for link in _visibility_files.WANTS.values()):
@@ -125,8 +139,9 @@ class Run(object):
         try:
             for path, file in changes.items():
                 _atomic.write(self.root, path, *file)
-            _netconsole.remove(self.root, [target["name"] for target in self.targets or []])
-            if self.targets is None:
+            if self._uses_netconsole():
+                _netconsole.remove(self.root, [target["name"] for target in self.targets or []])
+            if self.targets is None and self._uses_netconsole():
                 _netconsole.untag(self.root)
             if self.present:
                 _publish.publish(self.root)
@@ -136,11 +151,15 @@ class Run(object):
                 "%s: expected to write it, found %s. Run as root, and see that /etc and /run can be written."
                 % (error.filename or "a file", error.strerror),
             )
-        if enable:
-            self._systemctl("enable", *enable, needed=True)
-            self._systemctl("start", _visibility_files.TIMER, needed=True)
-        elif any(path.startswith(_visibility_files.UNITS) for path in changes):
-            self._systemctl("daemon-reload")
+        finally:
+            units = any(path.startswith(_visibility_files.UNITS) for path in changes)
+            if units and self.systemd:
+                self._systemctl("daemon-reload")
+        if enable or (units and self._keeps()):
+            # The service is seen to work before anybody relies on it.
+            self._systemctl("start", _visibility_files.SERVICE, needed=True)
+            self._systemctl("restart", _visibility_files.TIMER, needed=True)
+            self._systemctl("enable", *sorted(_visibility_files.WANTS), needed=True)
 
     def _systemctl(self, *words, **options):
         _systemd.systemctl(self.run_command, words, **options)
@@ -166,3 +185,7 @@ class Run(object):
             "kept_by": _visibility_files.TIMER if self._keeps() else None,
             "netconsole": None if self.targets is None else _netconsole.described(self.root),
         }
+
+
+def _fact(directory):
+    return os.path.join(directory, _visibility_files.FACT).lstrip("/")

@@ -19,11 +19,12 @@ WANTS = {
 _HEAD = "# Written by kernel.livepatch.livepatch_visibility.\n"
 
 # /run/livepatch has more in it than what this service writes: it is not its RuntimeDirectory, which would be removed.
+# A network of its own (PrivateNetwork=) would hide the interfaces that the targets of netconsole are to use.
 _SERVICE_TEXT = (
     _HEAD
     + """[Unit]
 Description=Tell programs which livepatches run
-After=livepatch-boot.service kpatch.service local-fs.target
+After=livepatch-boot.service kpatch.service local-fs.target network.target
 
 [Service]
 Type=oneshot
@@ -31,8 +32,7 @@ Type=oneshot
 Nice=10
 TimeoutStartSec=60
 NoNewPrivileges=yes
-PrivateNetwork=yes
-ProtectHome=yes
+ProtectHome=read-only
 
 [Install]
 WantedBy=multi-user.target

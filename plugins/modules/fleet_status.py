@@ -66,7 +66,7 @@ RETURN = r"""
 counts:
   description:
     - How many hosts are in which state. The worst that holds gives a host its state - V(unreachable), V(failed), V(unsupported),
-      V(stalled) (tasks are still switching), V(other_code) (what runs is in no installed package), V(behind), V(unpatched),
+      V(switching) (tasks are, to or from a livepatch), V(other_code) (what runs is in no installed package), V(behind), V(unpatched),
       V(reboot_pending) (another kernel boots next), V(elsewhere) (livepatched by another engine), V(current).
   returned: success
   type: dict

@@ -16,7 +16,8 @@ description:
   - Says whether a livepatch changes hot functions, before it is loaded (O(path)) and while it runs.
   - Each function gets a kprobe for O(seconds), in an instance of tracefs that records nothing, so that only a counter moves. The
     probes are taken away however the module ends; what a run that was killed has left is removed by the next one.
-  - It ends early when 2 million calls were counted, which costs a machine less than a second of processor time.
+  - It ends early when 2 million calls were counted, as counting a very hot function costs the machine something.
+  - Of a name that several functions have nothing is counted, as the kernel would count any one of them.
   - Where another tracer is active nothing is done. Nobody calls this module by itself, least of all a rollout.
 extends_documentation_fragment:
   - kernel.livepatch.attributes

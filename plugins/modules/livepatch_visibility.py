@@ -18,8 +18,8 @@ description:
   - With O(textfile_directory) it also writes C(livepatch.prom) for node_exporter's textfile collector.
   - With O(fact) it installs C(livepatch.fact), so that C(ansible_local.livepatch) holds what
     M(kernel.livepatch.livepatch_facts) returns, also for controllers without this collection. It is made of the same code.
-  - C(livepatch-publish.timer) writes these files at boot and once a minute. M(kernel.livepatch.livepatch) does so too, at
-    once, with every change that it makes.
+  - C(livepatch-publish.timer) writes these files at boot and once a minute. From then on M(kernel.livepatch.livepatch) does so
+    too, at once, with every change that it makes.
   - Only C(/etc), C(/run) and O(textfile_directory) are written to.
 extends_documentation_fragment:
   - kernel.livepatch.attributes
@@ -50,7 +50,8 @@ options:
   netconsole_targets:
     description:
       - Where netconsole sends the messages of the kernel. Each of these targets is set up and switched on, and those that were
-        set up by this module before and are not in the list are removed. Unset leaves netconsole alone.
+        set up by this module before and are not in the list are removed. Unset leaves them as they are.
+      - A network interface that is down is not brought up for it, which is RV(error=netconsole_failed).
       - Every message of every target, also of those that others have set up, then ends with C(livepatch=) and the livepatches
         that run. That needs Linux 6.9. Before that a line in the log, C(livepatch-marker), tells of each change, as nothing better
         is supported there. RV(netconsole) says which it is.
@@ -94,7 +95,7 @@ seealso:
 notes:
   - On a host without systemd RV(kept_by) is V(null), with a warning.
   - On failure RV(error) is one of V(not_found), V(not_permitted), V(write_failed), V(systemctl_failed), V(unreadable),
-    V(bad_option), V(netconsole_missing).
+    V(bad_option), V(netconsole_missing), V(netconsole_failed).
 """
 
 EXAMPLES = r"""
@@ -173,16 +174,27 @@ TARGET = dict(
 )
 
 
-def wrong(target):
-    """Return what is wrong with a target (str), None when it may be written into configfs."""
-    if not re.match(r"[a-z0-9][a-z0-9_-]{0,29}\Z", target["name"]):
-        return "name: expected at most 30 letters a-z, digits, '_' and '-'"
+def normal(target):
+    """Return a target with its values as the kernel shows them, or raise ValueError that says what is wrong with it."""
+    found = dict(target)
+    if not re.match(r"[a-z0-9][a-z0-9_-]{0,29}\Z", found["name"]):
+        raise ValueError("name: expected at most 30 letters a-z, digits, '_' and '-'")
+    if not re.match(r"[^\s/]{1,15}\Z", found["dev_name"]):
+        raise ValueError("dev_name: expected the name of a network interface, found %s" % found["dev_name"])
     for key in ("local_ip", "remote_ip"):
-        try:
-            ipaddress.ip_address(target[key] or "::1")
-        except ValueError:
-            return "%s: expected an IPv4 or IPv6 address, found %s" % (key, target[key])
-    return None
+        if found[key] is not None:
+            try:
+                found[key] = str(ipaddress.ip_address(found[key]))
+            except ValueError:
+                raise ValueError("%s: expected an IPv4 or IPv6 address, found %s" % (key, found[key]))
+    for key in ("local_port", "remote_port"):
+        if not 1 <= found[key] <= 65535:
+            raise ValueError("%s: expected 1 to 65535, found %d" % (key, found[key]))
+    if found["remote_mac"] is not None:
+        found["remote_mac"] = found["remote_mac"].lower()
+        if not re.match(r"([0-9a-f]{2}:){5}[0-9a-f]{2}\Z", found["remote_mac"]):
+            raise ValueError("remote_mac: expected a MAC address with colons, found %s" % found["remote_mac"])
+    return found
 
 
 def main():
@@ -202,11 +214,13 @@ def main():
                 error="bad_option",
                 msg="%s: expected an absolute path, found %s. Give one." % (option, module.params[option]),
             )
-    for target in module.params["netconsole_targets"] or []:
-        if wrong(target):
+    targets = module.params["netconsole_targets"]
+    for number, target in enumerate(targets or []):
+        try:
+            targets[number] = normal(target)
+        except ValueError as error:
             module.fail_json(
-                error="bad_option",
-                msg="netconsole_targets, %s: %s. Nothing was changed." % (target["name"], wrong(target)),
+                error="bad_option", msg="netconsole_targets, %s: %s. Nothing was changed." % (target["name"], error)
             )
     module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
     run = Run(module.params, module.run_command, module.check_mode, sys.executable)

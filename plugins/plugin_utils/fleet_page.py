@@ -22,7 +22,7 @@ LEGEND = (
     ("pass", "current"),
     ("patched", "behind or unpatched"),
     ("hold", "reboot pending"),
-    ("stop", "stalled, other code, failed, unreachable"),
+    ("stop", "switching, other code, failed, unreachable"),
     ("control", "unsupported"),
     ("soak", "livepatched by another engine"),
 )
@@ -67,7 +67,7 @@ TEMPLATE = """{% extends "frame" %}
 <tr><td>{{ host.host }}</td><td>{{ host.state | replace('_', ' ') }}</td><td>{{ host.cohort }}</td><td>{{ host.effective_release or '-' }}</td>
 <td>{{ host.reasons | join('; ') }}
 {% if host.blockers %}
-<details><summary>{{ host.blockers | length }} blockers</summary>
+<details><summary>what holds it up, the first {{ host.blockers | length }}</summary>
 {% for task in host.blockers %}
 <p class="soft">{{ task.comm }} ({{ task.pid }}){% if task.unit %}, {{ task.unit }}{% endif %}: {{ task.reason }}</p>
 {% endfor %}

@@ -12,7 +12,7 @@ STATES = (
     "unreachable",
     "failed",
     "unsupported",
-    "stalled",
+    "switching",
     "other_code",
     "behind",
     "unpatched",
@@ -67,20 +67,21 @@ def _state(entry, facts, wanted, pattern, told):
         return "unreachable", [str(result.get("msg") or "it does not answer")]
     if result.get("failed") or not facts:
         return "failed", [str(result.get("msg") or "livepatch_facts did not run")]
-    if not facts.get("supported"):
+    engines = [engine["name"] for engine in facts.get("engines") or () if engine["active"]]
+    if not facts.get("supported") and not engines:
         return "unsupported", ["its kernel has no livepatch support"]
-    found = [*_stalled(facts), *_other_code(facts), *_behind(facts, wanted, pattern, told), *_reboot(facts)]
+    found = [*_switching(facts), *_other_code(facts), *_behind(facts, wanted, pattern, told), *_reboot(facts)]
     if not found:
         return "current", []
     names = [state for state, unused in found]
     return min(names, key=STATES.index), [reason for unused, reason in found if reason]
 
 
-def _stalled(facts):
+def _switching(facts):
     transition = facts.get("transition")
     if transition:
         words = f"{transition['direction']} {transition['livepatch']}, tasks are still switching"
-        yield "stalled", words + (f": {transition['summary']}" if transition.get("summary") else "")
+        yield "switching", words + (f": {transition['summary']}" if transition.get("summary") else "")
 
 
 def _other_code(facts):

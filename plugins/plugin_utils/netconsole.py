@@ -34,7 +34,7 @@ def _target(target):
     unknown = [key for key in target if key not in KEYS]
     if unknown:
         raise _wrong(target, unknown[0], f"expected one of {', '.join(KEYS)}")
-    if "remote_ip" not in target:
+    if target.get("remote_ip") is None:
         raise _wrong(target, "remote_ip", "expected the address of the host that receives the messages, found none")
     checked = {key: _address(target, key) for key in ADDRESSES if target.get(key) is not None}
     if "local_ip" in checked and ":" in checked["local_ip"] + checked["remote_ip"] and not (

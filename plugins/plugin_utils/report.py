@@ -29,7 +29,7 @@ def report(entries, path, now):
         "rollout": state.rollout,
         "release": state.release,
         "result": found["result"],
-        "reasons": found["reasons"] or (state.verdicts[-1]["reasons"] if state.verdicts else []),
+        "reasons": found["reasons"] or _last_reasons(state),
         "counts": found["counts"],
         "begun": begun,
         "until": until,
@@ -45,6 +45,12 @@ def report(entries, path, now):
         "not_persistent": messages.not_persistent_lines(state.persistence),
         "hosts": _hosts(state),
     }
+
+
+def _last_reasons(state):
+    """Those of the last verdict, but for one that a retry has forgiven."""
+    last = state.verdicts[-1] if state.verdicts else None
+    return last["reasons"] if last and journal.seconds(last["time"]) >= state.evidence_from else []
 
 
 def _last_round(entries):
@@ -109,7 +115,8 @@ def _thinned(points):
         return points
     step = -(-len(points) // MOST_POINTS)
     stretches = [points[start : start + step] for start in range(0, len(points) - 1, step)]
-    return [max(stretch, key=lambda point: point["crashes"]["e"]) for stretch in stretches] + points[-1:]
+    highest = [max(stretch, key=lambda point: max(point["crashes"]["e"], point["alarms"]["e"])) for stretch in stretches]
+    return highest + points[-1:]
 
 
 def _events(state):

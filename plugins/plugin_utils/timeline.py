@@ -49,7 +49,8 @@ def _waits_for(state, found, number, now):
         left = len(state.remaining(number))
         return f"{left} to be patched" + (f", the next in {chart.duration(due - now)}" if due > now else "")
     if found == "soak":
-        return f"soaks for {chart.duration(view.soak_left(state, number, now))}"
+        until = state.soaks.get(number) or view.soak_until(state, number, now)
+        return f"soaks for {chart.duration(max(0, until - now))}" if until > now else ""
     if found in ("hold", "stop"):
         verdict = state.stop if found == "stop" else state.verdicts[-1]
         return verdict["reasons"][0]

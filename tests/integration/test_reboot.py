@@ -173,7 +173,8 @@ def test_what_was_made_persistent_is_there_after_a_reboot_before_sshd_and_withou
     machine.install("hotfix1")
     machine.enable("hotfix1")
     machine.shell(cloud_units())
-    machine.succeed({"name": "show", SHOW: {"textfile_directory": "/var/tmp"}})
+    target = {"name": "lab", "remote_ip": "10.0.2.2", "remote_port": 9}
+    machine.succeed({"name": "show", SHOW: {"textfile_directory": "/var/tmp", "netconsole_targets": [target]}})
     dummy, *results, facts = machine.succeed(enabling("hotfix1"), *quartet(), FACTS)
     assert_quartet(*results)
     assert results[1]["name"] == "hotfix1" and results[1]["by"] == "livepatch-boot.service"
@@ -195,6 +196,7 @@ def test_what_was_made_persistent_is_there_after_a_reboot_before_sshd_and_withou
     assert 'livepatch="hotfix1"} 1' in machine.shell("grep ^livepatch_info /var/tmp/livepatch.prom")
     assert json.loads(machine.shell("/etc/ansible/facts.d/livepatch.fact"))["boot_id"] == facts["boot_id"]
     assert machine.shell("systemctl is-active livepatch-publish.timer") == "active"
+    assert machine.shell("cat /sys/kernel/config/netconsole/livepatch-lab/enabled") == "1"
     verify = "systemd-analyze verify livepatch-publish.service livepatch-publish.timer 2>&1"
     assert machine.shell(verify) == ""
     gone = machine.succeed({"name": "hide", SHOW: {"state": "absent"}})[0]

@@ -10,6 +10,7 @@ import shutil
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils import _netconsole, _publish, _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 from tests.unit.fakes.elf import KERNEL
 from tests.unit.fakes.kernel import FakeKernel
 
@@ -28,6 +29,7 @@ class Configfs(FakeKernel):
         self.written = []
         self.directory(TARGETS)
         self.text("dev/kmsg", "")
+        self.text("sys/class/net/eth0/flags", "0x1003")
         self.really = _netconsole._write
         monkeypatch.setattr(_netconsole, "_mkdir", self.make)
         monkeypatch.setattr(_netconsole, "_rmdir", shutil.rmtree)
@@ -50,6 +52,8 @@ class Configfs(FakeKernel):
     def note(self, place, words):
         if place.endswith("enabled") and words == _sysfs.read_text(place):
             raise OSError(errno.EINVAL, "Invalid argument", place)
+        if not os.path.exists(place):
+            raise OSError(errno.ENOENT, "No such file or directory", place)
         self.written.append((os.path.basename(place), words))
         with open(place, "w") as stream:
             stream.write(words)
@@ -57,9 +61,9 @@ class Configfs(FakeKernel):
     def read(self, *path):
         return _sysfs.read_text(os.path.join(self.root, TARGETS, *path))
 
-    def publish(self, targets=(FIRST,), changed=True):
+    def publish(self, targets=(FIRST,)):
         self.written = []
-        _netconsole.publish(self.root, targets, _sysfs.read_host(self.root), changed)
+        _netconsole.publish(self.root, targets, _sysfs.read_host(self.root))
 
 
 @pytest.fixture
@@ -115,6 +119,43 @@ def test_the_targets_of_others_are_tagged_and_not_changed(kernel):
     assert kernel.read("theirs", "enabled") == "1" and kernel.read("theirs", "userdata", "livepatch", "value") is None
 
 
+def test_of_two_targets_of_others_one_that_is_off_does_not_hide_that_the_other_cannot_carry_it(kernel):
+    for name, extended, enabled in (("a", "1", "0"), ("b", "0", "1")):
+        kernel.make(os.path.join(kernel.root, TARGETS, name))
+        kernel.text(TARGETS + "/%s/extended" % name, extended)
+        kernel.text(TARGETS + "/%s/enabled" % name, enabled)
+    kernel.publish([])
+    assert [place for place, unused in kernel.written] == ["value", "kmsg"]
+
+
+def test_an_interface_that_is_down_stays_down_and_the_other_targets_are_set_up_all_the_same(kernel):
+    kernel.text("sys/class/net/eth1/flags", "0x1002")
+    with pytest.raises(LivepatchError) as caught:
+        kernel.publish([dict(FIRST, name="down", dev_name="eth1"), dict(FIRST, name="gone", dev_name="eth7"), FIRST])
+    assert caught.value.code == "netconsole_failed"
+    assert "interface eth1 is not up" in caught.value.message and "eth7" in caught.value.message
+    assert _netconsole.names(kernel.root) == ["livepatch-dc1"]
+    assert kernel.read("livepatch-dc1", "userdata", "livepatch", "value") == "none"
+
+
+def test_a_marker_that_could_not_be_written_is_written_the_next_time(old):
+    place = os.path.join(old.root, "dev/kmsg")
+    os.rename(place, place + ".away")
+    with pytest.raises(LivepatchError):
+        old.publish()
+    os.rename(place + ".away", place)
+    old.publish()
+    assert [place for place, unused in old.written] == ["kmsg"]
+
+
+def test_an_address_that_is_no_longer_given_is_forgotten(kernel):
+    kernel.publish([dict(FIRST, remote_mac="00:11:22:33:44:55", local_ip="10.0.2.15")])
+    assert _netconsole.differs(kernel.root, [FIRST])
+    kernel.publish()
+    assert kernel.read("livepatch-dc1", "remote_mac") == _netconsole.EVERYBODY
+    assert kernel.read("livepatch-dc1", "local_ip") == "0.0.0.0"
+
+
 def test_another_address_switches_the_target_off_and_on_again(kernel):
     kernel.publish()
     assert _netconsole.differs(kernel.root, [dict(FIRST, remote_ip="10.0.2.3")])
@@ -140,8 +181,11 @@ def test_where_messages_cannot_carry_it_the_log_is_told_with_each_change_and_onl
     marker = ("kmsg", "<5>livepatch-marker: active=hotfix1 release=%s\n" % KERNEL)
     assert marker in old.written and old.read("livepatch-dc1", "release") is None
     assert _netconsole.described(old.root)[0]["how"] == "marker"
-    old.publish(changed=False)
-    assert old.written == []
+    old.publish()
+    assert old.written == [], "it was told so last"
+    old.insert("hotfix2", transition=0)
+    old.publish()
+    assert [place for place, unused in old.written] == ["kmsg"]
 
 
 def test_without_a_target_nobody_is_told(old):
@@ -169,7 +213,8 @@ def test_an_attribute_that_is_refused_is_named_with_what_was_written(tmp_path):
 def test_publishing_tells_netconsole_only_where_that_was_asked_for(kernel):
     _publish.publish(kernel.root)
     assert kernel.written == []
-    kernel.text("etc/livepatch/visibility.json", '{"netconsole_targets": [{"name": "dc1", "remote_ip": "10.0.2.2"}]}')
+    target = '{"name": "dc1", "dev_name": "eth0", "remote_ip": "10.0.2.2"}'
+    kernel.text("etc/livepatch/visibility.json", '{"netconsole_targets": [%s]}' % target)
     kernel.insert("hotfix1", transition=0)
     _publish.publish(kernel.root)
     assert kernel.read("livepatch-dc1", "userdata", "livepatch", "value") == "hotfix1"

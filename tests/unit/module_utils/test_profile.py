@@ -6,6 +6,7 @@
 import errno
 import os
 import shutil
+import signal
 
 import pytest
 
@@ -159,10 +160,37 @@ def test_a_host_without_a_livepatch_has_nothing_to_count(tmp_path, monkeypatch):
 
 
 def test_what_a_killed_run_has_left_is_removed_first(kernel):
-    kernel.put(os.path.join(kernel.root, TRACING, "kprobe_events"), "p:livepatch_profile/f7 old", 0)
+    kernel.put(os.path.join(kernel.root, TRACING, "kprobe_events"), "p:livepatch_profile/livepatch_profile_7 old", 0)
     kernel.enabled = True
     assert [one["calls"] for one in kernel.count()["functions"]] == [50]
     assert kernel.left() == ({}, [])
+
+
+def test_of_a_name_that_several_functions_have_nothing_is_counted(kernel):
+    name = _profile._of_host(kernel.root, None)[0][1]
+    kernel.text("proc/kallsyms", "0 t %s\n0 t %s\n" % (name, name))
+    (found,) = kernel.count()["functions"]
+    assert found["calls"] is None and found["reason"].startswith("2 functions have this name")
+
+
+def test_a_signal_takes_the_probes_away_before_it_ends_the_process(kernel, monkeypatch):
+    def told(seconds):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(kernel, "sleep", told)
+    with pytest.raises(SystemExit):
+        kernel.count()
+    assert kernel.left() == ({}, [])
+
+
+def test_probes_that_cannot_be_taken_away_are_told(kernel, monkeypatch):
+    def busy(place):
+        raise OSError(errno.EBUSY, "Device or resource busy", place)
+
+    monkeypatch.setattr(_profile, "_rmdir", busy)
+    with pytest.raises(LivepatchError) as caught:
+        kernel.count()
+    assert caught.value.code == "trace_failed" and "may be left, the next run removes them" in caught.value.message
 
 
 def test_a_failure_in_the_middle_leaves_nothing_behind(kernel):
@@ -185,6 +213,8 @@ def test_another_run_at_work_on_the_host_is_named(kernel):
     from ansible_collections.kernel.livepatch.plugins.module_utils import _host_lock
 
     with _host_lock.HostLock(kernel.root, "hotfix2: enabled", 0, kernel):
+        assert kernel.count()["functions"], "a livepatch that is brought in is none of its business"
+    with _host_lock.HostLock(kernel.root, "counting calls", 0, kernel, name="profile.lock"):
         assert kernel.refused() == "locked"
 
 

@@ -99,14 +99,29 @@ def test_nothing_half_written_is_ever_seen(kernel, monkeypatch):
     with pytest.raises(OSError):
         _publish.publish(kernel.root)
     assert read(kernel, "metrics/livepatch.prom") == before
+    assert os.listdir(os.path.join(kernel.root, "metrics")) == ["livepatch.prom"], "nothing half written is left behind"
 
 
 def test_what_cannot_be_written_is_a_warning_for_a_run_that_has_changed_the_host(kernel):
     show_metrics(kernel, "/nowhere")
     warnings = []
     _publish.update(kernel.root, warnings)
-    assert len(warnings) == 1 and "could not be written" in warnings[0] and "nowhere" in warnings[0]
+    assert len(warnings) == 1 and "could not be told" in warnings[0] and "nowhere" in warnings[0]
     assert read(kernel, "run/livepatch/active") == ""
+
+
+def test_where_nobody_would_keep_the_files_true_a_change_does_not_write_them(kernel):
+    _publish.update(kernel.root, [])
+    assert not os.path.exists(os.path.join(kernel.root, "run/livepatch"))
+
+
+def test_a_clock_that_has_parted_from_that_of_the_log_makes_no_negative_time(kernel):
+    kernel.insert("hotfix1")
+    kernel.text("proc/uptime", "99.0 1")
+    show_metrics(kernel)
+    _publish.publish(kernel.root, lambda: [Record(1, 100.0, 6, True, "livepatch: 'hotfix1': starting patching transition")])
+    found = samples(read(kernel, "metrics/livepatch.prom"))
+    assert found['livepatch_transition_seconds{direction="patching",livepatch="hotfix1"}'] == 0
 
 
 def test_a_directory_that_others_may_write_to_is_not_written_to(kernel):

@@ -87,6 +87,8 @@ def test_check_real_again_and_again_in_check(host):
     assert host.files() == before and host.commands == []
     done = host.show()
     assert predicted == done and done["changed"]
+    words = [command[0] for command in host.commands]
+    assert words == ["daemon-reload", "start", "restart", "enable"], "it is seen to work before it is relied on"
     assert host.files() == sorted(INSTALLED + LINKS + STATE)
     assert done["active"] == ["hotfix1\tenabled\t" + "11" * 20] and done["effective_release"].endswith("-hotfix1")
     assert done["kept_by"] == "livepatch-publish.timer"
@@ -100,7 +102,7 @@ def test_the_program_may_be_executed_and_its_unit_names_the_interpreter_of_the_h
     unit = host.content("etc/systemd/system/livepatch-publish.service")
     assert "ExecStart=/usr/bin/python3 -I /etc/livepatch/livepatch.fact publish\n" in unit
     assert ["enable", "livepatch-publish.service", "livepatch-publish.timer"] in host.commands
-    assert ["start", "livepatch-publish.timer"] in host.commands
+    assert ["start", "livepatch-publish.service"] in host.commands
 
 
 def test_all_of_it_can_be_taken_back(host):
@@ -129,6 +131,12 @@ def test_the_fact_can_be_left_out_and_lie_elsewhere(host):
     assert "etc/facts/livepatch.fact" in host.files()
     host.show(fact=False, fact_directory="/etc/facts")
     assert "etc/facts/livepatch.fact" not in host.files()
+    host.show(fact_directory="/etc/facts")
+    host.show()
+    assert "etc/facts/livepatch.fact" not in host.files() and "etc/ansible/facts.d/livepatch.fact" in host.files()
+    host.show(fact_directory="/etc/facts")
+    host.show(state="absent")
+    assert host.files() == [], "also where it was put another time"
 
 
 def test_a_directory_of_metrics_that_is_not_there_is_refused_before_anything_is_written(host):
@@ -201,11 +209,23 @@ def test_targets_of_netconsole_are_predicted_set_up_kept_and_taken_back(configfs
     assert not configfs.show(**wanted)["changed"] and not configfs.show(check_mode=True, **wanted)["changed"]
     unit = configfs.content("etc/systemd/system/livepatch-publish.service")
     assert "ExecStartPre=-/sbin/modprobe -q netconsole\nExecStart=" in unit
+    assert "PrivateNetwork" not in unit, "there the interface of the target would not be"
     configfs.text("sys/kernel/config/netconsole/livepatch-dc1/enabled", "0")
     assert configfs.show(**wanted)["changed"], "somebody has switched it off"
+    kept = configfs.show(textfile_directory="/textfiles")
+    assert [target["name"] for target in kept["netconsole"]] == ["livepatch-dc1"], "what is not said stays as it is"
     gone = configfs.show(state="absent")
     assert gone["changed"] and gone["netconsole"] is None
     assert os.listdir(os.path.join(configfs.root, "sys/kernel/config/netconsole")) == []
+
+
+def test_targets_of_others_are_none_of_its_business_where_netconsole_was_not_asked_for(configfs):
+    configfs.make(os.path.join(configfs.root, "sys/kernel/config/netconsole/livepatch-theirs"))
+    configfs.make(os.path.join(configfs.root, "sys/kernel/config/netconsole/livepatch-theirs/userdata/livepatch"))
+    configfs.show()
+    assert not configfs.show()["changed"]
+    configfs.show(state="absent")
+    assert configfs.read("livepatch-theirs", "userdata", "livepatch", "value") == "" and configfs.written == []
 
 
 def test_where_there_is_no_netconsole_that_is_said_before_anything_is_written(host):

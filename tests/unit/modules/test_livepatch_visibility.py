@@ -58,6 +58,9 @@ def test_a_directory_without_a_root_is_refused(run_module, option):
     [
         ({"name": "a/b"}, "name: expected at most 30 letters"),
         ({"remote_ip": "10.0.0"}, "remote_ip: expected an IPv4 or IPv6 address, found 10.0.0"),
+        ({"dev_name": "a b"}, "dev_name: expected the name of a network interface, found a b"),
+        ({"remote_port": 0}, "remote_port: expected 1 to 65535, found 0"),
+        ({"remote_mac": "00-11"}, "remote_mac: expected a MAC address with colons, found 00-11"),
         ({"local_ip": "here"}, "local_ip: expected an IPv4 or IPv6 address, found here"),
     ],
 )
@@ -65,3 +68,11 @@ def test_a_target_that_cannot_be_is_refused(run_module, changed, words):
     target = dict({"name": "dc1", "remote_ip": "10.0.2.2"}, **changed)
     result = run_module(livepatch_visibility, {"netconsole_targets": [target]})
     assert result["failed"] and result["error"] == "bad_option" and words in result["msg"]
+
+
+def test_targets_are_handed_on_as_the_kernel_shows_them(run_module, monkeypatch):
+    monkeypatch.setattr(livepatch_visibility, "Run", Recorded)
+    target = {"name": "dc1", "remote_ip": "2001:DB8:0::1", "remote_mac": "AA:BB:CC:DD:EE:FF"}
+    run_module(livepatch_visibility, {"netconsole_targets": [target]})
+    found = Recorded.seen[-1][0]["netconsole_targets"][0]
+    assert (found["remote_ip"], found["remote_mac"], found["remote_port"]) == ("2001:db8::1", "aa:bb:cc:dd:ee:ff", 6666)

@@ -35,6 +35,7 @@ def test_addresses_ports_and_mac_come_out_in_their_usual_form():
         ("192.0.2.10", "expected a list of dicts"),
         ([{"remote_ip": "192.0.2.10"}], "expected a dict with a name"),
         ([{**GOOD, "name": "a b"}], "expected a dict with a name"),
+        ([{"name": "dc1", "remote_ip": None, "local_ip": "::1"}], "remote_ip: expected the address of the host that receives"),
         ([{"name": "dc1"}], "remote_ip: expected the address of the host that receives"),
         ([{**GOOD, "remote_ip": "192.0.2"}], "remote_ip: expected an IPv4 or IPv6 address, found '192.0.2'"),
         ([{**GOOD, "remote_ip": "224.0.0.1"}], "remote_ip: expected the address of one host, found 224.0.0.1"),

@@ -104,6 +104,16 @@ def test_a_hold_that_lasts_reaches_to_the_end(passed):
     assert of(passed)["tiers"][1]["holds"] == [[since, passed.now]]
 
 
+def test_a_reason_that_a_retry_has_forgiven_is_not_told_any_more(passed):
+    first = passed.state.tier_hosts(2)[0].replace("-", "_")
+    passed.patch(2, **{first: {"apply": {"failed": True, "error": "stalled", "msg": "pid 7 blocks"}}})
+    passed.write([{"kind": "verdict", **passed.judge(2), "verdict": "stop", "reasons": ["stop: too many"]}])
+    assert of(passed)["reasons"] == ["stop: too many"]
+    passed.now += 60
+    passed.write([{"kind": "retry", "user": "ann", "reason": "mended"}])
+    assert of(passed)["reasons"] == [] and of(passed)["overrides"][-1]["reason"] == "mended"
+
+
 def test_only_the_last_round_is_told():
     found = rollout()
     for tier in (1, 1, 2, 2):
@@ -125,10 +135,13 @@ def test_the_report_is_plain_data_and_of_an_ended_rollout_always_the_same(passed
 
 
 def test_many_verdicts_are_thinned_and_keep_their_peaks_and_their_end():
-    points = [{"crashes": {"e": float(number == 777)}, "number": number} for number in range(5000)]
+    points = [
+        {"crashes": {"e": float(number == 777)}, "alarms": {"e": float(number == 888)}, "number": number}
+        for number in range(5000)
+    ]
     found = report._thinned(points)
     assert len(found) <= report.MOST_POINTS + 1
-    assert found[-1]["number"] == 4999 and 777 in [point["number"] for point in found]
+    assert found[-1]["number"] == 4999 and {777, 888} < {point["number"] for point in found}
 
 
 def test_the_page_is_whole_and_tells_what_the_data_tells(passed):

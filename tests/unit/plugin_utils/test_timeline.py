@@ -60,3 +60,13 @@ def test_without_a_plan_there_is_nothing_to_tell():
     from ansible_collections.kernel.livepatch.plugins.plugin_utils.state import State
 
     assert timeline.tiers(State(), 0) == []
+
+
+def test_the_time_over_which_slices_were_spread_is_part_of_the_soak():
+    tiers = [{"name": "all", "share": "100%", "soak": "2h", "spread": "1h"}]
+    found = Rollout(hosts(2), tiers=tiers, slice="50%")
+    found.patch(1)
+    found.now += 1800
+    found.patch(1)
+    mark, line = told(found)["all"]
+    assert mark == "soak" and line.endswith("; soaks for 1h 29m")
