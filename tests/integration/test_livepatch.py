@@ -178,6 +178,7 @@ def test_a_stalled_transition_is_reverted_or_left_and_names_its_blockers(steps_i
             livepatch("stalled", path=path("stalls"), timeout=4),
             livepatch("left pending", path=path("stalls"), timeout=2, on_stall="fail"),
             facts("facts in transition"),
+            {"name": "with blockers", "kernel.livepatch.livepatch_facts": {"gather": ["blockers"]}},
             livepatch("busy", path=path("hotfix2"), timeout=2),
             livepatch("turned away, check", True, name="stalls", state="absent"),
             livepatch("turned away", name="stalls", state="absent"),
@@ -194,7 +195,11 @@ def test_a_stalled_transition_is_reverted_or_left_and_names_its_blockers(steps_i
     for host, result in each(results, "left pending"):
         assert result["failed"] and result["error"] == "stalled"
         found = results["facts in transition"][host]["ansible_facts"]["livepatch"]
-        assert found["transition"] == {"livepatch": "stalls", "direction": "patching"}
+        pending = {"livepatch": "stalls", "direction": "patching"}
+        assert found["transition"] == dict(pending, blockers=None, summary=None)
+        told = results["with blockers"][host]["ansible_facts"]["livepatch"]["transition"]
+        assert told["livepatch"] == "stalls" and "kswapd0" in [task["comm"] for task in told["blockers"]], told
+        assert "sleeping in kswapd" in told["summary"]
         assert found["enabled"] == "hotfix1"
     assert_refused(results, "busy", "busy", "stalls", "kswapd")
     for host, result in each(results, "turned away"):
