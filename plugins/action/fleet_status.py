@@ -4,12 +4,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-import json
 import time
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
     files,
+    fleet,
     fleet_page,
     fleet_status,
     journal,
@@ -45,19 +45,12 @@ class ActionModule(ActionBase):
 
 
 def _status(args, hostvars, check_mode):
-    unknown = [name for name in args["hosts"] if name not in hostvars]
-    if unknown:
-        raise RolloutError(f"{unknown[0]!r} of hosts is not a host of the inventory: expected names like those in groups.all.")
+    fleet.check_names(args["hosts"], hostvars)
     if args["release"]:
         values.name(args["release"], "release")
     raw = {name: _raw(hostvars[name]) for name in args["hosts"]}
     found = fleet_status.status(raw, time.time(), args["release"], args["module_pattern"], _reasons(args["journal"]))
-    texts = {}
-    if args["page"]:
-        texts[args["page"]] = fleet_page.render(found)
-    if args["data"]:
-        texts[args["data"]] = json.dumps(found, indent=1, sort_keys=True) + "\n"
-    written = files.write(texts, check_mode)
+    written = files.write(found, fleet_page.render, args["page"], args["data"], check_mode)
     return {
         "changed": bool(written),
         "written": written,

@@ -145,11 +145,7 @@ def _playbook():
 
 
 def _raw(hosts, hostvars):
-    unknown = [name for name in hosts if name not in hostvars]
-    if unknown:
-        raise RolloutError(
-            f"{unknown[0]!r} of hosts is not a host of the inventory: expected names like those in groups.all."
-        )
+    fleet.check_names(hosts, hostvars)
     return {name: _raw_host(hostvars[name]) for name in hosts}
 
 

@@ -4,7 +4,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-import json
 import time
 
 from ansible.plugins.action import ActionBase
@@ -42,10 +41,5 @@ def _write(args, check_mode):
             f"{'a plan that was never finished' if entries else 'no such file'}. Check livepatch_rollout and livepatch_journal_dir."
         )
     found = report.report(entries, args["journal"], time.time())
-    texts = {}
-    if args["page"]:
-        texts[args["page"]] = report_page.render(found)
-    if args["data"]:
-        texts[args["data"]] = json.dumps(found, indent=1, sort_keys=True) + "\n"
-    written = files.write(texts, check_mode)
+    written = files.write(found, report_page.render, args["page"], args["data"], check_mode)
     return {"changed": bool(written), "written": written, "journal": args["journal"], "result": found["result"]}

@@ -57,10 +57,24 @@ def _state_problem(facts, release, pattern, other_engines):
     )
     if wanted and facts.get("enabled") == wanted and not facts.get("transition"):
         return "already", f"runs {wanted}"
-    active = [engine["name"] for engine in facts.get("engines") or () if engine["active"]]
+    active = active_engines(facts)
     if active and other_engines != "ignore":
         return "unsupported", f"{' and '.join(active)} has changed its kernel: two engines must not change one"
     return None
+
+
+def active_engines(facts):
+    """Return the names of the other livepatch engines that have changed a host's kernel (list of str)."""
+    return [engine["name"] for engine in facts.get("engines") or () if engine["active"]]
+
+
+def check_names(names, inventory):
+    """Raise RolloutError where one of the names is no host of the inventory (a container of names)."""
+    unknown = next((name for name in names if name not in inventory), None)
+    if unknown is not None:
+        raise RolloutError(
+            f"{unknown!r} of hosts is not a host of the inventory: expected names like those in groups.all."
+        )
 
 
 def _check_machines(fleet):

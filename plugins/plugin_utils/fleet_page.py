@@ -7,7 +7,7 @@
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import fleet_status, page
 
 WIDTH, LEFT, RIGHT, ROW = 960, 240, 870, 28
-MOST_ROWS, MOST_COHORTS, LINES = 500, 60, 500
+MOST_COHORTS = 60
 # What is well, what waits, and what somebody has to look at.
 COLORS = {
     "current": "pass",
@@ -40,11 +40,11 @@ TEMPLATE = """{% extends "frame" %}
 <h2>Cohorts</h2>
 <svg viewBox="0 0 {{ width }} {{ cohorts | length * row + 6 }}" role="img" aria-label="The states of the hosts of each cohort">
 {% for cohort in cohorts %}
-<text x="0" y="{{ loop.index0 * row + 17 }}">{{ cohort.name }}</text>
+<text x="0" y="{{ cohort.y + 17 }}">{{ cohort.name }}</text>
 {% for part in cohort.parts %}
 <rect x="{{ part.x }}" y="{{ cohort.y + 3 }}" width="{{ part.width }}" height="18" fill="var(--{{ part.color }})"><title>{{ part.says }}</title></rect>
 {% endfor %}
-<text class="soft" x="{{ width }}" y="{{ loop.index0 * row + 17 }}" text-anchor="end">{{ cohort.share }}</text>
+<text class="soft" x="{{ width }}" y="{{ cohort.y + 17 }}" text-anchor="end">{{ cohort.share }}</text>
 {% endfor %}
 </svg>
 <p class="soft">{% for color, words in legend %}<span style="color:var(--{{ color }})">&#9632;</span> {{ words }} {% endfor %}</p>
@@ -97,11 +97,11 @@ def render(found):
         TEMPLATE,
         title=f"{len(found['hosts'])} hosts and their livepatches",
         found=found,
-        width=WIDTH, row=ROW, most=MOST_ROWS, legend=LEGEND,
+        width=WIDTH, row=ROW, legend=LEGEND,
         cohorts=[_cohort(number, name, counts) for number, (name, counts) in enumerate(largest)],
         more_cohorts=len(found["cohorts"]) - len(largest),
         eye=fleet_status.need(found),
-        texts=["\n".join(hosts[start : start + LINES]) for start in range(0, len(hosts), LINES)],
+        texts=page.texts(hosts),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import releases
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import fleet, releases, summary
 
 SCHEMA = 1
 # What a host is called by is the first of these that holds. The last two need nobody.
@@ -67,8 +67,7 @@ def _state(entry, facts, wanted, pattern, told):
         return "unreachable", [str(result.get("msg") or "it does not answer")]
     if result.get("failed") or not facts:
         return "failed", [str(result.get("msg") or "livepatch_facts did not run")]
-    engines = [engine["name"] for engine in facts.get("engines") or () if engine["active"]]
-    if not facts.get("supported") and not engines:
+    if not facts.get("supported") and not fleet.active_engines(facts):
         return "unsupported", ["its kernel has no livepatch support"]
     found = [*_switching(facts), *_other_code(facts), *_behind(facts, wanted, pattern, told), *_reboot(facts)]
     if not found:
@@ -91,7 +90,7 @@ def _other_code(facts):
 
 
 def _behind(facts, wanted, pattern, told):
-    engines = [engine["name"] for engine in facts.get("engines") or () if engine["active"]]
+    engines = fleet.active_engines(facts)
     runs = facts.get("enabled")
     if engines:
         yield "elsewhere", f"livepatched by {' and '.join(engines)}"
@@ -162,9 +161,7 @@ def lines(found):
         (row["cohort"], row["kernel_release"], row["livepatch"], str(row["hosts"]), str(row["need"] or "-"))
         for row in found["rows"]
     ]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(HEAD))]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
     eye = need(found)
     told = [f"{host['host']}: {host['state'].replace('_', ' ')}: {'; '.join(host['reasons'])}" for host in eye[:MOST_LINES]]
     more = [f"and {len(eye) - MOST_LINES} more, in the page and the data"] if len(eye) > MOST_LINES else []
-    return [f"{total} hosts{wanted}: {words or 'none'}", *table, *told, *more]
+    return [f"{total} hosts{wanted}: {words or 'none'}", *summary.aligned(cells), *told, *more]

@@ -7,6 +7,11 @@
 import jinja2
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import chart
 
+# A table that people read; the rest is in lists, and in the data.
+MOST_ROWS = 500
+# So many lines make one text, which is drawn only when it is looked at.
+LINES = 500
+
 FRAME = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -46,13 +51,19 @@ details { margin: .4rem 0; } summary { cursor: pointer; } pre { font: 12px/1.45 
 """
 
 
+def texts(lines):
+    """Return lines (list of str) as texts of bounded length (list of str), for as many <pre> in a <details>."""
+    return ["\n".join(lines[start : start + LINES]) for start in range(0, len(lines), LINES)]
+
+
 def render(template, **values):
     """Return the page (str) that a template makes, which extends "frame" and fills its block body.
 
-    Whatever is filled in is escaped, whoever gave it its name.
+    It also gets `most`, MOST_ROWS. Whatever is filled in is escaped, whoever gave it its name.
     """
     loader = jinja2.DictLoader({"frame": FRAME, "page": template})
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True,
                                      undefined=jinja2.StrictUndefined)  # fmt: skip
+    values["most"] = MOST_ROWS
     environment.filters.update(duration=chart.duration, clock=chart.clock)
     return environment.get_template("page").render(**values)

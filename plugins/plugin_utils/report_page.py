@@ -9,10 +9,6 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import chart, pag
 WIDTH, LEFT, RIGHT = 960, 150, 930
 ROW = 34
 TOP, BOTTOM = 15, 215
-# A table that people read; the rest is in the lists, and in the data.
-MOST_ROWS = 500
-# One text is drawn only when it is looked at.
-LINES = 500
 COLORS = {"complete": "pass", "stopped": "stop", "held": "hold", "rolled_back": "stop"}
 
 TEMPLATE = """{% extends "frame" %}
@@ -161,13 +157,13 @@ def render(report):
         title=f"{report['rollout']}: {report['result']}",
         report=report,
         color=COLORS.get(report["result"], ""),
-        width=WIDTH, left=LEFT, right=RIGHT, row=ROW, rows=len(report["tiers"]), top=TOP, bottom=BOTTOM, most=MOST_ROWS,
+        width=WIDTH, left=LEFT, right=RIGHT, row=ROW, rows=len(report["tiers"]), top=TOP, bottom=BOTTOM,
         span=span,
         bars=[_bar(tier, number, span) for number, tier in enumerate(report["tiers"])],
         decades=decades,
         crashes=_curve(points, "crashes", span, decades),
         alarms=_curve(points, "alarms", span, decades),
-        marks=[_mark(event, span) for event in report["events"][:MOST_ROWS]],
+        marks=[_mark(event, span) for event in report["events"][: page.MOST_ROWS]],
         last=points[-1] if points else None,
         eye=[host for host in report["hosts"] if host["outcome"] not in summary.QUIET],
         lists=_lists(report["hosts"]),
@@ -217,10 +213,8 @@ def _lists(hosts):
     for host in hosts:
         tiers.setdefault(host["tier"], []).append(host)
     for tier, found in tiers.items():
-        lines = [_line(host) for host in found]
         title = f"tier {tier}" if tier else "not in the plan"
-        texts = ["\n".join(lines[start : start + LINES]) for start in range(0, len(lines), LINES)]
-        yield f"{title}: {len(found)} hosts", texts
+        yield f"{title}: {len(found)} hosts", page.texts([_line(host) for host in found])
 
 
 def _line(host):

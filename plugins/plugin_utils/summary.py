@@ -48,11 +48,16 @@ def table(found):
     if not shown:
         return [f"all {len(found)} hosts are in the journal; none needs a person"]
     cells = [HEAD] + [_cells(row) for row in shown]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(HEAD))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
+    lines = aligned(cells)
     if len(shown) < len(found):
         lines.append(f"({len(found) - len(shown)} more hosts are in the journal)")
     return lines
+
+
+def aligned(cells):
+    """Return rows of texts (list of tuple of str, all of one length) as lines with straight columns (list of str)."""
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
 
 
 def _cells(row):

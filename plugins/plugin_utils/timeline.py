@@ -6,11 +6,9 @@
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import chart, view
 
-MARKS = ("wait", "patch", "soak", "hold", "stop", "pass")
-
 
 def tiers(state, now):
-    """Return a dict for each tier: tier (its name), mark (of MARKS), line (for people). now: seconds since 1970."""
+    """Return a dict for each tier: tier (its name), mark, line (for people). now: seconds since 1970."""
     named = [(tier["name"], mark(state, tier["number"], now), tier) for tier in state.tiers or []]
     width = max((len(name) for name, unused, unused_too in named), default=0)
     return [
@@ -20,7 +18,7 @@ def tiers(state, now):
 
 
 def mark(state, number, now):
-    """Return where tier `number` stands (one of MARKS)."""
+    """Return where tier `number` stands (wait, patch, soak, hold, stop or pass)."""
     if number in state.tiers_done:
         return "pass"
     if number not in state.begun_at:

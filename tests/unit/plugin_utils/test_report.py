@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal, report, report_page, rules
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal, page, report, report_page, rules
 from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, hosts
 
 TIERS = [{"name": "canary", "hosts": 2, "soak": "10m"}, {"name": "rest", "share": "100%", "soak": "10m"}]
@@ -204,5 +204,5 @@ def test_a_hundred_thousand_hosts_make_a_page_of_bounded_size_in_bounded_time():
     text = report_page.render(report.report(entries, "web.jsonl", 1000100.0))
     assert time.process_time() - before < 30
     assert len(text.encode()) < 50e6
-    assert text.count("<tr>") < 2 * report_page.MOST_ROWS and text.count("<pre>") <= 100000 / report_page.LINES + 1
+    assert text.count("<tr>") < 2 * page.MOST_ROWS and text.count("<pre>") <= 100000 / page.LINES + 1
     assert "web-099999.example.com" in text
