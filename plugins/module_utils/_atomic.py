@@ -10,6 +10,7 @@ import os
 import stat
 
 from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 
 _MODE, _DIRECTORY_MODE = 0o644, 0o755
 
@@ -22,6 +23,22 @@ def differs(root, path, content, mode=_MODE):
     if os.path.islink(place) or _sysfs.read_bytes(place) != _bytes(content):
         return True
     return stat.S_IMODE(os.stat(place).st_mode) != mode
+
+
+def found(root, path, content):
+    """Return what a file that is not as wanted is now, in words: absent, present (and should not be), other content."""
+    if not os.path.lexists(os.path.join(root, path)):
+        return "absent"
+    return "present" if content is None else "other content"
+
+
+def refusal(error, path, directories):
+    """Return the LivepatchError for a file (path, str) that could not be written. directories: what must be writable."""
+    return LivepatchError(
+        "not_permitted" if error.errno in (errno.EPERM, errno.EACCES) else "write_failed",
+        "%s: expected to write it, found %s. Run as root, and see that %s can be written."
+        % (path, error.strerror, directories),
+    )
 
 
 def write(root, path, content, mode=_MODE):

@@ -73,7 +73,7 @@ def _transition(root, host, asked):
     name = host.pending
     if name is None:
         return None
-    found = {"livepatch": name, "direction": "patching" if host.patches[name].enabled else "unpatching"}
+    found = {"livepatch": name, "direction": _sysfs.patch_state(host.patches[name])}
     if BLOCKERS not in asked:
         return dict(found, blockers=None, summary=None)
     # Imported by a run only when somebody asks.

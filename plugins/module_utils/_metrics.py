@@ -5,7 +5,10 @@
 #
 # PRIVATE to this collection: anything may change without notice.
 
-REASONS = ("running", "unreliable_stack", "sleeping", "unknown")
+from ansible_collections.kernel.livepatch.plugins.module_utils._blockers import UNKNOWN
+from ansible_collections.kernel.livepatch.plugins.module_utils._dynamic_debug import RUNNING, SLEEPING, UNRELIABLE
+
+REASONS = (RUNNING, UNRELIABLE, SLEEPING, UNKNOWN)
 
 
 def render(facts, transition_seconds=None, blockers=None, changed=None):

@@ -9,7 +9,9 @@
 # target; since 6.6 messages may begin with the kernel release. Before that the log itself is told, with each change.
 
 import errno
+import ipaddress
 import os
+import re
 
 from ansible_collections.kernel.livepatch.plugins.module_utils import _run_files, _sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
@@ -29,13 +31,44 @@ MOST_BYTES = 190
 # In this order: the device must be known before addresses are checked against it. What is not given stays the kernel's.
 ATTRIBUTES = ("dev_name", "local_ip", "local_port", "remote_ip", "remote_port", "remote_mac")
 
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,29}\Z")
+_DEVICE = re.compile(r"[^\s/]{1,15}\Z")
+_MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
+
+
+def normal(target):
+    """Return a target (dict, as the module's options have it) with its values as the kernel shows them; raise bad_option."""
+    found = dict(target)
+    if not _NAME.match(found["name"]):
+        raise _wrong(target, "name", "at most 30 letters a-z, digits, '_' and '-'", found["name"])
+    if not _DEVICE.match(found["dev_name"]):
+        raise _wrong(target, "dev_name", "the name of a network interface", found["dev_name"])
+    for key in ("local_ip", "remote_ip"):
+        if found[key] is not None:
+            try:
+                found[key] = str(ipaddress.ip_address(found[key]))
+            except ValueError:
+                raise _wrong(target, key, "an IPv4 or IPv6 address", found[key])
+    for key in ("local_port", "remote_port"):
+        if not 1 <= found[key] <= 65535:
+            raise _wrong(target, key, "1 to 65535", found[key])
+    if found["remote_mac"] is not None:
+        found["remote_mac"] = found["remote_mac"].lower()
+        if not _MAC.match(found["remote_mac"]):
+            raise _wrong(target, "remote_mac", "a MAC address with colons", found["remote_mac"])
+    return found
+
+
+def _wrong(target, key, expected, found):
+    words = "netconsole_targets, %s: %s: expected %s, found %s. Nothing was changed."
+    return LivepatchError("bad_option", words % (target["name"], key, expected, found))
+
 
 def value(host):
     """Return what messages carry (str) for a _sysfs.Host: livepatches, oldest first, with commas; none without any."""
     words = []
     for name, patch in host.patches.items():
-        state = "" if not patch.transition else " (patching)" if patch.enabled else " (unpatching)"
-        words.append(name + state)
+        words.append("%s (%s)" % (name, _sysfs.patch_state(patch)) if patch.transition else name)
     return (",".join(words) or NONE).encode("utf-8")[:MOST_BYTES].decode("utf-8", "ignore")
 
 

@@ -5,7 +5,6 @@
 #
 # PRIVATE to this collection: anything may change without notice.
 
-import errno
 import hashlib
 import os
 import re
@@ -55,7 +54,7 @@ class Run(object):
             (path, text) for path, text in self._files(records, wanted) if _atomic.differs(self.root, path, text)
         )
         enable = bool(wanted) and self.params["state"] == "present" and not self._is_enabled()
-        found = {path: self._found(path, text) for path, text in changes.items()}
+        found = {path: _atomic.found(self.root, path, text) for path, text in changes.items()}
         left = {path: "absent" if text is None else "as wanted" for path, text in changes.items()}
         before = self._described(records, found, self._is_enabled())
         after = self._described(wanted, left, bool(wanted) and (enable or self._is_enabled()))
@@ -166,11 +165,7 @@ class Run(object):
             for path, text in changes.items():
                 _atomic.write(self.root, path, text)
         except EnvironmentError as error:
-            raise LivepatchError(
-                "not_permitted" if error.errno in (errno.EPERM, errno.EACCES) else "write_failed",
-                "/%s: expected to write it, found %s. Run as root, and see that /etc and /var can be written."
-                % (path, error.strerror),
-            )
+            raise _atomic.refusal(error, "/" + path, "/etc and /var")
         if enable:
             self._systemctl("enable", _boot_files.SERVICE, needed=True)
             # systemctl does not: a crash right now would leave a record that nothing reads.
@@ -206,11 +201,6 @@ class Run(object):
             "service": "enabled" if enabled else "absent",
             "files": {"/" + path: files[path] for path in sorted(files)},
         }
-
-    def _found(self, path, text):
-        if not os.path.lexists(self._place(path)):
-            return "absent"
-        return "present" if text is None else "other content"
 
     def _result(self, wanted, before, after, changed):
         record = wanted.get(self.kernel)

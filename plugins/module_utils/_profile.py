@@ -29,7 +29,6 @@ GROUP = "livepatch_profile"
 # kprobe_profile tells names without their groups: these are nobody else's.
 EVENT = GROUP + "_%d"
 INSTANCE = "instances/" + GROUP
-VMLINUX = "vmlinux"
 # Each call costs the machine some tenths of a microsecond more: so many are enough to tell.
 MOST_CALLS = 2000000
 # Seconds between two looks at the counters: short at first, as functions may be very hot.
@@ -119,7 +118,7 @@ class Profile(object):
         if times > 1:
             self.refused[number] = "%d functions have this name: the kernel would count the first one" % times
             return
-        where = name if owner == VMLINUX else "%s:%s" % (owner, name)
+        where = name if owner == _kallsyms.VMLINUX else "%s:%s" % (owner, name)
         try:
             self._append("kprobe_events", "p:%s/%s %s" % (GROUP, EVENT % number, where))
         except EnvironmentError as error:

@@ -23,8 +23,7 @@ def active(root, host):
     """
     lines = []
     for name, patch in host.patches.items():
-        state = "enabled" if not patch.transition else "patching" if patch.enabled else "unpatching"
-        lines.append("%s\t%s\t%s\n" % (name, state, _sysfs.build_id(root, name) or "-"))
+        lines.append("%s\t%s\t%s\n" % (name, _sysfs.patch_state(patch), _sysfs.build_id(root, name) or "-"))
     return "".join(lines)
 
 

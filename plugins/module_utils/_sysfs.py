@@ -34,6 +34,11 @@ Patch = namedtuple("Patch", "enabled transition replace stack_order objects")
 Module = namedtuple("Module", "refcount taint live")
 
 
+def patch_state(patch):
+    """Return where a Patch stands (str): enabled, patching or unpatching."""
+    return "enabled" if not patch.transition else "patching" if patch.enabled else "unpatching"
+
+
 class Host(namedtuple("Host", "supported kernel_release patches modules")):
     """What one reading of the kernel showed.
 

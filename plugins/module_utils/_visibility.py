@@ -5,7 +5,6 @@
 #
 # PRIVATE to this collection: anything may change without notice.
 
-import errno
 import json
 import os
 from collections import OrderedDict
@@ -42,13 +41,12 @@ class Run(object):
         self.present = params["state"] == "present"
         self.systemd = _systemd.runs(root)
         self.former = _publish.settings(root)
-        # What is not said stays as it is.
-        asked = params["netconsole_targets"]
-        self.targets = (self.former.get("netconsole_targets") if asked is None else asked) if self.present else None
+        self.targets = None
 
     def execute(self):
         """Do what the options ask for; return the module's result (dict), or raise LivepatchError."""
         self._check()
+        self.targets = self._wanted_targets()
         if self.present and not self.systemd:
             self.warnings.append(
                 "This host runs without systemd: what is written about its livepatches is true until the next boot, "
@@ -58,7 +56,7 @@ class Run(object):
             (path, file) for path, file in self._files() if _atomic.differs(self.root, path, *file)
         )
         enable = [unit for unit, link in sorted(_visibility_files.WANTS.items()) if self._keeps() and not self._is(link)]
-        before = {"/" + path: self._found(path, file) for path, file in changes.items()}
+        before = {"/" + path: _atomic.found(self.root, path, file[0]) for path, file in changes.items()}
         after = {"/" + path: "absent" if file[0] is None else "as wanted" for path, file in changes.items()}
         targets = self._own_targets()
         moved = self._uses_netconsole() and _netconsole.differs(self.root, self.targets or [])
@@ -70,6 +68,14 @@ class Run(object):
             "after": {"files": after, "netconsole_targets": sorted(target["name"] for target in self.targets or [])},
         }
         return self._result(bool(changes) or bool(enable) or moved, diff)
+
+    def _wanted_targets(self):
+        """What is not said stays as it is."""
+        asked = self.params["netconsole_targets"]
+        asked = None if asked is None else [_netconsole.normal(target) for target in asked]
+        if not self.present:
+            return None
+        return self.former.get("netconsole_targets") if asked is None else asked
 
     def _uses_netconsole(self):
         """Whether netconsole is, or was, this module's business on this host."""
@@ -92,6 +98,11 @@ class Run(object):
             )
 
     def _check(self):
+        for option in ("fact_directory", "textfile_directory"):
+            if self.params[option] and not self.params[option].startswith("/"):
+                raise LivepatchError(
+                    "bad_option", "%s: expected an absolute path, found %s. Give one." % (option, self.params[option])
+                )
         directory = self.params["textfile_directory"]
         if self.present and directory and not os.path.isdir(self._place(directory)):
             raise LivepatchError(
@@ -146,11 +157,7 @@ class Run(object):
             if self.present:
                 _publish.publish(self.root)
         except EnvironmentError as error:
-            raise LivepatchError(
-                "not_permitted" if error.errno in (errno.EPERM, errno.EACCES) else "write_failed",
-                "%s: expected to write it, found %s. Run as root, and see that /etc and /run can be written."
-                % (error.filename or "a file", error.strerror),
-            )
+            raise _atomic.refusal(error, error.filename or "a file", "/etc and /run")
         finally:
             units = any(path.startswith(_visibility_files.UNITS) for path in changes)
             if units and self.systemd:
@@ -169,11 +176,6 @@ class Run(object):
 
     def _place(self, path):
         return os.path.join(self.root, path.lstrip("/"))
-
-    def _found(self, path, file):
-        if not self._is(path):
-            return "absent"
-        return "present" if file[0] is None else "other content"
 
     def _result(self, changed, diff):
         host = _sysfs.read_host(self.root)

@@ -155,8 +155,6 @@ error:
   sample: not_found
 """
 
-import ipaddress
-import re
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
@@ -174,29 +172,6 @@ TARGET = dict(
 )
 
 
-def normal(target):
-    """Return a target with its values as the kernel shows them, or raise ValueError that says what is wrong with it."""
-    found = dict(target)
-    if not re.match(r"[a-z0-9][a-z0-9_-]{0,29}\Z", found["name"]):
-        raise ValueError("name: expected at most 30 letters a-z, digits, '_' and '-'")
-    if not re.match(r"[^\s/]{1,15}\Z", found["dev_name"]):
-        raise ValueError("dev_name: expected the name of a network interface, found %s" % found["dev_name"])
-    for key in ("local_ip", "remote_ip"):
-        if found[key] is not None:
-            try:
-                found[key] = str(ipaddress.ip_address(found[key]))
-            except ValueError:
-                raise ValueError("%s: expected an IPv4 or IPv6 address, found %s" % (key, found[key]))
-    for key in ("local_port", "remote_port"):
-        if not 1 <= found[key] <= 65535:
-            raise ValueError("%s: expected 1 to 65535, found %d" % (key, found[key]))
-    if found["remote_mac"] is not None:
-        found["remote_mac"] = found["remote_mac"].lower()
-        if not re.match(r"([0-9a-f]{2}:){5}[0-9a-f]{2}\Z", found["remote_mac"]):
-            raise ValueError("remote_mac: expected a MAC address with colons, found %s" % found["remote_mac"])
-    return found
-
-
 def main():
     module = AnsibleModule(
         argument_spec=dict(
@@ -208,20 +183,6 @@ def main():
         ),
         supports_check_mode=True,
     )
-    for option in ("fact_directory", "textfile_directory"):
-        if module.params[option] and not module.params[option].startswith("/"):
-            module.fail_json(
-                error="bad_option",
-                msg="%s: expected an absolute path, found %s. Give one." % (option, module.params[option]),
-            )
-    targets = module.params["netconsole_targets"]
-    for number, target in enumerate(targets or []):
-        try:
-            targets[number] = normal(target)
-        except ValueError as error:
-            module.fail_json(
-                error="bad_option", msg="netconsole_targets, %s: %s. Nothing was changed." % (target["name"], error)
-            )
     module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
     run = Run(module.params, module.run_command, module.check_mode, sys.executable)
     try:

@@ -181,7 +181,9 @@ def test_a_file_that_somebody_has_changed_is_put_right(host):
     assert not host.show()["changed"]
 
 
-TARGET = {"name": "dc1", "dev_name": "eth0", "remote_ip": "10.0.2.2"}
+# As the module's options come, with what is not given.
+TARGET = {"name": "dc1", "dev_name": "eth0", "remote_ip": "10.0.2.2", "local_ip": None, "remote_mac": None}
+TARGET.update(local_port=6665, remote_port=6666)
 
 
 @pytest.fixture
@@ -217,6 +219,12 @@ def test_targets_of_netconsole_are_predicted_set_up_kept_and_taken_back(configfs
     gone = configfs.show(state="absent")
     assert gone["changed"] and gone["netconsole"] is None
     assert os.listdir(os.path.join(configfs.root, "sys/kernel/config/netconsole")) == []
+
+
+def test_targets_are_kept_as_the_kernel_shows_them(configfs):
+    configfs.show(netconsole_targets=[dict(TARGET, remote_ip="2001:DB8:0::1", remote_mac="AA:BB:CC:DD:EE:FF")])
+    (found,) = json.loads(configfs.content("etc/livepatch/visibility.json"))["netconsole_targets"]
+    assert (found["remote_ip"], found["remote_mac"], found["remote_port"]) == ("2001:db8::1", "aa:bb:cc:dd:ee:ff", 6666)
 
 
 def test_targets_of_others_are_none_of_its_business_where_netconsole_was_not_asked_for(configfs):
