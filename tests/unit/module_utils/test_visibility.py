@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils import _atomic, _visibility
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from tests.unit.fakes.configfs import Configfs
 from tests.unit.fakes.kernel import FakeKernel
 
 INSTALLED = [
@@ -188,8 +189,6 @@ TARGET.update(local_port=6665, remote_port=6666)
 
 @pytest.fixture
 def configfs(tmp_path, monkeypatch):
-    from tests.unit.module_utils.test_netconsole import Configfs
-
     class Both(Host, Configfs):
         def __init__(self, root):
             Configfs.__init__(self, root, monkeypatch)
