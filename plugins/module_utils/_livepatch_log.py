@@ -34,7 +34,8 @@ class History(object):
         self._kernel_release = kernel_release
         steps = [step for step in map(_step, records) if step is not None]
         self._begin = _before(steps, whole, enabled)
-        self._changes = _replay(steps, enabled or [])
+        self._changes, self._stack = _replay(steps, enabled or [], self._begin)
+        self._pending = _pending(steps)
 
     def at(self, seconds):
         """Return the effective release (str) at a moment (seconds since that boot), None when it is not known."""
@@ -50,6 +51,17 @@ class History(object):
     def at_end(self):
         """Return the effective release (str) at the end of the log, None when it is not known."""
         return self.at(float("inf"))
+
+    def stack_at_end(self):
+        """Return the livepatches (names, oldest first) that were enabled or in transition at the end, None when that is not known.
+
+        One below the topmost that was not replaced is only there when its line is.
+        """
+        return None if self._stack and self._stack[0] is _UNKNOWN else self._stack
+
+    def pending_at_end(self):
+        """Return (name, patching or unpatching) of the livepatch that was in transition at the end, None for none."""
+        return self._pending
 
 
 def began(records, name):
@@ -84,10 +96,12 @@ def _before(steps, whole, enabled):
     return _UNKNOWN if what in ("enabling", "starting patching") else name
 
 
-def _replay(steps, enabled):
-    """Return the list of (seconds, topmost livepatch from then on or None)."""
+def _replay(steps, enabled, begin):
+    """Return (list of (seconds, topmost livepatch from then on or None), the stack at the end, oldest first)."""
     last = {name: number for number, (unused, what, name) in enumerate(steps) if what == "patching complete"}
     changes, stack = [], collections.OrderedDict()
+    if begin is not None:
+        stack[begin] = None
     for number, (seconds, what, name) in enumerate(steps):
         stack.pop(name, None)
         if what == "patching complete":
@@ -97,4 +111,11 @@ def _replay(steps, enabled):
         if what != "unpatching complete":
             stack[name] = None
         changes.append((seconds, next(reversed(stack), None)))
-    return changes
+    return changes, list(stack)
+
+
+def _pending(steps):
+    what, name = steps[-1][1:] if steps else (None, None)
+    if what in ("enabling", "starting patching"):
+        return name, "patching"
+    return (name, "unpatching") if what == "starting unpatching" else None

@@ -180,7 +180,11 @@ def boot_id(root="/"):
 
 def taint(root="/"):
     """The kernel's taint: {value: int or None, flags: [letters]}."""
-    value = read_number(os.path.join(root, "proc/sys/kernel/tainted"))
+    return decode_taint(read_number(os.path.join(root, "proc/sys/kernel/tainted")))
+
+
+def decode_taint(value):
+    """Return {value: int or None, flags: [letters]} for a taint (int or None)."""
     flags = [letter for bit, letter in enumerate(_TAINT_LETTERS) if (value or 0) >> bit & 1]
     return {"value": value, "flags": flags}
 

@@ -44,3 +44,7 @@ def one_input(data):
         found = history.at(moment)
         assert found is None or found == "6.1" or found.startswith("6.1-n")
     assert history.at_end() == history.at(float("inf"))
+    stack, pending = history.stack_at_end(), history.pending_at_end()
+    if stack is not None:
+        assert len(stack) == len(set(stack)) and (pending is None or pending[0] == stack[-1])
+        assert history.at_end() == ("6.1-" + stack[-1] if stack else "6.1")

@@ -99,7 +99,7 @@ class Guest:
                 "-kernel", str(machine.kernel.vmlinux), "-initrd", str(machine.initramfs), "-append", self._cmdline(),
                 "-drive", f"file={DISK},if=none,id=disk,format=qcow2,cache=unsafe", "-device", "virtio-blk-pci,drive=disk",
                 "-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{self.port or 0}-:22", "-device", "virtio-net-pci,netdev=net,romfile=",
-                "-device", "virtio-rng-pci", "-chardev", "file,id=console,path=console.log,append=on", "-serial", "chardev:console",
+                "-device", "virtio-rng-pci", "-device", "vmcoreinfo", "-chardev", "file,id=console,path=console.log,append=on", "-serial", "chardev:console",
                 "-qmp", "unix:qmp.sock,server=on,wait=off"]
 
     @property

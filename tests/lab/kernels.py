@@ -25,7 +25,7 @@ _TOOLS = ["gcc", "make", "dash", "sed", "grep", "mawk", "coreutils", "findutils"
 
 # To find the disk and to mount it, in any order: what they depend on is found out.
 _BOOT_MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "crc32c_generic", "crc32c_intel", "ext4"]
-_MORE_MODULES = ["af_packet", "binfmt_misc", "configfs", "dummy", "e1000", "loop", "netconsole", "overlay",
+_MORE_MODULES = ["af_packet", "binfmt_misc", "configfs", "dummy", "e1000", "loop", "netconsole", "overlay", "qemu_fw_cfg",
                  "ramoops", "reed_solomon", "softdog", "tun", "veth"]
 
 

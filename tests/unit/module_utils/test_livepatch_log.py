@@ -76,3 +76,27 @@ def test_a_program_cannot_tell_what_runs():
 
 def test_without_the_release_of_the_kernel_nothing_is_known():
     assert _livepatch_log.History(records((LOADED, "a")), True, None).at_end() is None
+
+
+def test_what_was_below_a_livepatch_that_was_taken_back_stays_unknown_where_the_log_does_not_say_it():
+    found = history(records((LOADED[:2], "hotfix2"), (REMOVED[1:], "hotfix2")), whole=False)
+    assert found.at_end() is None and found.stack_at_end() is None
+    replaced = history(records((LOADED, "hotfix2"), (REMOVED, "hotfix2")), whole=False)
+    assert replaced.at_end() == "6.1.0" and replaced.stack_at_end() == []
+
+
+@pytest.mark.parametrize(
+    "parts,stack,pending",
+    [
+        ([], [], None),
+        ([(LOADED[:1], "a")], ["a"], ("a", "patching")),
+        ([(LOADED[:2], "a")], ["a"], ("a", "patching")),
+        ([(LOADED, "a")], ["a"], None),
+        ([(LOADED, "a"), (LOADED[:2], "b")], ["a", "b"], ("b", "patching")),
+        ([(LOADED, "a"), (REMOVED[:1], "a")], ["a"], ("a", "unpatching")),
+        ([(LOADED, "a"), (REMOVED, "a")], [], None),
+    ],
+)
+def test_the_end_of_the_log_tells_what_was_enabled_and_what_was_in_transition(parts, stack, pending):
+    found = history(records(*parts))
+    assert (found.stack_at_end(), found.pending_at_end()) == (stack, pending)
