@@ -75,12 +75,13 @@ def _transition(root, host, asked):
         return None
     found = {"livepatch": name, "direction": _sysfs.patch_state(host.patches[name])}
     if BLOCKERS not in asked:
-        return dict(found, blockers=None, summary=None)
+        return dict(found, blockers=None, summary=None, seconds=None)
     # Imported by a run only when somebody asks.
-    from ansible_collections.kernel.livepatch.plugins.module_utils import _blockers
+    from ansible_collections.kernel.livepatch.plugins.module_utils import _blockers, _kernel_log, _livepatch_log
 
     blockers, summary = _blockers.by_stacks(root, name)
-    return dict(found, blockers=blockers, summary=summary)
+    seconds = _livepatch_log.lasts(_kernel_log.read().records, name, root)
+    return dict(found, blockers=blockers, summary=summary, seconds=seconds)
 
 
 def os_family_ids(root):

@@ -9,6 +9,7 @@
 # livepatch in transition. The lines were seen on 5.10 to 7.2 (kernel/livepatch/core.c, transition.c).
 
 import collections
+import os
 import re
 
 from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
@@ -71,6 +72,19 @@ def began(records, name):
     """
     steps = [step for step in map(_step, records) if step is not None and step[2] == name]
     return next((seconds for seconds, what, unused in reversed(steps) if what.startswith("starting")), None)
+
+
+def lasts(records, name, root="/"):
+    """Return for how long (seconds, float) the transition of a livepatch has lasted, None when the log does not say.
+
+    The log's clock is not corrected and parts from the uptime by seconds in a month.
+    """
+    since = began(records, name)
+    words = (_sysfs.read_text(os.path.join(root, "proc/uptime")) or "").split()
+    try:
+        return None if since is None else max(0.0, float(words[0]) - since)
+    except (IndexError, ValueError):
+        return None
 
 
 def _step(record):

@@ -89,11 +89,4 @@ def _of_transition(root, name, log):
     from ansible_collections.kernel.livepatch.plugins.module_utils import _blockers, _kernel_log, _livepatch_log
 
     records = log() if log else _kernel_log.read().records
-    began = _livepatch_log.began(records, name)
-    words = (_sysfs.read_text(os.path.join(root, "proc/uptime")) or "").split()
-    try:
-        # The two clocks part by and by: the log's is not corrected.
-        seconds = max(0.0, float(words[0]) - began) if began is not None else None
-    except (IndexError, ValueError):
-        seconds = None
-    return seconds, _blockers.reasons(root, name)
+    return _livepatch_log.lasts(records, name, root), _blockers.reasons(root, name)

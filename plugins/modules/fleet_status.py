@@ -66,8 +66,9 @@ RETURN = r"""
 counts:
   description:
     - How many hosts are in which state. The worst that holds gives a host its state - V(unreachable), V(failed), V(unsupported),
-      V(switching) (tasks are, to or from a livepatch), V(other_code) (what runs is in no installed package), V(behind), V(unpatched),
-      V(reboot_pending) (another kernel boots next), V(elsewhere) (livepatched by another engine), V(current).
+      V(stalled) (tasks are still switching to or from a livepatch after 60 seconds), V(switching) (they are, for less),
+      V(other_code) (what runs is in no installed package), V(behind), V(unpatched), V(reboot_pending) (another kernel
+      boots next), V(elsewhere) (livepatched by another engine), V(current).
   returned: success
   type: dict
 rows:

@@ -141,8 +141,8 @@ ansible_facts:
         transition:
           description:
             - The pending transition with C(livepatch) and C(direction) (V(patching) or V(unpatching)), or V(null).
-            - With O(gather=blockers) also C(blockers), each as M(kernel.livepatch.livepatch) returns it, and C(summary), one line
-              about them; otherwise both are V(null).
+            - With O(gather=blockers) also C(blockers), each as M(kernel.livepatch.livepatch) returns it, C(summary), one line
+              about them, and C(seconds), for how long it has lasted by the kernel's log; otherwise these are V(null).
           type: dict
           contains:
             livepatch:

@@ -22,7 +22,7 @@ LEGEND = (
     ("pass", "current"),
     ("patched", "behind or unpatched"),
     ("hold", "reboot pending"),
-    ("stop", "switching, other code, failed, unreachable"),
+    ("stop", "stalled, switching, other code, failed, unreachable"),
     ("control", "unsupported"),
     ("soak", "livepatched by another engine"),
 )

@@ -12,6 +12,7 @@ STATES = (
     "unreachable",
     "failed",
     "unsupported",
+    "stalled",
     "switching",
     "other_code",
     "behind",
@@ -22,6 +23,8 @@ STATES = (
 )
 FINE = ("current", "elsewhere")
 NO_LIVEPATCH = "none"
+# A transition that lasts longer is stalled: the timeout that the module livepatch has by default, in seconds.
+PATIENCE = 60
 
 
 def status(raw, now, wanted=None, pattern=None, reasons=None):
@@ -79,8 +82,11 @@ def _state(entry, facts, wanted, pattern, told):
 def _switching(facts):
     transition = facts.get("transition")
     if transition:
+        seconds = transition.get("seconds")
         words = f"{transition['direction']} {transition['livepatch']}, tasks are still switching"
-        yield "switching", words + (f": {transition['summary']}" if transition.get("summary") else "")
+        words += "" if seconds is None else f" after {round(seconds)} s"
+        words += f": {transition['summary']}" if transition.get("summary") else ""
+        yield ("stalled" if (seconds or 0) > PATIENCE else "switching"), words
 
 
 def _other_code(facts):

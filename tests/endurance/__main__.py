@@ -26,6 +26,7 @@ def parse_arguments(words):
     parser.add_argument("--kernels", default=" ".join(kernels.SUITES), help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--minutes", type=int, default=60, help="for each kernel; default: %(default)s")
+    parser.add_argument("--processors", type=int, default=2, help="of each guest; default: %(default)s")
     parser.add_argument("--timeout", type=int, default=60, help="of one transition, in seconds")
     parser.add_argument("--every", type=int, default=10, help="replacements between two readings")
     parser.add_argument("--output", type=pathlib.Path, help="directory of endurance.md and endurance.svg")
@@ -35,7 +36,9 @@ def parse_arguments(words):
 
 def measure(kernel, options):
     """Boot a guest of a kernel, have it go through the rounds, keep and return its report."""
-    with tempfile.TemporaryDirectory() as directory, Fleet(pathlib.Path(directory), hosts=1, kernels=[kernel]) as fleet:
+    with tempfile.TemporaryDirectory() as directory, Fleet(
+        pathlib.Path(directory), hosts=1, kernels=[kernel], processors=options.processors
+    ) as fleet:
         (guest,) = fleet.guests.values()
         report = guests.endure(fleet, guest, options.rounds, options.minutes * 60, options.timeout, options.every)
     WORK.mkdir(parents=True, exist_ok=True)

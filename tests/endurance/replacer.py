@@ -123,7 +123,7 @@ def main():
         __import__("ansible_collections.kernel.livepatch.plugins.modules." + name)
     first = replace(in_guest, order["files"][1], order["timeout"])
     since = first["since"]
-    say("begin", uptime=time.monotonic(), load=sorted(LOAD), **first)
+    say("begin", uptime=time.monotonic(), processors=os.cpu_count(), load=sorted(LOAD), **first)
     load = Load()
     try:
         go_round(in_guest, order, load, since)

@@ -196,10 +196,10 @@ def test_a_stalled_transition_is_reverted_or_left_and_names_its_blockers(steps_i
         assert result["failed"] and result["error"] == "stalled"
         found = results["facts in transition"][host]["ansible_facts"]["livepatch"]
         pending = {"livepatch": "stalls", "direction": "patching"}
-        assert found["transition"] == dict(pending, blockers=None, summary=None)
+        assert found["transition"] == dict(pending, blockers=None, summary=None, seconds=None)
         told = results["with blockers"][host]["ansible_facts"]["livepatch"]["transition"]
         assert told["livepatch"] == "stalls" and "kswapd0" in [task["comm"] for task in told["blockers"]], told
-        assert "sleeping in kswapd" in told["summary"]
+        assert "sleeping in kswapd" in told["summary"] and 2 <= told["seconds"] < 600, told
         assert found["enabled"] == "hotfix1"
     assert_refused(results, "busy", "busy", "stalls", "kswapd")
     for host, result in each(results, "turned away"):

@@ -247,6 +247,10 @@ def test_after_two_boots_that_panicked_the_third_stays_out_until_an_operator_cle
     assert facts["enabled"] is None and facts["boot_guard"]["state"] == "tripped" and facts["boot_guard"]["boots"] == 2
     assert "the last 2 boots with it died early" in facts["boot_guard"]["reason"]
     assert before == panics + 2, "it died twice, and not a third time"
+    show = "kernel.livepatch.livepatch_visibility"
+    machine.succeed({"name": "show", show: {"textfile_directory": "/var/tmp"}})
+    assert 'livepatch_boot_guard{state="tripped"} 1\n' in machine.shell("cat /var/tmp/livepatch.prom")
+    machine.succeed({"name": "hide", show: {"state": "absent"}})
     assert machine.shell("systemctl is-failed livepatch-boot.service") == "failed"
     assert "died early" in machine.shell("journalctl -b -u livepatch-boot.service -o cat --no-pager")
 

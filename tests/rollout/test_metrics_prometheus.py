@@ -43,7 +43,7 @@ BOOK = """
 @pytest.fixture
 def guest(rollouts):
     name, guest = sorted(rollouts.fleet.guests.items())[-1]
-    for release in ("hotfix1", "hotfix2"):
+    for release in ("hotfix1", "hotfix2", "stalls"):
         guest.copy(rollouts.fleet.module(release, guest.machine.kernel.name), f"/root/{release}.ko")
     yield guest
     guest.ssh(["pkill", "exporter"])
@@ -112,6 +112,12 @@ def test_a_host_brings_its_facts_along_and_a_real_prometheus_sees_each_change_at
         ansible(rollouts, "ansible", guest.name, "-b", "-m", "kernel.livepatch.livepatch", "-a", option)
         wait_for(lambda: [one["livepatch"] for one in server.series("livepatch_info")] == ["hotfix2"], 120)
         assert server.series("livepatch_inert_modules == 0")
+
+        guest.ssh(["sh", "-c", "insmod /root/stalls.ko && /etc/livepatch/livepatch.fact publish"])
+        pending, = wait_for(lambda: server.series("livepatch_transition == 1"), 120)
+        assert (pending["livepatch"], pending["direction"]) == ("stalls", "patching")
+        assert [one["reason"] for one in server.series("livepatch_blockers > 0")] == ["sleeping"]
+        assert server.series("livepatch_transition_seconds > 0") and server.series('livepatch_enabled{livepatch="stalls"} == 0')
 
 
 def test_the_alerts_are_valid_and_tell_what_they_should_and_nothing_else():

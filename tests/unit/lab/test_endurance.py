@@ -90,7 +90,7 @@ def test_a_slope_and_its_interval_are_those_of_least_squares():
 def test_the_page_and_the_picture_show_every_kernel():
     reports = {"6.1": report(), "7.2": report(leak=16.0)}
     text = page.write(reports, "command", 60, 10, "x.svg")
-    assert "nothing speaks against it" in text and "SUnreclaim changes by" in text and "| 6.1 | 300 |" in text
+    assert "nothing speaks against it" in text and "SUnreclaim changes by" in text and "| 6.1 | 2 | 300 |" in text
     times = {kernel: analysis.transition_times(lines) for kernel, lines in reports.items()}
     drawing = xml.etree.ElementTree.fromstring(picture.draw(times))
     assert len(drawing.findall(".//{http://www.w3.org/2000/svg}circle")) == 600

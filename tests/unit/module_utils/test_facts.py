@@ -69,7 +69,7 @@ def test_a_livepatch_counts_only_when_its_transition_has_ended(kernel):
     kernel.insert("hotfix2")
     facts = gather(kernel)
     assert facts["enabled"] == "hotfix1"
-    nobody_asked = {"blockers": None, "summary": None}
+    nobody_asked = {"blockers": None, "summary": None, "seconds": None}
     assert facts["transition"] == dict(nobody_asked, livepatch="hotfix2", direction="patching")
     kernel.write("hotfix2/enabled", "0")
     assert gather(kernel)["transition"] == dict(nobody_asked, livepatch="hotfix2", direction="unpatching")

@@ -100,3 +100,11 @@ def test_what_was_below_a_livepatch_that_was_taken_back_stays_unknown_where_the_
 def test_the_end_of_the_log_tells_what_was_enabled_and_what_was_in_transition(parts, stack, pending):
     found = history(records(*parts))
     assert (found.stack_at_end(), found.pending_at_end()) == (stack, pending)
+
+
+@pytest.mark.parametrize("uptime,expected", [("100.5 7.0", 89.5), ("3.0 1.0", 0.0), ("", None), ("soon", None)])
+def test_a_transition_lasts_since_its_tasks_began_to_switch(tmp_path, uptime, expected):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/uptime").write_text(uptime)
+    assert _livepatch_log.lasts(records((LOADED[:2], "hotfix1")), "hotfix1", str(tmp_path)) == expected
+    assert _livepatch_log.lasts(records((LOADED[:2], "hotfix1")), "hotfix2", str(tmp_path)) is None

@@ -41,6 +41,8 @@ ENGINES = [{"name": "kcarectl", "active": True}]
         ({"facts": None, "result": {}}, None, "failed", "did not run"),
         (entry(supported=False), None, "unsupported", "no livepatch support"),
         (entry(transition=SWITCHING), None, "switching", "patching hotfix3, tasks are still switching: 1 task sleeping in f"),
+        (entry(transition={**SWITCHING, "seconds": 60.4}), None, "stalled", "tasks are still switching after 60 s: 1 task"),
+        (entry(transition={**SWITCHING, "seconds": 59.6}), None, "switching", "tasks are still switching after 60 s: 1 task"),
         (patched(), None, "current", ""),
         (patched(), "hotfix3", "current", ""),
         (patched(), "hotfix4", "behind", "runs hotfix3, not hotfix4"),
