@@ -31,7 +31,7 @@ demo: setup-lab ## Boot a small fleet of real kernels and roll a livepatch out t
 
 # What boots guests often waits; what does not has the processors meanwhile.
 test: setup-lab ## Run everything that CI runs
-	@$(TOOL)/beside.py $(MAKE) lint test-build sanity test-semantics test-simulation -- $(MAKE) test-unit test-integration test-rollout
+	@$(TOOL)/beside.py $(MAKE) --no-print-directory lint test-build sanity test-semantics test-simulation -- $(MAKE) --no-print-directory test-unit test-integration test-rollout
 	@echo "All tests passed."
 
 test-unit: setup ## Unit tests: newest and oldest ansible-core, and Python 3.6 for what runs on targets

@@ -11,13 +11,17 @@ import re
 _VENDORS = tuple(
     (re.compile(pattern), package)
     for pattern, package in (
-        (r".*uek", "kernel-uek-debuginfo-{release}"),
+        (r".*uek\.\w+\Z", "kernel-uek-debuginfo-{release}"),
         # Amazon Linux 2023 builds several kernels beside each other; only the first is called plainly kernel.
-        (r"(?P<base>6\.(?:[2-9]|\d\d)|[7-9]\.\d+)\..*\.amzn2023", "kernel{base}-debuginfo-{release}"),
-        (r".*\.(el\d|fc\d|amzn\d|oe\d|an\d|tl\d|ph\d)", "kernel-debuginfo-{release}"),
-        (r"(?P<base>\d.*)-(?P<flavour>default|azure|rt|64kb|preempt)\Z", "kernel-{flavour}-debuginfo = {base}"),
-        (r".*-(generic|lowlatency|aws|azure|gcp|oracle|ibm|kvm)\b", "linux-image-unsigned-{release}-dbgsym"),
-        (r".*-(amd64|arm64|ppc64el|s390x|686|riscv64|loong64)\Z", "linux-image-{release}-dbg"),
+        (r"(?P<base>6\.(?:[2-9]|\d\d)|[7-9]\.\d+)\..*\.amzn2023\.\w+\Z", "kernel{base}-debuginfo-{release}"),
+        # RHEL's other builds (+rt, +64k, +debug) have packages of other names.
+        (r".*\.(?:el\d|fc\d|amzn\d|oe\d|an\d|tl\d|ph\d)[^+]*\Z", "kernel-debuginfo-{release}"),
+        (
+            r"(?P<base>\d[\w.]*-\d+(?:\.\d+)+)-(?P<flavour>default|azure|rt|64kb|preempt)\Z",
+            "kernel-{flavour}-debuginfo = {base}",
+        ),
+        (r"[\d.]+-\d+-(?:generic|lowlatency|aws|azure|gcp|oracle|ibm|kvm)\Z", "linux-image-unsigned-{release}-dbgsym"),
+        (r".*-(?:amd64|arm64|ppc64el|s390x|686|riscv64|loong64)\Z", "linux-image-{release}-dbg"),
     )
 )
 

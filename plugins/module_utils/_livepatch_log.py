@@ -35,7 +35,7 @@ class History(object):
         self._kernel_release = kernel_release
         steps = [step for step in map(_step, records) if step is not None]
         self._begin = _before(steps, whole, enabled)
-        self._changes, self._stack = _replay(steps, enabled or [], self._begin)
+        self._changes, self._stack = _replay(steps, whole, enabled)
         self._pending = _pending(steps)
 
     def at(self, seconds):
@@ -54,9 +54,10 @@ class History(object):
         return self.at(float("inf"))
 
     def stack_at_end(self):
-        """Return the livepatches (names, oldest first) that were enabled or in transition at the end, None when that is not known.
+        """Return the livepatches (names, oldest first) that were enabled or in transition at the end of a former boot.
 
-        One below the topmost that was not replaced is only there when its line is.
+        None when that is not known. Whether the topmost one has replaced the others the log does not say: it is taken for
+        granted, until it goes out and what was below it matters.
         """
         return None if self._stack and self._stack[0] is _UNKNOWN else self._stack
 
@@ -110,21 +111,30 @@ def _before(steps, whole, enabled):
     return _UNKNOWN if what in ("enabling", "starting patching") else name
 
 
-def _replay(steps, enabled, begin):
+def _replay(steps, whole, enabled):
     """Return (list of (seconds, topmost livepatch from then on or None), the stack at the end, oldest first)."""
     last = {name: number for number, (unused, what, name) in enumerate(steps) if what == "patching complete"}
-    changes, stack = [], collections.OrderedDict()
-    if begin is not None:
-        stack[begin] = None
+    changes, stack, assumed = [], collections.OrderedDict(), False
+    if not whole:
+        stack[_UNKNOWN] = None
+        # What is enabled and never named was so all the time.
+        stack.update((name, None) for name in enabled or [] if name not in set(step[2] for step in steps))
+        if steps and steps[0][1] not in ("enabling", "starting patching"):
+            stack[steps[0][2]] = None
     for number, (seconds, what, name) in enumerate(steps):
         stack.pop(name, None)
         if what == "patching complete":
             # The log does not say what was replaced. A livepatch that is still enabled has not been.
-            for other in [other for other in stack if other not in enabled or last.get(other, -1) >= number]:
+            for other in [one for one in stack if one not in (enabled or []) or last.get(one, -1) >= number]:
                 del stack[other]
+                assumed = assumed or enabled is None
         if what != "unpatching complete":
             stack[name] = None
+        elif not stack and assumed:
+            stack[_UNKNOWN] = None
         changes.append((seconds, next(reversed(stack), None)))
+    if enabled is not None and not whole and steps and _pending(steps) is None:
+        changes[-1] = (steps[-1][0], enabled[-1] if enabled else None)
     return changes, list(stack)
 
 

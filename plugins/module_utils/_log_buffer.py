@@ -18,6 +18,9 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._vmcoreinfo impor
 _MOST_RECORDS_BITS = 22
 _MOST_TEXT_BITS = 28
 
+_MOST_STRUCTURE = 1024
+_MOST_BYTES = 1 << 29
+
 _COMMITTED, _FINALIZED = 1, 2
 
 
@@ -70,15 +73,17 @@ def read(memory, info):
 
     state = info.offset("prb_desc.state_var") + counter
     begin = info.offset("prb_desc.text_blk_lpos", "prb_data_blk_lpos.begin")
+    following = info.offset("prb_desc.text_blk_lpos", "prb_data_blk_lpos.next")
     numbers = (1 << (word * 8 - 2)) - 1
     records = []
     for step in range(min((head - tail & numbers) + 1, 1 << bits)):
         number = tail + step & numbers
         value = descriptors.number(number, state, word)
         if value & numbers == number and value >> (word * 8 - 2) in (_COMMITTED, _FINALIZED):
-            place = _place(memory, texts, number, descriptors.number(number, begin, word))
-            if place is not None:
-                records.append(_record(memory.little, info, infos, number, texts, place))
+            positions = descriptors.number(number, begin, word), descriptors.number(number, following, word)
+            place = _place(memory, texts, number, *positions)
+            if place:
+                records.append(_record(memory.little, info, infos, number, texts[place[0] : place[1]]))
     return records
 
 
@@ -89,6 +94,8 @@ class _Array(object):
         self._memory = memory
         self._size = size
         self._mask = (1 << bits) - 1
+        if not 0 < size <= _MOST_STRUCTURE or size << bits > _MOST_BYTES:
+            raise Unknown("VMCOREINFO leads to %d structures of %d bytes" % (1 << bits, size))
         self._data = memory.read(address, size << bits)
 
     def number(self, element, offset, size):
@@ -99,19 +106,25 @@ class _Array(object):
         return self._memory.decode(self._data[begin : begin + size])
 
 
-def _place(memory, texts, number, position):
-    """Return where in the ring (int) the text of a descriptor begins; None where it has none, or was overwritten."""
-    if position & 1:
-        return None  # a record without text has an odd position
-    # A block that does not fit in before the end of the ring begins at its start.
-    for begin in (position % len(texts), 0):
-        block = texts[begin : begin + memory.word]
-        if len(block) == memory.word and memory.decode(block) == number:
-            return begin + memory.word
-    return None
+def _place(memory, texts, number, begin, following):
+    """Return where in the ring the text of a descriptor begins and ends (ints); None where it has none, or was overwritten.
+
+    begin, following: its block's positions. A block that does not fit in before the end of the ring has its text at the
+    ring's start; what is left at the end is nothing but the number again. A block that ends exactly there fits since 6.18.
+    """
+    if begin & 1 or not 0 < following - begin <= 2 * len(texts):
+        return None  # a record without text has odd positions
+    size = len(texts)
+    start, end = begin % size, (following - 1) % size + 1
+    if begin // size != (following - 1) // size:
+        start = 0
+    block = texts[start : start + memory.word]
+    if len(block) < memory.word or start + memory.word > end or memory.decode(block) != number:
+        return None
+    return start + memory.word, end
 
 
-def _record(little, info, infos, number, texts, place):
+def _record(little, info, infos, number, text):
     length = info.offset("printk_info.text_len")
     # VMCOREINFO does not name them: behind text_len come facility (8 bits), flags (5) and level (3).
     facility, rest = infos.number(number, length + 2, 1), infos.number(number, length + 3, 1)
@@ -120,5 +133,5 @@ def _record(little, info, infos, number, texts, place):
         infos.number(number, info.offset("printk_info.ts_nsec"), 8) / 1e9,
         rest >> 5 if little else rest & 7,
         facility == 0,
-        texts[place : place + infos.number(number, length, 2)].decode("utf-8", "replace"),
+        text[: infos.number(number, length, 2)].decode("utf-8", "replace"),
     )

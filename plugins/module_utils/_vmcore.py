@@ -5,13 +5,9 @@
 #
 # PRIVATE to this collection: anything may change without notice.
 #
-# drgn opens the dump. With the kernel's debug information it tells everything; without, the kernel's log is found by
-# VMCOREINFO, and says what it can.
+# With the kernel's debug information its structures tell everything; without, its log is found by VMCOREINFO, and says what
+# it can. What is not known is None.
 
-import errno
-import io
-import json
-import logging
 import os
 import re
 
@@ -23,6 +19,7 @@ from ansible_collections.kernel.livepatch.plugins.module_utils import (
     _log_buffer,
     _sysfs,
     _times,
+    _vmcore_dump,
     _vmcore_types,
 )
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
@@ -30,24 +27,22 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._vmcoreinfo impor
 
 MOST_EVENTS = 50
 
-# "Modules linked in: hotfix1(OEK) nfs [last unloaded: hotfix0]"; 5.10 to 7.2.
-_LINKED = re.compile(r"Modules linked in: ?([^\[]*)")
+# "Modules linked in: hotfix1(OEK) nfs [last unloaded: hotfix0]"; 5.10 to 7.2. The newest module comes first.
+_LINKED = re.compile(r"Modules linked in:([^\[]*)")
 _MODULE = re.compile(r"([A-Za-z0-9_]{1,64})\(([A-Z+-]{1,20})\)")
+# A record takes no more than this (LOG_LINE_MAX, kernel/printk/printk.c); what comes later goes into records of their own.
+_FULL_RECORD = 900
 
 
-def inspect(path, debug_info=(), host=None):
+def inspect(path, debug_info=(), host=None, time=None):
     """Return what a crash dump tells (dict, see the module's RETURN).
 
     path: of the dump. debug_info: paths of files with debug information, besides where drgn looks by itself. host: whose
-    dump it is (str), for the event. Raises LivepatchError: not_found, bad_vmcore, no_vmcoreinfo, bad_debug_info, unreadable.
-    Needs drgn.
+    dump it is (str), for the event. time: when it died (seconds since 1970), for a dump that does not say.
+    Raises LivepatchError: unreadable, and those of _vmcore_dump. Needs drgn.
     """
-    for one in [path] + list(debug_info):
-        if not os.path.isfile(one):
-            raise LivepatchError("not_found", "%s: expected a file, found none. Give the path on this host." % one)
-    for one in debug_info:
-        _check_elf(one)
-    program = _open(path)
+    program = _vmcore_dump.open_dump(path)
+    _vmcore_dump.load_debug_info(program, list(debug_info))
     info = VmcoreInfo(program["VMCOREINFO"].string_())
     reasons = []
     records = _log(program, info, reasons)
@@ -56,156 +51,48 @@ def inspect(path, debug_info=(), host=None):
         raise LivepatchError(
             "unreadable", "%s tells nothing: %s. Look whether the dump is complete." % (path, "; ".join(reasons))
         )
-    found = known or _by_log(info, records or [], reasons)
-    died = _died(path, info)
+    records = records or []
+    whole = bool(records) and records[0].sequence == 0
+    found = known or _by_log(info, records, whole, reasons)
+    died, time_of = _died(path, info, time)
     return dict(
         found,
         kernel_release=info.kernel_release,
         build_id=info.build_id,
-        architecture=_architecture(program),
+        architecture=_vmcore_dump.architecture(program),
         told_by="debug_info" if known else "log",
         debug_package=None if known else _debug_packages.package(info.kernel_release),
         time=_times.to_text(died),
-        time_of="crash" if info.crash_time else "file",
+        time_of=time_of,
         reasons=reasons,
-        **_events(records or [], found, info, host, died)
+        **_events(records, _history(records, whole, info, known), info, host, died)
     )
-
-
-def write_event(path, event, check_mode=False):
-    """Append an event (dict) to a file of events, one JSON object a line, unless it is there; return whether it was not.
-
-    Raises LivepatchError: not_writable.
-    """
-    line = json.dumps(event, sort_keys=True)
-    try:
-        with io.open(path, "a+" if not check_mode else "r", encoding="utf-8") as stream:
-            stream.seek(0)
-            text = stream.read()
-            if line in text.split("\n"):
-                return False
-            if not check_mode:
-                # The line before may be another program's, and not ended yet.
-                stream.write(("" if text.endswith("\n") or not text else "\n") + line + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-    except (OSError, ValueError) as error:
-        if not (check_mode and getattr(error, "errno", None) == errno.ENOENT):
-            raise LivepatchError(
-                "not_writable",
-                "events_file %s: expected a file of text to write to, found: %s. Give another." % (path, error),
-            )
-    return True
-
-
-def _check_elf(path):
-    """drgn passes over what is no ELF file; whoever named it should know."""
-    with open(path, "rb") as stream:
-        if stream.read(4) != b"\x7fELF":
-            raise LivepatchError(
-                "bad_debug_info",
-                "debug_info: %s: expected an ELF file with debug information, found something else. Give the uncompressed "
-                "vmlinux that the debug information's package has installed." % path,
-            )
-
-
-def _open(path):
-    """Return the drgn.Program of a dump of a Linux kernel."""
-    import drgn
-
-    program = drgn.Program()
-    try:
-        program.set_core_dump(path)
-    except (ValueError, OSError, drgn.FaultError) as error:
-        raise _bad(path, error, "Look whether it was written to its end.")
-    except Exception as error:  # drgn and libkdumpfile have no class of their own for what follows
-        with open(path, "rb") as stream:
-            begin = stream.read(12)
-        if begin == b"makedumpfile":
-            raise _bad(path, error, "It is in the flattened form: put it together with makedumpfile -R NEW < THIS.")
-        if begin.startswith(b"KDUMP"):
-            raise _bad(
-                path, error, "Of a virtual machine make an ELF dump: what QEMU writes in kdump's format lacks a name."
-            )
-        raise _without_vmcoreinfo(path, error)
-    if not program.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
-        raise _without_vmcoreinfo(path, "no VMCOREINFO")
-    return program
-
-
-def _bad(path, error, hint):
-    return LivepatchError(
-        "bad_vmcore",
-        "%s: expected a complete dump of a kernel's memory (ELF or kdump's own format), found: %s. %s"
-        % (path, error, hint),
-    )
-
-
-def _without_vmcoreinfo(path, error):
-    return LivepatchError(
-        "no_vmcoreinfo",
-        "%s: expected a dump of a Linux kernel with VMCOREINFO, found: %s. Give a dump that kdump has made, or one of a "
-        "virtual machine with QEMU's device vmcoreinfo whose kernel has loaded qemu_fw_cfg." % (path, error),
-    )
-
-
-def _architecture(program):
-    """The architecture as uname -m has it, for those that kernels have livepatches on."""
-    import drgn
-
-    name = program.platform.arch.name.lower()
-    little = program.platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
-    return {"ppc64": "ppc64le" if little else "ppc64"}.get(name, name)
 
 
 def _log(program, info, reasons):
     """Return the records of the log (list of Record), None with a reason where it cannot be read."""
-    import drgn
-
-    flags = program.platform.flags
-    memory = _log_buffer.Memory(
-        program.read,
-        8 if flags & drgn.PlatformFlags.IS_64_BIT else 4,
-        bool(flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN),
-    )
     try:
-        return _log_buffer.read(memory, info)
+        return _log_buffer.read(_vmcore_dump.memory(program), info)
     except Unknown as error:
         reasons.append("the kernel's log was not found: %s (kernels before 5.10 keep it in another way)" % error)
-    except drgn.FaultError as error:
+    except Exception as error:  # pylint: disable=broad-except # a damaged dump leads drgn anywhere
         reasons.append("the kernel's log is not in the dump: %s" % error)
     return None
 
 
 def _by_types(program, debug_info, info, reasons):
     """Return what the kernel's structures tell (dict), None with a reason where they are not known or not readable."""
-    import drgn
-
-    # What it warns of is among the reasons.
-    logging.getLogger("drgn").setLevel(logging.ERROR)
     try:
-        program.load_debug_info(debug_info, main=True)
-    except drgn.MissingDebugInfoError:
-        pass
-    if not _vmcore_types.has_types(program):
-        package = _debug_packages.package(info.kernel_release)
-        reasons.append(
-            "no debug information of %s (build id %s) was found%s: what its structures say was not read. %s"
-            % (
-                info.kernel_release,
-                info.build_id or "unknown",
-                ", not in debug_info either" if debug_info else "",
-                "Install %s" % package if package else "Give the vmlinux of this build in debug_info",
-            )
-        )
-        return None
-    try:
+        if not _vmcore_types.has_types(program):
+            reasons.append(_missing(debug_info, info))
+            return None
         host, forced = _vmcore_types.read_host(program, info.kernel_release)
         taint = _vmcore_types.taint(program)
-    except (drgn.FaultError, _vmcore_types.Damaged) as error:
-        reasons.append("the list of livepatches is not whole in the dump: %s" % error)
+    except Exception as error:  # pylint: disable=broad-except # a damaged dump or vmlinux leads drgn anywhere
+        reasons.append("the kernel's lists could not be read: %s" % error)
         return None
-    patches = {name: _patch(patch, name in forced) for name, patch in host.patches.items()}
+    # A flag that is not set says nothing: kernels do not mark the livepatch that was forced in.
+    patches = {name: _patch(patch, True if name in forced else None) for name, patch in host.patches.items()}
     return {
         "supported": host.supported,
         "effective_release": host.effective_release,
@@ -218,25 +105,34 @@ def _by_types(program, debug_info, info, reasons):
     }
 
 
-def _by_log(info, records, reasons):
-    """Return what the kernel's log tells; what it does not is None."""
-    whole = bool(records) and records[0].sequence == 0
+def _missing(debug_info, info):
+    package = _debug_packages.package(info.kernel_release)
+    return "no debug information of %s (build id %s) was found%s: what its structures say was not read. %s" % (
+        info.kernel_release,
+        info.build_id or "unknown",
+        ", not in debug_info either" if debug_info else "",
+        "Install %s" % package if package else "Give the vmlinux of this build in debug_info",
+    )
+
+
+def _by_log(info, records, whole, reasons):
+    """Return what the kernel's log tells."""
     history = _livepatch_log.History(records, whole, info.kernel_release)
     stack, pending = history.stack_at_end(), history.pending_at_end()
     if stack is None:
-        reasons.append("the log begins after the boot and does not say which livepatch was enabled before")
+        reasons.append("the log does not say which livepatch was enabled before its first line about one")
     name, direction = pending or (None, None)
     enabled = [one for one in stack or [] if one != name]
     topmost = enabled[-1] if enabled else None
     patches = {
-        one: _patch(_sysfs.Patch(one != name or direction == "patching", one == name, None, None, {}), None)
+        one: _patch(_sysfs.Patch(one != name or direction == "patching", one == name, None, None, None), None)
         for one in stack or [name] * bool(name)
     }
     return {
         "supported": True if patches else None,
         "effective_release": None if stack is None else _sysfs.effective_release(info.kernel_release, topmost),
         "enabled": topmost,
-        "patches": patches,
+        "patches": None if stack is None and not patches else patches,
         "inert": None,
         "transition": _transition(pending),
         "loaded": _linked(records),
@@ -251,7 +147,7 @@ def _patch(patch, forced):
         "replace": patch.replace,
         "stack_order": patch.stack_order,
         "forced": forced,
-        "objects": dict(patch.objects),
+        "objects": None if patch.objects is None else dict(patch.objects),
     }
 
 
@@ -260,39 +156,49 @@ def _transition(pending):
 
 
 def _linked(records):
-    """The livepatch modules (sorted names) that the last "Modules linked in" names, None where there is no such line."""
-    for record in reversed(records):
-        found = _LINKED.match(record.text) if record.kernel else None
-        if found:
-            return sorted(name for name, letters in _MODULE.findall(found.group(1)) if "K" in letters)
+    """The livepatch modules (sorted names) that the last "Modules linked in" names, None where there is no whole one."""
+    kernel = [record for record in records if record.kernel]
+    for number in range(len(kernel) - 1, -1, -1):
+        if not _LINKED.match(kernel[number].text):
+            continue
+        text, full = kernel[number].text, len(kernel[number].text) > _FULL_RECORD
+        for record in kernel[number + 1 :]:
+            if not full or not record.text.startswith(" "):
+                break
+            text, full = text + record.text, len(record.text) > _FULL_RECORD
+        if full and "[" not in text:
+            return None
+        return sorted(name for name, letters in _MODULE.findall(_LINKED.match(text).group(1)) if "K" in letters)
     return None
 
 
-def _died(path, info):
-    """When the machine died (seconds since 1970): kexec has noted it, otherwise the dump is as old as its file."""
-    return info.crash_time or os.stat(path).st_mtime
+def _died(path, info, time):
+    """Return (when the machine died in seconds since 1970, who says so): itself, the caller, or the file's own time."""
+    if info.crash_time:
+        return info.crash_time, "crash"
+    return (time, "option") if time is not None else (os.stat(path).st_mtime, "file")
 
 
-def _events(records, found, info, host, died):
+def _history(records, whole, info, known):
+    """Return the History of the log; with what the structures tell it is certain at its end."""
+    return _livepatch_log.History(records, whole, info.kernel_release, list(known["patches"]) if known else None)
+
+
+def _events(records, history, info, host, died):
     """Return {"events": alarms of the log, "crash": the one that ended it or None}."""
-    enabled = None if found["effective_release"] is None else list(found["patches"])
-    whole = bool(records) and records[0].sequence == 0
-    history = _livepatch_log.History(records, whole, info.kernel_release, enabled)
     alarms = _kernel_alarms.alarms(records)
     events = [_event(alarm, history) for alarm in alarms[-MOST_EVENTS:]]
     crash = None
     if info.crash_time or any(alarm.kind == "crash" for alarm in alarms):
-        evidence = _crashes.Evidence(
-            "kdump", died, alarms, history.at_end(), True, "a dump without the kernel's reason"
-        )
-        crash = _crashes.tell([evidence])[0]
+        said = _crashes.Evidence("kdump", died, alarms, history.at_end(), True, "a dump without the kernel's reason")
+        (one,) = _crashes.tell([said])
         crash = {
             "host": host,
-            "kind": crash.kind,
-            "time": _times.to_text(crash.time),
-            "signature": crash.signature,
-            "text": crash.text,
-            "effective_release": crash.effective_release,
+            "kind": one.kind,
+            "time": _times.to_text(one.time),
+            "signature": one.signature,
+            "text": one.text,
+            "effective_release": one.effective_release,
         }
     return {"events": events, "events_left_out": len(alarms) - len(events), "crash": crash}
 

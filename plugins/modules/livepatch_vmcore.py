@@ -39,13 +39,19 @@ options:
     type: list
     elements: path
     default: []
+  time:
+    description:
+      - When the machine died (ISO 8601, UTC), for a dump that does not say, as a hypervisor's. The time of the file may be that of
+        a copy.
+    type: str
   host:
     description: The host whose dump it is, as the inventory calls it, for RV(crash).
     type: str
   events_file:
     description:
       - Adds RV(crash) to this file, one JSON object a line, unless it is there. A rollout on this host reads it as evidence by a
-        source of O(kernel.livepatch.rollout_gate#module:sources) of type C(events). Needs O(host).
+        source of O(kernel.livepatch.rollout_gate#module:sources) of type C(events).
+      - Needs O(host), and O(time) where the dump does not say it.
     type: path
 requirements:
   - Python 3.6 or later on the target
@@ -54,8 +60,8 @@ seealso:
   - module: kernel.livepatch.livepatch_health
     description: Reads on the host itself what kdump has left there, without opening the dump.
 notes:
-  - On failure RV(error) is one of V(drgn_missing), V(not_found), V(bad_vmcore), V(no_vmcoreinfo), V(bad_debug_info),
-    V(unreadable), V(not_writable).
+  - On failure RV(error) is one of V(drgn_missing), V(not_found), V(not_permitted), V(bad_vmcore), V(no_vmcoreinfo),
+    V(bad_debug_info), V(unreadable), V(time_unknown), V(not_writable), V(bad_option).
 """
 
 EXAMPLES = r"""
@@ -102,7 +108,7 @@ enabled:
 patches:
   description:
     - Livepatches that were enabled or in transition, by name, with the keys of the facts that a dump can fill. From the log only the
-      topmost one and the one in transition are certain.
+      topmost one and the one in transition are certain; V(null) when it names none and does not reach back.
   returned: success
   type: dict
 inert:
@@ -116,7 +122,7 @@ loaded:
   type: list
   elements: str
 transition:
-  description: The livepatch that was in transition, and its C(direction), V(null) for none.
+  description: The livepatch that was in transition, and its C(direction), V(null) for none, and when that is not known.
   returned: success
   type: dict
   sample: {livepatch: hotfix2, direction: patching}
@@ -133,7 +139,7 @@ time:
   returned: success
   type: str
 time_of:
-  description: Who says that; V(crash) for the dying kernel itself, V(file) when it is the time of the file.
+  description: Who says that; V(crash) for the dying kernel itself, V(option) for O(time), V(file) for the time of the file.
   returned: success
   type: str
 crash:
@@ -173,8 +179,9 @@ error:
 import traceback
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.kernel.livepatch.plugins.module_utils import _events_file, _times
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore import inspect, write_event
+from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore import inspect
 
 try:
     import drgn  # pylint: disable=unused-import
@@ -184,30 +191,50 @@ except ImportError:
     DRGN_ERROR = traceback.format_exc()
 
 
+def seconds(text):
+    """Return the moment that option time is (seconds since 1970, or None); raises LivepatchError: bad_option."""
+    try:
+        return None if text is None else _times.to_seconds(text)
+    except ValueError:
+        raise LivepatchError(
+            "bad_option", "time: expected ISO 8601 in UTC such as 2026-03-01T10:11:12Z, found %r. Write it so." % text
+        )
+
+
+def run(params, check_mode):
+    """Return the module's result (dict)."""
+    result = inspect(params["path"], params["debug_info"], params["host"], seconds(params["time"]))
+    changed = False
+    if params["events_file"] and result["crash"]:
+        if result["time_of"] == "file":
+            raise LivepatchError(
+                "time_unknown",
+                "%s: expected a dump that says when the machine died, found none, and its file may be a copy. Give time, so "
+                "that the event is placed where it belongs." % params["path"],
+            )
+        changed = _events_file.add(params["events_file"], result["crash"], check_mode)
+    return dict(result, changed=changed)
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
             path=dict(type="path", required=True),
             debug_info=dict(type="list", elements="path", default=[]),
+            time=dict(type="str"),
             host=dict(type="str"),
             events_file=dict(type="path"),
         ),
-        required_by=dict(events_file="host"),
+        required_by=dict(events_file=["host"]),
         supports_check_mode=True,
     )
     if DRGN_ERROR:
         module.fail_json(error="drgn_missing", msg=missing_required_lib("drgn"), exception=DRGN_ERROR)
-    params = module.params
     try:
-        result = inspect(params["path"], params["debug_info"], params["host"])
-        changed = bool(
-            params["events_file"]
-            and result["crash"]
-            and write_event(params["events_file"], result["crash"], module.check_mode)
-        )
+        result = run(module.params, module.check_mode)
     except LivepatchError as error:
         module.fail_json(msg=error.message, error=error.code, **error.details)
-    module.exit_json(changed=changed, **result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

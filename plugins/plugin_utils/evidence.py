@@ -72,7 +72,9 @@ def of_sources(state, readings):
         for event in reading["events"]:
             name, known = event["host"], state.crashes if event["kind"] == "crash" else state.alarms
             watched = name in state.patched_at or name in state.seen_control
-            if watched and name not in known and event["kind"] != "coredump":
+            # What a dump tells late may have happened before the host was patched.
+            late = event["time"] < state.patched_at.get(name, 0)
+            if watched and not late and name not in known and event["kind"] != "coredump":
                 entries.append(_event(reading["name"], event))
                 if state.outcomes.get(name, {}).get("outcome") == "patched":
                     entries.append(outcomes.of_event(state.outcomes[name], entries[-1]))

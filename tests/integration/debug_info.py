@@ -13,6 +13,7 @@ from tests.lab import processes
 VARIABLES = {
     "klp_patches": "struct list_head klp_patches",
     "klp_transition_patch": "struct klp_patch *klp_transition_patch",
+    "klp_target_state": "int klp_target_state",
     "modules": "struct list_head modules",
     "tainted_mask": "unsigned long tainted_mask",
 }

@@ -82,17 +82,19 @@ def test_a_dump_tells_what_ran_with_and_without_debug_information_and_the_crash_
     dead = as_kdump_writes_it(flat, tmp_path / "dead", patient)
 
     events = tmp_path / "events.jsonl"
-    evidence = {"path": dead, "host": "web1", "events_file": str(events)}
+    evidence = {"path": dead, "host": "web1", "events_file": str(events), "time": "2026-01-02T03:04:05Z"}
     found = play([
         {"name": "flat", VMCORE: {"path": flat}},
         {"name": "alive", VMCORE: {"path": alive}},
+        {"name": "no time", VMCORE: dict(evidence, time=None)},
         {"name": "dead, check", VMCORE: evidence, "check_mode": True},
         {"name": "dead", VMCORE: evidence},
         {"name": "again", VMCORE: evidence},
         {"name": "again, check", VMCORE: evidence, "check_mode": True},
     ], hosts="localhost", become=False)  # fmt: skip
     found = {name: results["localhost"] for name, results in found.items()}
-    flattened = found.pop("flat")
+    flattened, timeless = found.pop("flat"), found.pop("no time")
+    assert (timeless["failed"], timeless["error"]) == (True, "time_unknown")
     assert (flattened["failed"], flattened["error"]) == (True, "bad_vmcore") and "makedumpfile -R" in flattened["msg"]
     assert [found[name]["changed"] for name in found] == [False, True, True, False, False]
     for name in ("alive", "dead"):
@@ -128,5 +130,5 @@ def test_a_dump_tells_what_ran_with_and_without_debug_information_and_the_crash_
                 for key, value in shown["objects"].items()
             }
             assert {key: patch[key] for key in shown} == shown
-            assert patch["replace"] is True and patch["forced"] is False
+            assert patch["replace"] is True and patch["forced"] is None
     assert found["alive"]["localhost"]["taint"] == live["taint"]

@@ -7,6 +7,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -20,22 +21,33 @@ def only_when_idle():
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
+def ended(number, unused):
+    """SIGTERM ends both in order, like Ctrl-C."""
+    sys.exit(128 + number)
+
+
 def main():
     middle = sys.argv.index("--")
     background, foreground = sys.argv[1:middle], sys.argv[middle + 1 :]
     LOG.parent.mkdir(exist_ok=True)
-    print("beside what follows, its output at the end (until then in %s): %s" % (LOG, shlex.join(background)), flush=True)
+    print(
+        "beside what follows, its output at the end (until then in %s): %s" % (LOG, shlex.join(background)), flush=True
+    )
+    signal.signal(signal.SIGTERM, ended)
     with open(str(LOG), "wb") as log:
-        other = subprocess.Popen(background, stdout=log, stderr=subprocess.STDOUT, preexec_fn=only_when_idle)
+        begun = [subprocess.Popen(foreground)]
         try:
-            failed = subprocess.call(foreground)
-            # What is left has the processors to itself.
-            failed = other.wait() or failed
+            begun.append(subprocess.Popen(background, stdout=log, stderr=subprocess.STDOUT, preexec_fn=only_when_idle))
+            # What is left of the other has the processors to itself.
+            failed = [one.wait() for one in begun]
         except BaseException:
-            other.terminate()
+            for one in begun:
+                one.terminate()
+            for one in begun:
+                one.wait()
             raise
     print(LOG.read_text(encoding="utf-8", errors="replace"), flush=True)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if any(failed) else 0)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ CONTROLLER_LIBRARIES = {
 # What opens crash dumps, on an analysis host: the module says so when it is missing.
 ANALYSIS_LIBRARIES = {
     "drgn": ["plugins/modules/livepatch_vmcore.py"]
-    + ["plugins/module_utils/_vmcore%s.py" % part for part in ("", "_types")],
+    + ["plugins/module_utils/_vmcore_%s.py" % part for part in ("dump", "types")],
 }
 # Libraries that every controller has, as Ansible itself needs them.
 ANSIBLES_LIBRARIES = {"jinja2": ["plugins/plugin_utils/page.py"]}

@@ -36,12 +36,14 @@ SIZES = {"printk_ringbuffer": 88, "prb_desc": 24, "printk_info": 88}
 class Log:
     """A log of 2**bits records and 2**text_bits bytes of text, written to as the kernel does.
 
-    live: what a reader is to find, oldest first, each (sequence, seconds, level, kernel, text).
+    fits_exactly: whether text may end at the very end of the ring, as since 6.18. live: what a reader is to find, oldest
+    first, each (sequence, seconds, level, kernel, text).
     """
 
-    def __init__(self, bits=4, text_bits=10, little=True, base=BASE):
+    def __init__(self, bits=4, text_bits=10, little=True, base=BASE, fits_exactly=True):
         self.bits, self.text_bits, self.little, self.base = bits, text_bits, little, base
         self.order = "<" if little else ">"
+        self.fits_exactly = fits_exactly
         self.text = bytearray(1 << text_bits)
         self.count = 1 << bits
         self.records = []
@@ -54,12 +56,13 @@ class Log:
         if data:
             length = 8 + -(-len(data) // 8) * 8
             assert length <= size // 4, "the kernel would cut this text off"
-            begin = self.position
-            if begin % size + length > size:
+            begin, number = self.position, struct.pack(self.order + "Q", sequence)
+            place, following = begin % size, begin + length
+            if begin % size + length > size - (not self.fits_exactly):
+                # The number is at both places, the text at the ring's start only.
+                self.text[place : place + 8] = number
                 place, following = 0, (begin // size + 1) * size + length
-            else:
-                place, following = begin % size, begin + length
-            self.text[place : place + length] = struct.pack(self.order + "Q", sequence) + data.ljust(length - 8, b"\0")
+            self.text[place : place + length] = number + data.ljust(length - 8, b"\0")
             self.position = following
         else:
             begin = following = 3

@@ -81,8 +81,21 @@ def test_without_the_release_of_the_kernel_nothing_is_known():
 def test_what_was_below_a_livepatch_that_was_taken_back_stays_unknown_where_the_log_does_not_say_it():
     found = history(records((LOADED[:2], "hotfix2"), (REMOVED[1:], "hotfix2")), whole=False)
     assert found.at_end() is None and found.stack_at_end() is None
-    replaced = history(records((LOADED, "hotfix2"), (REMOVED, "hotfix2")), whole=False)
-    assert replaced.at_end() == "6.1.0" and replaced.stack_at_end() == []
+    for parts in ([(LOADED, "hotfix2"), (REMOVED, "hotfix2")], [(REMOVED, "hotfix2")], [(REMOVED[1:], "hotfix2")]):
+        torn = history(records(*parts), whole=False)
+        assert torn.at_end() is None and torn.stack_at_end() is None, parts
+
+
+def test_whether_one_that_went_out_had_replaced_the_others_is_not_known_of_a_former_boot():
+    stacked = records((LOADED, "base"), (LOADED, "addon"), (REMOVED, "addon"))
+    assert history(stacked).at(15.0) == "6.1.0-addon" and history(stacked).at_end() is None
+    assert history(records((LOADED, "only"), (REMOVED, "only"))).at_end() == "6.1.0"
+
+
+def test_what_is_enabled_and_in_no_line_was_there_before_a_torn_log_begins():
+    torn = records((LOADED[:2], "b"), (REMOVED[1:], "b"))
+    assert history(torn, whole=False, enabled=["a"]).at_end() == "6.1.0-a"
+    assert history(torn, whole=False, enabled=[]).at_end() == "6.1.0"
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,16 @@ def test_of_a_log_that_has_run_over_the_newest_records_are_there():
     assert [record[0] for record in log.live][-1] == 49 and 3 < len(log.live) <= 8
 
 
+def test_a_text_that_does_not_fit_in_before_the_end_is_read_from_the_start_and_not_from_what_a_program_left_there():
+    log = dead_kernel.Log(bits=4, text_bits=8)
+    for unused in range(8):
+        log.write("forged: by a program", facility=1)  # 32 bytes each: one round
+    log.write("x" * 56).write("y" * 56).write("z" * 56).write("w" * 24).write("the kernel's own words, all of them")
+    assert found(log)[-1][3:] == (True, "the kernel's own words, all of them") and found(log) == log.live
+    begin, following = log.records[-1][5:7]
+    assert begin // 256 != following // 256 and log.text[begin % 256 + 8 :].startswith(b"forged"), "it wraps"
+
+
 def test_a_record_that_was_being_written_and_one_without_text_are_left_out():
     log = dead_kernel.Log().write("before").write("half", state=0).write("").write("after", state=dead_kernel.COMMITTED)
     assert [record[4] for record in found(log)] == ["before", "after"]
@@ -41,7 +51,7 @@ def test_bytes_that_are_no_text_do_no_harm():
     assert found(log)[0][4] == "\ufffd\ufffda"
 
 
-@pytest.mark.parametrize("missing", sorted(set(dead_kernel.OFFSETS) - {"prb_data_blk_lpos.next"}) + ["prb", "prb_desc"])
+@pytest.mark.parametrize("missing", sorted(dead_kernel.OFFSETS) + ["prb", "prb_desc"])
 def test_what_vmcoreinfo_does_not_say_is_named(missing):
     with pytest.raises(_vmcoreinfo.Unknown, match=missing.split(".")[0]):
         found(dead_kernel.Log().write("a"), dead_kernel.vmcoreinfo(without=[missing]))
@@ -63,6 +73,13 @@ def _with(head, sizes):
     head[0:4] = bytes([sizes["bits"], 0, 0, 0])
     head[48:52] = bytes([sizes.get("text_bits", 10), 0, 0, 0])
     return bytes(head)
+
+
+@pytest.mark.parametrize("size", [b"0", b"1025", b"9" * 19])
+def test_a_size_that_no_structure_has_is_told_before_anything_is_read(size):
+    info = dead_kernel.vmcoreinfo().replace(b"SIZE(printk_info)=88", b"SIZE(printk_info)=" + size)
+    with pytest.raises(_vmcoreinfo.Unknown, match="leads to 16 structures"):
+        found(dead_kernel.Log().write("a"), info)
 
 
 def test_a_member_outside_of_its_structure_is_told():

@@ -3,7 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-import json
 import os
 
 import pytest
@@ -84,6 +83,7 @@ def test_the_log_tells_what_was_enabled_and_what_was_in_transition(inspect, part
     assert (found["enabled"], found["transition"]) == (enabled, transition)
     assert found["effective_release"] == (RELEASE + "-" + enabled if enabled else RELEASE)
     assert set(found["patches"]) == {enabled, (transition or {}).get("livepatch")} - {None}
+    assert all(patch["objects"] is None for patch in found["patches"].values())
     for name, patch in found["patches"].items():
         assert patch["transition"] is (name == (transition or {}).get("livepatch"))
         assert patch["replace"] is patch["stack_order"] is patch["forced"] is None
@@ -97,8 +97,8 @@ def test_a_crash_within_a_transition_is_that_livepatchs(inspect):
 
 def test_a_log_that_does_not_reach_back_leaves_what_it_does_not_say_unknown(inspect):
     found = inspect(log("nothing of interest", whole=False))
-    assert found["effective_release"] is None and found["enabled"] is None and found["supported"] is None
-    assert any("begins after the boot" in reason for reason in found["reasons"])
+    assert found["effective_release"] is found["enabled"] is found["supported"] is found["patches"] is None
+    assert any("before its first line" in reason for reason in found["reasons"])
     going = inspect(log((ENABLING, "b"), whole=False))
     assert going["effective_release"] is None and going["transition"]["livepatch"] == "b"
 
@@ -182,18 +182,44 @@ def test_a_kernel_whose_log_is_kept_in_another_way_is_told(inspect):
     assert found.code == "unreadable" and "5.10" in found.message
 
 
-def test_an_event_is_added_once_and_other_lines_stay(tmp_path):
-    path = tmp_path / "events.jsonl"
-    event = {"host": "web1", "kind": "crash"}
-    assert _vmcore.write_event(str(path), event, check_mode=True) is True and not path.exists()
-    path.write_text('{"host": "db1"}')  # not ended with a newline
-    assert _vmcore.write_event(str(path), event, check_mode=True) is True
-    assert _vmcore.write_event(str(path), event) is True
-    assert [json.loads(line) for line in path.read_text().splitlines()] == [{"host": "db1"}, event]
-    assert _vmcore.write_event(str(path), event) is False
-    assert _vmcore.write_event(str(path), event, check_mode=True) is False
+def test_a_dump_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
+    path = str(dead_kernel.dump(tmp_path / "vmcore", log().segments(), dead_kernel.vmcoreinfo()))
+
+    def refuse(*unused, **keywords):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    found = error(_vmcore.inspect, path)
+    assert found.code == "not_permitted" and "become" in found.message
 
 
-def test_a_file_of_events_that_cannot_be_written_is_told(tmp_path):
-    found = error(_vmcore.write_event, str(tmp_path / "no" / "events"), {})
-    assert found.code == "not_writable" and "events_file" in found.message
+def test_who_gives_the_time_of_a_dump_that_does_not_say_it_is_believed(tmp_path):
+    path = str(dead_kernel.dump(tmp_path / "vmcore", log(*PANIC).segments(), dead_kernel.vmcoreinfo()))
+    found = _vmcore.inspect(path, time=1600000000)
+    assert (found["time"], found["time_of"], found["crash"]["time"]) == (
+        "2020-09-13T12:26:40Z",
+        "option",
+        found["time"],
+    )
+    path = str(dead_kernel.dump(tmp_path / "own", log().segments(), dead_kernel.vmcoreinfo(CRASHTIME="1700000100")))
+    assert _vmcore.inspect(path, time=1600000000)["time_of"] == "crash"
+
+
+LONG = "Modules linked in:" + "".join(" module_%02d" % number for number in range(99))
+
+
+@pytest.mark.parametrize("lines,loaded", [
+    (["Modules linked in: a(OEK) b [last unloaded: c(K)]"], ["a"]),
+    (["Modules linked in:"], []),
+    ([LONG + " x(K)", " y(OE) hotfix1(K) z", "CPU: 0 other(K)"], ["hotfix1", "x"]),
+    ([LONG + " x(K)", " y [last unloaded: hotfix1(K)]"], ["x"]),
+    ([LONG + " x(K)"], None),  # the rest is not there
+    (["Modules linked in: a(K)", " not(K) one"], ["a"]),
+    (["Modules linked in: old(K)", "text", "Modules linked in: new(K)"], ["new"]),
+    (["nothing"], None),
+])  # fmt: skip
+def test_the_modules_that_were_loaded_are_those_of_the_last_whole_list(inspect, lines, loaded):
+    made = dead_kernel.Log(5, 14)
+    for line in lines:
+        made.write(line)
+    assert inspect(made)["loaded"] == loaded

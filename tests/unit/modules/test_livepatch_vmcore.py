@@ -14,7 +14,7 @@ CRASH = {"host": "web1", "kind": "crash"}
 @pytest.fixture
 def told(monkeypatch):
     """What inspect() is to return; it notes what it was asked."""
-    answer = {"crash": CRASH}
+    answer = {"crash": CRASH, "time_of": "crash"}
 
     def inspect(*asked):
         answer["asked"] = list(asked)
@@ -27,7 +27,21 @@ def told(monkeypatch):
 
 def test_the_work_gets_the_options_and_nothing_is_changed(run_module, told):
     result = run_module(livepatch_vmcore, {"path": "/v", "debug_info": ["/d"], "host": "web1"})
-    assert result["asked"] == ["/v", ["/d"], "web1"] and result["changed"] is False
+    assert result["asked"] == ["/v", ["/d"], "web1", None] and result["changed"] is False
+    assert run_module(livepatch_vmcore, {"path": "/v", "time": "2023-11-14T22:13:20Z"})["asked"][3] == 1700000000
+
+
+def test_a_time_in_another_form_is_refused(run_module, told):
+    result = run_module(livepatch_vmcore, {"path": "/v", "time": "yesterday"})
+    assert result["error"] == "bad_option" and "ISO 8601" in result["msg"] and "asked" not in told
+
+
+def test_the_time_of_the_file_is_none_for_the_gate(run_module, told, tmp_path):
+    told["time_of"] = "file"
+    path = tmp_path / "events.jsonl"
+    result = run_module(livepatch_vmcore, {"path": "/v", "host": "web1", "events_file": str(path)})
+    assert result["error"] == "time_unknown" and "Give time" in result["msg"] and not path.exists()
+    assert not run_module(livepatch_vmcore, {"path": "/v"})["changed"]
 
 
 def test_the_crash_is_added_to_the_file_of_events_once(run_module, told, tmp_path):

@@ -436,6 +436,18 @@ def test_a_canary_of_which_a_source_tells_first_fails_all_the_same():
     assert evidence.of_sources(found.state, [reading])[1:] == [], "it is told once"
 
 
+def test_a_crash_from_before_a_host_was_patched_of_which_a_dump_tells_late_is_not_the_livepatchs():
+    found = rollout(60)
+    before = found.now - 3600
+    found.patch(1)
+    name = found.state.tier_hosts(1)[0]
+    event = {"host": name, "kind": "crash", "time": before, "signature": None, "text": "Kernel panic"}
+    reading = {"name": "dumps", "type": "events", "verdict": "pass", "reason": "1 event", "events": [event]}
+    assert [entry["kind"] for entry in evidence.of_sources(found.state, [reading])] == ["reading"]
+    event["time"] = found.now
+    assert [entry["kind"] for entry in evidence.of_sources(found.state, [reading])] == ["reading", "event", "outcome"]
+
+
 def test_what_a_control_host_logged_before_the_rollout_is_nothing_new_when_it_comes_again():
     found = in_second_tier()
     name = found.state.waiting()[0]
