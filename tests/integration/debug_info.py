@@ -29,10 +29,13 @@ exec chroot "$tree" ld -o /build/vmlinux /build/vmlinux_types.o "$@"
 
 
 def make(kernel, addresses, build_id, directory):
-    """Return the path of a vmlinux with debug information. addresses: of VARIABLES (name -> int); build_id: hexadecimal digits."""
+    """Return the path of a vmlinux with debug information.
+
+    addresses: of VARIABLES (name -> int), or of some of them; build_id: hexadecimal digits.
+    """
     directory.mkdir()
     lines = ["#include <linux/module.h>", "#include <linux/livepatch.h>"]
-    lines += ['%s __attribute__((section(".at_%s")));' % (text, name) for name, text in VARIABLES.items()]
+    lines += ['%s __attribute__((section(".at_%s")));' % (VARIABLES[name], name) for name in addresses]
     (directory / "vmlinux_types.c").write_text("\n".join(lines) + "\n")
     (directory / "Kbuild").write_text("obj-m += vmlinux_types.o\n")
     places = ["--section-start=.at_%s=%#x" % pair for pair in addresses.items()]

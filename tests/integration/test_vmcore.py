@@ -110,10 +110,14 @@ def test_a_dump_tells_what_ran_with_and_without_debug_information_and_the_crash_
     assert '"host": "web1"' in events.read_text() and len(events.read_text().splitlines()) == 1
 
     vmlinux = debug_info.make(patient.machine.kernel, addresses, found["alive"]["build_id"], tmp_path / "debug")
+    others = {name: address for name, address in addresses.items() if not name.startswith("klp_")}
+    other = debug_info.make(patient.machine.kernel, others, found["alive"]["build_id"], tmp_path / "other")
     found = play([
-        {"name": name, VMCORE: {"path": path, "debug_info": [str(vmlinux)]}}
-        for name, path in (("alive", alive), ("dead", dead))
+        {"name": name, VMCORE: {"path": path, "debug_info": [str(symbols)]}}
+        for name, path, symbols in (("alive", alive, vmlinux), ("dead", dead, vmlinux), ("no livepatches", dead, other))
     ], hosts="localhost", become=False)  # fmt: skip
+    unable = found.pop("no livepatches")["localhost"]
+    assert (unable["supported"], unable["patches"], unable["enabled"]) == (False, {}, None), "a kernel built without them"
     for name in ("alive", "dead"):
         told = found[name]["localhost"]
         assert told["told_by"] == "debug_info" and told["debug_package"] is None and told["reasons"] == [], told
