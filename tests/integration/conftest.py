@@ -23,6 +23,9 @@ from tests.lab.fleet import Fleet  # noqa: E402
 
 KERNELS = os.environ.get("LAB_KERNELS", "5.10 6.1 6.12 7.2").split()
 
+# Every second guest has two processors. Emulated by one thread, they wait for each other in a transition, which doubles times.
+PROCESSORS = int(os.environ.get("LAB_PROCESSORS", "0")) or {"lab-%d" % (number + 1): 2 for number in range(1, len(KERNELS), 2)}
+
 # What takes long is shown on some of the kernels, on others in each test; with this variable set on all of them.
 EVERYWHERE = bool(os.environ.get("LAB_EVERYWHERE"))
 
@@ -38,7 +41,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory):
     """One guest of each kernel in LAB_KERNELS."""
-    with Fleet(tmp_path_factory.mktemp("fleet"), hosts=len(KERNELS), kernels=KERNELS) as running:
+    with Fleet(tmp_path_factory.mktemp("fleet"), hosts=len(KERNELS), kernels=KERNELS, processors=PROCESSORS) as running:
         yield running
 
 

@@ -154,7 +154,7 @@ class Machine(object):
 def machine(tmp_path_factory, put_python, tasks_in):
     """One guest with systemd, and the kernels that it can boot."""
     directory = tmp_path_factory.mktemp("reboot")
-    with Fleet(directory, hosts=1, kernels=KERNELS, init="systemd") as fleet:
+    with Fleet(directory, hosts=1, kernels=KERNELS, processors=1, init="systemd") as fleet:
         made = Machine(fleet, tasks_in)
         put_python(made.guest)
         yield made

@@ -202,7 +202,7 @@ def test_debug_messages_are_put_back_however_the_run_ends(patient_steps_in_turn,
 @pytest.fixture
 def machine(tmp_path, put_python):
     """A guest with systemd."""
-    with Fleet(tmp_path / "fleet", hosts=1, kernels=["6.1"], init="systemd") as fleet:
+    with Fleet(tmp_path / "fleet", hosts=1, kernels=["6.1"], processors=1, init="systemd") as fleet:
         guest = fleet.guests["lab-1"]
         put_python(guest)
         guest.copy(str(fleet.module("stalls_user", "6.1")), "/root/stalls_user.ko")

@@ -26,12 +26,13 @@ class Fleet:
     """A running fleet inside a with block; it ends with the block, or with the process that entered it.
 
     Enter it in a thread that lives as long as the fleet does: the kernel ends the guests with it.
-    cmdline is added to every guest's kernel command line; a mapping gives it by the guest's name.
+    cmdline is added to every guest's kernel command line; a mapping gives it by the guest's name. So it is with processors,
+    of which a guest that the mapping does not name has one.
     init is what the guests boot with, "busybox" or "systemd". Kernels beyond the number of hosts are there for boot_again().
     """
 
     def __init__(self, directory: pathlib.Path, hosts: int = 2, kernels: Sequence[str] = ("6.1",), memory: int = 384,
-                 cmdline: str | Mapping[str, str] = "", processors: int = 2, inventory: pathlib.Path | None = None,
+                 cmdline: str | Mapping[str, str] = "", processors: int | Mapping[str, int] = 2, inventory: pathlib.Path | None = None,
                  init: str = "busybox"):
         if hosts < 1 or not kernels:
             raise LabError(f"A fleet was expected to have at least one host and one kernel. Found: {hosts} hosts, kernels {list(kernels)}.")
@@ -130,8 +131,9 @@ class Fleet:
     def _start_guest(self, name: str) -> Guest:
         kernel = self._names[name]
         extra = self._cmdline if isinstance(self._cmdline, str) else self._cmdline.get(name, "")
+        processors = self._processors if isinstance(self._processors, int) else self._processors.get(name, 1)
         machine = Machine(kernel=self._parts.kernels[kernel], initramfs=self._parts.initramfs[kernel], disk=self._parts.disk,
-                          accelerator=self._parts.accelerator, memory=self._memory, processors=self._processors, cmdline=extra)
+                          accelerator=self._parts.accelerator, memory=self._memory, processors=processors, cmdline=extra)
         # Others boot: a special command line is seldom asked for twice, and systemd gives a boot its identity early.
         begin = snapshot.get(machine) if self._init == "busybox" and not extra else None
         guest = Guest(name, self.directory / "guests" / name, machine, self.repository.port, begin)

@@ -10,14 +10,14 @@ import time
 import pytest
 
 from tests.lab.fleet import Fleet
-from tests.rollout.conftest import KERNELS, Rollouts
+from tests.rollout.conftest import KERNELS, PROCESSORS, Rollouts
 from tests.rollout.test_rollout import assert_stopped, entries, wait_for
 
 
 @pytest.fixture
 def four(tmp_path):
     """Rollouts on four guests: two of each kernel."""
-    with Fleet(tmp_path / "four", hosts=4, kernels=KERNELS) as running:
+    with Fleet(tmp_path / "four", hosts=4, kernels=KERNELS, processors=PROCESSORS) as running:
         yield Rollouts(running, tmp_path)
 
 

@@ -6,13 +6,13 @@
 import pytest
 
 from tests.lab.fleet import Fleet
-from tests.rollout.conftest import KERNELS, Rollouts
+from tests.rollout.conftest import KERNELS, PROCESSORS, Rollouts
 
 
 @pytest.fixture(scope="module")
 def rollouts(tmp_path_factory):
     """Two guests that boot with systemd."""
-    with Fleet(tmp_path_factory.mktemp("systemd"), hosts=2, kernels=KERNELS, init="systemd") as running:
+    with Fleet(tmp_path_factory.mktemp("systemd"), hosts=2, kernels=KERNELS, processors=PROCESSORS, init="systemd") as running:
         yield Rollouts(running, tmp_path_factory.mktemp("rollouts"))
 
 
