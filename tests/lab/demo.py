@@ -143,7 +143,7 @@ def main():
     directory = CHECKOUT / ".lab" / "demo"
     shutil.rmtree(str(directory / "journals"), ignore_errors=True)
     wrong = []
-    with Fleet(directory, hosts=HOSTS, kernels=KERNELS) as fleet:
+    with Fleet(directory, hosts=HOSTS, kernels=KERNELS, processors=1) as fleet:
         say("%d guests answer: %s" % (HOSTS, ", ".join(sorted({guest.kernel_release for guest in fleet.guests.values()}))))
         for release in ("hotfix1", "hotfix2"):
             say("rolling out %s" % release)
