@@ -51,17 +51,15 @@ def load_debug_info(program, paths):
     for path in paths:
         # drgn passes over what is no ELF file; whoever named it should know.
         if _begin(path)[:4] != b"\x7fELF":
-            raise LivepatchError(
-                "bad_debug_info",
-                "debug_info: %s: expected an ELF file with debug information, found something else. Give the uncompressed "
-                "vmlinux that the debug information's package has installed." % path,
-            )
+            raise _bad_debug_info(path, "something else")
     # What drgn warns of is among the reasons.
     logging.getLogger("drgn").setLevel(logging.ERROR)
     try:
         program.load_debug_info(paths, main=True)
     except drgn.MissingDebugInfoError:
         pass
+    except Exception as error:
+        raise _bad_debug_info(", ".join(paths) or "what is installed", error)
 
 
 def architecture(program):
@@ -93,6 +91,14 @@ def _begin(path):
         raise LivepatchError(
             "not_permitted", "%s: expected to read it, found: %s. Dumps are their owner's: use become." % (path, error)
         )
+
+
+def _bad_debug_info(path, found):
+    return LivepatchError(
+        "bad_debug_info",
+        "debug_info: %s: expected ELF files with debug information, found: %s. Give the uncompressed vmlinux that the debug "
+        "information's package has installed." % (path, found),
+    )
 
 
 def _bad(path, error, hint):

@@ -1,4 +1,4 @@
-# Builds the collection, installs it in another place, and reads its documentation there.
+# Builds the collection, installs it in another place, reads its documentation and runs it there.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -39,6 +39,23 @@ def documented(venv, directory, kind):
     return sorted(names)
 
 
+def execution_environment(directory):
+    """Make the context of an execution environment, and run a playbook with nothing but what that asks for."""
+    venv = environment("ee")
+    made = directory / "context"
+    ansible(venv, directory, "ansible-builder", "create", "--file", ROOT / "execution-environment.yml", "--context", made)
+    asked = ansible(venv, directory, "ansible-builder", "introspect", "--sanitize", directory)
+    for name in ("jmespath", "netaddr", "openssh-client"):
+        if name not in asked:
+            sys.exit("ansible-builder does not find that the installed collection needs %s:\n%s" % (name, asked))
+    command = ["ansible-playbook", NAME + ".status", "-i", "localhost,", "-c", "local", "-e", "livepatch_become=false"]
+    said = ansible(venv, directory, *command)
+    if "1 host" not in said:
+        sys.exit("The playbook status was to tell of one host in the execution environment:\n%s" % said)
+    print("execution environment: %s holds what the collection asks for, and status runs there" % sorted(
+        path.name for path in made.iterdir()))  # fmt: skip
+
+
 def main():
     venv = environment("current")
     with tempfile.TemporaryDirectory() as scratch:
@@ -56,6 +73,7 @@ def main():
         for playbook in playbooks:
             check = ["ansible-playbook", "--syntax-check", "-i", "localhost,"] + EXTRA_VARS.get(playbook.stem, [])
             ansible(venv, directory, *(check + [NAME + "." + playbook.stem]))
+        execution_environment(directory)
     print("built, installed and read: %s, %d playbooks" % (archive.name, len(playbooks)))
 
 

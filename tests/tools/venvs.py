@@ -3,7 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# usage: venvs.py current|oldest|target|fuzz
+# usage: venvs.py current|oldest|target|fuzz|ee
 
 import fcntl
 import hashlib
@@ -24,6 +24,7 @@ ENVIRONMENTS = {
     "oldest": ("requirements-oldest.txt", range(10, 13), min),
     "target": ("requirements-target.txt", range(6, 7), min),
     "fuzz": ("requirements-fuzz.txt", range(12, 14), max),
+    "ee": ("requirements-ee.txt", range(11, 15), max),
 }
 
 
@@ -79,10 +80,17 @@ def build(name, requirements, python, directory):
     (directory / "complete").touch()
 
 
+def content(requirements):
+    """Return what a file of requirements says (bytes), with the files that it names."""
+    text = requirements.read_bytes()
+    others = [line[3:].strip() for line in text.decode().splitlines() if line.startswith("-r ")]
+    return text + b"".join(content(requirements.parent / other) for other in others)
+
+
 def environment(name):
     """Return the directory of an environment, making it where it is missing."""
     requirements, python = choose(name)
-    key = hashlib.sha256(version_of(python) + requirements.read_bytes()).hexdigest()[:12]
+    key = hashlib.sha256(version_of(python) + content(requirements)).hexdigest()[:12]
     directory = CACHE / "venvs" / ("%s-%s" % (name, key))
     directory.parent.mkdir(parents=True, exist_ok=True)
     with open(str(directory) + ".lock", "w") as lock:

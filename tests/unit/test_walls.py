@@ -95,6 +95,12 @@ def test_the_target_side_uses_nothing_but_the_standard_library_and_ansible_itsel
             assert {name.split(".")[0] for name in imports(path)} <= known | libraries, path
 
 
+def test_an_execution_environment_gets_the_libraries_of_the_controller():
+    with open(os.path.join(ROOT, "meta", "ee-requirements.txt"), encoding="utf-8") as stream:
+        asked = {line.split()[0] for line in stream if line.strip() and not line.startswith("#")}
+    assert asked == set(CONTROLLER_LIBRARIES)
+
+
 def test_the_pure_parsers_that_the_controller_may_use_touch_nothing_of_a_target():
     path = os.path.join(ROOT, "plugins", "module_utils", "_kernel_alarms.py")
     assert imports(path) <= {"collections", "re"}

@@ -157,6 +157,17 @@ def test_debug_information_that_is_missing_or_none_is_refused(tmp_path):
     assert error(_vmcore.inspect, path, [str(tmp_path / "text")]).code == "bad_debug_info"
 
 
+@pytest.mark.parametrize("size", [4, 20, 64, 70, 400, 5000])
+def test_debug_information_that_is_damaged_is_refused_or_passed_over(tmp_path, size):
+    path = str(dead_kernel.dump(tmp_path / "vmcore", log().segments(), dead_kernel.vmcoreinfo()))
+    with open("/bin/true", "rb") as stream:
+        (tmp_path / "vmlinux").write_bytes(stream.read(size))
+    try:
+        assert "not in debug_info either" in _vmcore.inspect(path, [str(tmp_path / "vmlinux")])["reasons"][0]
+    except LivepatchError as refused:
+        assert refused.code == "bad_debug_info" and "vmlinux" in refused.message
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x7fELF", b"KDUMP   " + b"\0" * 5000])
 def test_what_is_no_dump_is_refused(tmp_path, content):
     (tmp_path / "vmcore").write_bytes(content)
