@@ -147,6 +147,7 @@ class Run(object):
     def _apply(self, changes, enable):
         if any(link in changes for link in _visibility_files.WANTS.values()):
             self._systemctl("disable", "--now", *sorted(_visibility_files.WANTS))
+        failed = None
         try:
             for path, file in changes.items():
                 _atomic.write(self.root, path, *file)
@@ -155,7 +156,7 @@ class Run(object):
             if self.targets is None and self._uses_netconsole():
                 _netconsole.untag(self.root)
             if self.present:
-                _publish.publish(self.root)
+                failed = self._publish()
         except EnvironmentError as error:
             raise _atomic.refusal(error, error.filename or "a file", "/etc and /run")
         finally:
@@ -163,10 +164,26 @@ class Run(object):
             if units and self.systemd:
                 self._systemctl("daemon-reload")
         if enable or (units and self._keeps()):
-            # The service is seen to work before anybody relies on it.
-            self._systemctl("start", _visibility_files.SERVICE, needed=True)
+            # The service is seen to work before anybody relies on it. Of a failed target it would only say the same again.
+            self._systemctl("start", _visibility_files.SERVICE, needed=failed is None)
             self._systemctl("restart", _visibility_files.TIMER, needed=True)
             self._systemctl("enable", *sorted(_visibility_files.WANTS), needed=True)
+
+        if failed:
+            raise failed
+
+    def _publish(self):
+        """Write the files and tell netconsole; return the LivepatchError about targets that it could not have, or None.
+
+        The files are written then, and the timer is to try the targets again: an interface may come up later.
+        """
+        try:
+            _publish.publish(self.root)
+        except LivepatchError as error:
+            if error.code != "netconsole_failed":
+                raise
+            return error
+        return None
 
     def _systemctl(self, *words, **options):
         _systemd.systemctl(self.run_command, words, **options)

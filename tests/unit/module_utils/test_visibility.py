@@ -220,6 +220,19 @@ def test_targets_of_netconsole_are_predicted_set_up_kept_and_taken_back(configfs
     assert os.listdir(os.path.join(configfs.root, "sys/kernel/config/netconsole")) == []
 
 
+def test_a_target_that_cannot_be_set_up_yet_is_told_and_tried_again_by_the_timer(configfs):
+    configfs.text("sys/class/net/eth1/flags", "0x1002")
+    targets = [dict(TARGET, name="down", dev_name="eth1"), TARGET]
+    with pytest.raises(LivepatchError) as caught:
+        configfs.show(netconsole_targets=targets)
+    assert caught.value.code == "netconsole_failed" and "eth1 is not up" in caught.value.message
+    assert configfs.commands[-1] == ["enable", "livepatch-publish.service", "livepatch-publish.timer"]
+    assert set(STATE) <= set(configfs.files())
+    configfs.text("sys/class/net/eth1/flags", "0x1003")
+    assert configfs.show(netconsole_targets=targets)["changed"]
+    assert not configfs.show(netconsole_targets=targets)["changed"]
+
+
 def test_targets_are_kept_as_the_kernel_shows_them(configfs):
     configfs.show(netconsole_targets=[dict(TARGET, remote_ip="2001:DB8:0::1", remote_mac="AA:BB:CC:DD:EE:FF")])
     (found,) = json.loads(configfs.content("etc/livepatch/visibility.json"))["netconsole_targets"]
