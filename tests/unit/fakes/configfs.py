@@ -19,8 +19,8 @@ DEFAULTS.update(remote_ip="0.0.0.0", remote_port="6666", remote_mac="ff:ff:ff:ff
 class Configfs(FakeKernel):
     """A kernel whose configfs makes the files of a target with its directory, as the real one does."""
 
-    def __init__(self, root, monkeypatch, userdata=True):
-        super(Configfs, self).__init__(root)
+    def begin(self, monkeypatch, userdata=True):
+        """Be there. userdata: whether its targets can carry words of the user's. Returns itself."""
         self.userdata = userdata
         self.written = []
         self.directory(TARGETS)
@@ -29,6 +29,7 @@ class Configfs(FakeKernel):
         monkeypatch.setattr(_netconsole, "_mkdir", self.make)
         monkeypatch.setattr(_netconsole, "_rmdir", shutil.rmtree)
         monkeypatch.setattr(_netconsole, "_write", self.note)
+        return self
 
     def make(self, place):
         where = os.path.relpath(place, self.root)

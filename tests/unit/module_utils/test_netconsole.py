@@ -15,12 +15,12 @@ from tests.unit.fakes.elf import KERNEL
 
 @pytest.fixture
 def kernel(tmp_path, monkeypatch):
-    return Configfs(tmp_path, monkeypatch)
+    return Configfs(tmp_path).begin(monkeypatch)
 
 
 @pytest.fixture
 def old(tmp_path, monkeypatch):
-    return Configfs(tmp_path, monkeypatch, userdata=False)
+    return Configfs(tmp_path).begin(monkeypatch, userdata=False)
 
 
 def test_a_target_is_set_up_switched_on_and_its_messages_carry_what_runs(kernel):

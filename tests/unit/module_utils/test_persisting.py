@@ -18,7 +18,7 @@ from ansible_collections.kernel.livepatch.plugins.module_utils import (
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 from tests.unit.fakes import elf
 from tests.unit.fakes.elf import KERNEL
-from tests.unit.fakes.kernel import FakeKernel
+from tests.unit.fakes.systemd import SystemdHost
 
 OTHER = "6.12.107+deb13-amd64"
 FILE = "/lib/modules/%s/livepatch/%s.ko"
@@ -32,32 +32,18 @@ INSTALLED = [
 ]
 
 
-class Host(FakeKernel):
+class Host(SystemdHost):
     """A host with systemd that runs hotfix1."""
+
+    links = [LINK]
 
     def __init__(self, root):
         super(Host, self).__init__(root)
-        self.commands = []
-        self.refuses = None
-        self.directory("run/systemd/system")
         self.install("hotfix1")
         self.insert("hotfix1", transition=0)
 
     def install(self, name, kernel=KERNEL, **options):
         return self.data(FILE[1:] % (kernel, name), elf.module(name=name, kernel=kernel, **options))
-
-    def run_command(self, argv, **unused):
-        """systemctl, as far as it leaves something behind."""
-        self.commands.append(argv[2:])
-        assert argv[:2] == ["systemctl", "--quiet"]
-        if self.refuses:
-            return self.refuses
-        if argv[2] == "enable":
-            self.directory(os.path.dirname(LINK))
-            os.symlink("../" + argv[3], os.path.join(self.root, LINK))
-        if argv[2] == "disable":
-            os.unlink(os.path.join(self.root, LINK))
-        return 0, "", ""
 
     def persist(self, check_mode=False, **options):
         params = dict(

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.kernel.livepatch.plugins.module_utils import _atomic, _visibility
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 from tests.unit.fakes.configfs import Configfs
-from tests.unit.fakes.kernel import FakeKernel
+from tests.unit.fakes.systemd import SystemdHost
 
 INSTALLED = [
     "etc/ansible/facts.d/livepatch.fact",
@@ -28,34 +28,21 @@ LINKS = [
 STATE = ["run/livepatch/active", "run/livepatch/effective-release"]
 
 
-class Host(FakeKernel):
+class Host(SystemdHost):
     """A host with systemd that runs hotfix1."""
+
+    links = LINKS
 
     def __init__(self, root):
         super(Host, self).__init__(root)
-        self.commands = []
-        self.refuses = None
-        self.directory("run/systemd/system")
         self.directory("textfiles")
         self.insert("hotfix1", transition=0)
 
     def run_command(self, argv, **unused):
-        """systemctl, as far as it leaves something behind."""
         if argv[0] == "/sbin/modprobe":
             self.commands.append(argv)
             return 1, "", "not found"
-        assert argv[:2] == ["systemctl", "--quiet"]
-        self.commands.append(argv[2:])
-        if self.refuses:
-            return self.refuses
-        for link in LINKS:
-            place = os.path.join(self.root, link)
-            if argv[2] == "enable" and os.path.basename(link) in argv:
-                self.directory(os.path.dirname(link))
-                os.symlink("../" + os.path.basename(link), place)
-            if argv[2] == "disable" and os.path.lexists(place):
-                os.unlink(place)
-        return 0, "", ""
+        return super(Host, self).run_command(argv)
 
     def show(self, check_mode=False, **options):
         params = {"state": "present", "fact": True, "fact_directory": "/etc/ansible/facts.d", "textfile_directory": None}
@@ -191,11 +178,8 @@ TARGET.update(local_port=6665, remote_port=6666)
 def configfs(tmp_path, monkeypatch):
     class Both(Host, Configfs):
         def __init__(self, root):
-            Configfs.__init__(self, root, monkeypatch)
-            self.commands, self.refuses = [], None
-            self.directory("run/systemd/system")
-            self.directory("textfiles")
-            self.insert("hotfix1", transition=0)
+            Host.__init__(self, root)
+            self.begin(monkeypatch)
 
     return Both(tmp_path)
 
