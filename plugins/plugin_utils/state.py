@@ -226,7 +226,8 @@ def _outcome(current, entry):
     current.outcomes[name] = entry
     if outcome not in DONE_WELL:
         current.persistence.pop(name, None)
-    current.finished_at[entry["tier"]] = moment
+    if begin:
+        current.finished_at[entry["tier"]] = moment
     if outcome in FAILURES:
         current.failures.setdefault(name, entry["reason"])
         if begin or outcome not in EVENTS:

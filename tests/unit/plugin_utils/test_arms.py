@@ -409,6 +409,14 @@ def test_a_power_loss_of_both_arms_and_the_controller_is_seen_on_both_arms():
     assert tally(found).incidents == {"patched": 5, "control": 5}
 
 
+def test_a_soak_ends_when_it_was_to_also_after_a_host_of_the_tier_has_crashed_in_it():
+    found = in_second_tier(count=60)
+    until = view.soak_until(found.state, 2, found.now)
+    found.look(2, after=600, **{key(found.state.tier_hosts(2)[0]): crashed(60)})
+    assert found.state.crashes
+    assert view.soak_until(found.state, 2, found.now) == until
+
+
 def test_a_pause_holds_a_rollout_that_only_reports():
     found = in_second_tier(rules=rules.parse({"report_only": True}))
     assert said(found, "pause")["verdict"] == "hold"
