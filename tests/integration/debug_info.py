@@ -34,7 +34,8 @@ def make(kernel, addresses, build_id, directory):
     addresses: of VARIABLES (name -> int), or of some of them; build_id: hexadecimal digits.
     """
     directory.mkdir()
-    lines = ["#include <linux/module.h>", "#include <linux/livepatch.h>"]
+    # Only structures that something uses are told of.
+    lines = ["#include <linux/module.h>", "#include <linux/livepatch.h>", "struct module *uses_its_structure;"]
     lines += ['%s __attribute__((section(".at_%s")));' % (VARIABLES[name], name) for name in addresses]
     (directory / "vmlinux_types.c").write_text("\n".join(lines) + "\n")
     (directory / "Kbuild").write_text("obj-m += vmlinux_types.o\n")

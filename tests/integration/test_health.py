@@ -27,6 +27,8 @@ cp /bin/sh /var/tmp/crashing
 sleep 1.1
 """
 # What kdump-utils leaves: this boot's real log, and what a panic adds to it.
+ENABLE = "insmod /root/warns.ko delay_ms=3600000; while grep -q 1 /sys/kernel/livepatch/warns/transition; do sleep 0.2; done"
+DISABLE = "echo 0 > /sys/kernel/livepatch/warns/enabled; until rmmod warns; do sleep 0.3; done"
 LEAVE_KDUMP = """
 mkdir -p /var/crash/127.0.0.1-2026-05-04-08:15:00
 cd /var/crash/127.0.0.1-2026-05-04-08:15:00
@@ -188,14 +190,14 @@ def test_warnings_and_oopses_of_a_livepatch_are_told_with_a_stable_signature(som
         ), "the time of the event is that of the host"
 
 
-def test_a_core_dump_and_a_crash_dump_are_told_by_their_files(some, on_guests):
+def test_a_core_dump_and_a_crash_dump_are_told_by_their_files(some, on_guests, harmful):
     directories = {"coredump_directories": ["/var/tmp/cores", "/var/lib/systemd/coredump"]}
-    clean = "echo core > /proc/sys/kernel/core_pattern; rm -r /var/crash /var/tmp/cores"
+    clean = DISABLE + "; echo core > /proc/sys/kernel/core_pattern; rm -r /var/crash /var/tmp/cores"
 
     def act(guest, run):
         (before,) = run(look({}))
         found = look(position(before), options=directories)
-        return run(shell(DUMP_CORE), shell(LEAVE_KDUMP), found, shell(clean))[2]
+        return run(shell(ENABLE), shell(DUMP_CORE), shell(LEAVE_KDUMP), found, shell(clean))[3]
 
     guests = some("6.1")
     for host, result in on_guests(guests, act).items():
@@ -205,7 +207,7 @@ def test_a_core_dump_and_a_crash_dump_are_told_by_their_files(some, on_guests):
         ]
         assert not result["rebooted"] and result["sources"] == dict(SOURCES, kdump="read", coredump="read")
         dump = result["events"][1]
-        assert dump["effective_release"].startswith(guests[host].kernel_release), "the dump has the log of this boot"
+        assert dump["effective_release"] == guests[host].kernel_release + "-warns", "the dump has the log of this boot"
         assert all(0 < event["age_seconds"] <= result["window_seconds"] for event in result["events"])
 
 

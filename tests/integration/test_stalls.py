@@ -81,9 +81,6 @@ def test_every_kind_of_blocker_is_told_in_the_kernels_own_words(patient_steps, m
             livepatch("told by stacks", path=path("stalls_user"), timeout=3),
             raw("it can be asked again", CONTROLS % "umount"),
             TARGET_OUT,
-            raw("a processor is busy", "modprobe lab_target spin_ms=12000; sleep 1"),
-            livepatch("always running", path=path("hotfix1"), timeout=2),
-            raw("target out again", "rmmod lab_target"),
             CLEAN,
         ]
     )
@@ -112,6 +109,21 @@ def test_every_kind_of_blocker_is_told_in_the_kernels_own_words(patient_steps, m
         assert_stalled(result)
         assert result["transition"]["told_by"] == "stacks" and "by their stacks only" in str(result["warnings"])
         assert {task["function"] for task in blockers(result, "cat")} == {"lab_sleep_" + kind for kind in KINDS}
+    assert_clean(results)
+
+
+def test_a_task_that_never_stops_running_is_told_where_another_processor_can_tell(fleet, patient_steps, modules):  # noqa: F811
+    several = {name: guest for name, guest in fleet.guests.items() if guest.machine.processors > 1}
+    assert several
+    results = patient_steps(
+        [
+            raw("a processor is busy", "modprobe lab_target spin_ms=12000; sleep 1"),
+            livepatch("always running", path=path("hotfix1"), timeout=2),
+            raw("target out again", "rmmod lab_target"),
+            CLEAN,
+        ],
+        several,
+    )
     for host, result in each(results, "always running"):
         assert_stalled(result)
         spinning = blockers(result, "lab_spinning")[0]
