@@ -23,11 +23,8 @@ from tests.lab.fleet import Fleet  # noqa: E402
 
 KERNELS = os.environ.get("LAB_KERNELS", "5.10 6.1 6.12 7.2").split()
 
-# The newest kernel has two processors, the others one: those that one thread emulates wait for each other in a transition.
-SEVERAL = ("7.2",)
-PROCESSORS = int(os.environ.get("LAB_PROCESSORS", "0")) or {
-    "lab-%d" % (number + 1): 2 for number, kernel in enumerate(KERNELS) if kernel in SEVERAL
-}
+# The last kernel has two processors, the others one: those that one thread emulates wait for each other in a transition.
+PROCESSORS = int(os.environ.get("LAB_PROCESSORS", "0")) or {"lab-%d" % len(KERNELS): 2}
 
 # What takes long is shown on some of the kernels, on others in each test; with this variable set on all of them.
 EVERYWHERE = bool(os.environ.get("LAB_EVERYWHERE"))
