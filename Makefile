@@ -57,7 +57,7 @@ test-integration: setup-lab ## Modules and roles against real kernels, two fleet
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 tests/integration $(PYTEST_ARGS)
 
 test-rollout: setup-lab ## Whole rollouts on real kernels, two fleets side by side, and evidence from a real Prometheus
-	@$(PYTHON) -m pytest -n 2 --dist worksteal --durations=10 tests/rollout --ignore-glob "*/test_ansible_*" $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest -n 2 --dist load --maxschedchunk 1 --durations=10 tests/rollout --ignore-glob "*/test_ansible_*" $(PYTEST_ARGS)
 
 simulate: setup ## Simulated fleets of 1K to 1M hosts: the tables of docs/health-gate.md, in about a quarter of an hour
 	@$(PYTHON) -m tests.simulation --jobs 2 --hosts 1000,10000,100000,1000000 --runs 300,300,30,3 --cost 1000000 --output tables.md
