@@ -16,13 +16,16 @@ RELEASES = ("hotfix1", "hotfix2")
 
 
 def put(guest, files=()):
-    """Put the collection, in_guest.py, the replacer and more files (paths) into a guest."""
+    """Put the collection, in_guest.py, the replacer and more files and directories (paths) into a guest."""
     with tempfile.TemporaryDirectory() as directory:
         place = pathlib.Path(directory) / pathlib.Path(HERE).name
         place.mkdir()
         libraries.pack(place)
         for path in (ROOT / "tests/integration/in_guest.py", ROOT / "tests/endurance/replacer.py", *files):
-            shutil.copy(path, place)
+            if path.is_dir():
+                shutil.copytree(path, place / path.name)
+            else:
+                shutil.copy(path, place)
         guest.copy(place, str(pathlib.Path(HERE).parent))
 
 
