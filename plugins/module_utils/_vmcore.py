@@ -14,6 +14,7 @@ import re
 from ansible_collections.kernel.livepatch.plugins.module_utils import (
     _crashes,
     _debug_packages,
+    _events_file,
     _kernel_alarms,
     _livepatch_log,
     _log_buffer,
@@ -32,6 +33,31 @@ _LINKED = re.compile(r"Modules linked in:([^\[]*)")
 _MODULE = re.compile(r"([A-Za-z0-9_]{1,64})\(([A-Z+-]{1,20})\)")
 # A record takes no more than this (LOG_LINE_MAX, kernel/printk/printk.c); what comes later goes into records of their own.
 _FULL_RECORD = 900
+
+
+def run(params, check_mode):
+    """Return the module's result (dict). params: its options. Raises LivepatchError; needs drgn."""
+    result = inspect(params["path"], params["debug_info"], params["host"], _seconds(params["time"]))
+    changed = False
+    if params["events_file"] and result["crash"]:
+        if result["time_of"] == "file":
+            raise LivepatchError(
+                "time_unknown",
+                "%s: expected a dump that says when the machine died, found none, and its file may be a copy. Give time, so "
+                "that the event is placed where it belongs." % params["path"],
+            )
+        changed = _events_file.add(params["events_file"], result["crash"], check_mode)
+    return dict(result, changed=changed)
+
+
+def _seconds(text):
+    """Return the moment that option time is (seconds since 1970, or None); raises LivepatchError: bad_option."""
+    try:
+        return None if text is None else _times.to_seconds(text)
+    except ValueError:
+        raise LivepatchError(
+            "bad_option", "time: expected ISO 8601 in UTC such as 2026-03-01T10:11:12Z, found %r. Write it so." % text
+        )
 
 
 def inspect(path, debug_info=(), host=None, time=None):

@@ -179,9 +179,8 @@ error:
 import traceback
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kernel.livepatch.plugins.module_utils import _events_file, _times
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore import inspect
+from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore import run
 
 try:
     import drgn  # pylint: disable=unused-import
@@ -189,31 +188,6 @@ try:
     DRGN_ERROR = None
 except ImportError:
     DRGN_ERROR = traceback.format_exc()
-
-
-def seconds(text):
-    """Return the moment that option time is (seconds since 1970, or None); raises LivepatchError: bad_option."""
-    try:
-        return None if text is None else _times.to_seconds(text)
-    except ValueError:
-        raise LivepatchError(
-            "bad_option", "time: expected ISO 8601 in UTC such as 2026-03-01T10:11:12Z, found %r. Write it so." % text
-        )
-
-
-def run(params, check_mode):
-    """Return the module's result (dict)."""
-    result = inspect(params["path"], params["debug_info"], params["host"], seconds(params["time"]))
-    changed = False
-    if params["events_file"] and result["crash"]:
-        if result["time_of"] == "file":
-            raise LivepatchError(
-                "time_unknown",
-                "%s: expected a dump that says when the machine died, found none, and its file may be a copy. Give time, so "
-                "that the event is placed where it belongs." % params["path"],
-            )
-        changed = _events_file.add(params["events_file"], result["crash"], check_mode)
-    return dict(result, changed=changed)
 
 
 def main():

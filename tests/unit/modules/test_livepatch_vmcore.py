@@ -5,6 +5,7 @@
 
 import pytest
 
+from ansible_collections.kernel.livepatch.plugins.module_utils import _vmcore
 from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.modules import livepatch_vmcore
 
@@ -21,7 +22,7 @@ def told(monkeypatch):
         return answer
 
     monkeypatch.setattr(livepatch_vmcore, "DRGN_ERROR", None)
-    monkeypatch.setattr(livepatch_vmcore, "inspect", inspect)
+    monkeypatch.setattr(_vmcore, "inspect", inspect)
     return answer
 
 
@@ -69,7 +70,7 @@ def test_a_failure_carries_its_code_and_message(run_module, told, monkeypatch):
     def inspect(*asked):
         raise LivepatchError("bad_vmcore", "half a dump")
 
-    monkeypatch.setattr(livepatch_vmcore, "inspect", inspect)
+    monkeypatch.setattr(_vmcore, "inspect", inspect)
     result = run_module(livepatch_vmcore, {"path": "/v"})
     assert (result["error"], result["msg"]) == ("bad_vmcore", "half a dump")
 
