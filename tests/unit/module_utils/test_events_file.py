@@ -6,6 +6,7 @@
 import json
 import multiprocessing
 import os
+import time
 
 import pytest
 
@@ -44,10 +45,17 @@ def test_of_a_huge_file_its_end_is_read(tmp_path, monkeypatch):
     assert _events_file.add(str(path), EVENT) is True and _events_file.add(str(path), EVENT) is False
 
 
-def test_of_many_runs_at_once_one_adds_the_event(tmp_path):
-    path = tmp_path / "events.jsonl"
-    with multiprocessing.get_context("fork").Pool(8) as pool:
-        added = pool.starmap(_events_file.add, [(str(path), EVENT)] * 40)
+def test_of_many_runs_at_once_one_adds_the_event(tmp_path, monkeypatch):
+    path, write = tmp_path / "events.jsonl", os.write
+
+    def late(descriptor, data):
+        if b"web1" in data:
+            time.sleep(0.2)
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", late)
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        added = pool.starmap(_events_file.add, [(str(path), EVENT)] * 8, chunksize=1)
     assert added.count(True) == 1 and events(path) == [EVENT]
 
 

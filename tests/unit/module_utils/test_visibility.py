@@ -206,12 +206,15 @@ def test_targets_of_netconsole_are_predicted_set_up_kept_and_taken_back(configfs
 
 def test_a_target_that_cannot_be_set_up_yet_is_told_and_tried_again_by_the_timer(configfs):
     configfs.text("sys/class/net/eth1/flags", "0x1002")
-    targets = [dict(TARGET, name="down", dev_name="eth1"), TARGET]
+    targets, systemctl = [dict(TARGET, name="down", dev_name="eth1"), TARGET], configfs.run_command
+    # The service fails for the same reason.
+    configfs.run_command = lambda argv, **unused: (1, "", "failed") if "start" in argv else systemctl(argv)
     with pytest.raises(LivepatchError) as caught:
         configfs.show(netconsole_targets=targets)
     assert caught.value.code == "netconsole_failed" and "eth1 is not up" in caught.value.message
     assert configfs.commands[-1] == ["enable", "livepatch-publish.service", "livepatch-publish.timer"]
     assert set(STATE) <= set(configfs.files())
+    configfs.run_command = systemctl
     configfs.text("sys/class/net/eth1/flags", "0x1003")
     assert configfs.show(netconsole_targets=targets)["changed"]
     assert not configfs.show(netconsole_targets=targets)["changed"]
