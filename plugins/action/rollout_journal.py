@@ -33,7 +33,7 @@ SPEC = {
     "slice": {"type": "int"},
     "hosts": {"type": "list", "elements": "str"},
     "reason": {"type": "raw", "default": "asked for"},
-    "result": {"type": "str", "choices": ["complete", "stopped", "held", "rolled_back"]},
+    "result": {"type": "str", "choices": ["complete", "waiting", "stopped", "held", "rolled_back"]},
     "seconds": {"type": "int"},
     "override": {"type": "str", "choices": list(overrides.OVERRIDES)},
 }
@@ -44,6 +44,7 @@ NEEDED = [
     ("entry", "keep", ["tier"]),
     ("entry", "persisted", ["hosts"]),
     ("entry", "end", ["result"]),
+    ("result", "waiting", ["tier"]),
     ("entry", "wait", ["seconds"]),
     ("entry", "override", ["override"]),
 ]
@@ -224,18 +225,23 @@ def _persisted(current, args, hostvars):
 
 
 def _end(current, args, unused):
-    left = [tier["name"] for tier in current.state.tiers if tier["number"] not in current.state.tiers_done]
-    if args["result"] == "complete" and left:
+    left = {tier["number"]: tier["name"] for tier in current.state.tiers if tier["number"] not in current.state.tiers_done}
+    waiting = args["result"] == "waiting"
+    missing = [name for number, name in left.items() if not waiting or number <= args["tier"]]
+    if args["result"] in ("complete", "waiting") and missing:
         raise RolloutError(
-            f"The rollout is not complete: the gate has not passed tier {', '.join(left)}. Run the same command again."
+            f"The rollout is not {args['result']}: the gate has not passed tier {', '.join(missing)}. Run the same command again."
         )
+    if waiting and not left:
+        args["result"] = "complete"
     unfinished = args["result"] == "rolled_back" and view.to_roll_back(current.state)
     changed = current.state.ended != args["result"] and not unfinished
     if changed:
         current.add([{"kind": "end", "result": args["result"]}])
     current.release()
     report = view.report(current.state, current.path)
-    return dict(report, changed=changed, progress=[f"{args['result']}: {summary.count_line(report['counts'])}"])
+    words = f"waiting, tier {next(iter(left.values()))} is next" if args["result"] == "waiting" else args["result"]
+    return dict(report, changed=changed, progress=[f"{words}: {summary.count_line(report['counts'])}"])
 
 
 ENTRIES = {

@@ -38,6 +38,8 @@ SPEC = {
     "retry": {"type": "raw"},
     "module_pattern": {"type": "str"},
     "other_engines": {"type": "str", "choices": ["refuse", "ignore"], "default": "refuse"},
+    "last_tier": {"type": "raw"},
+    "former": {"type": "raw"},
     "rules": {"type": "raw"},
     "sources": {"type": "raw", "no_log": True},
 }
@@ -82,12 +84,18 @@ class ActionModule(ActionBase):
         session.refuse_overlap(path, owner, seen)
         current = session.Session(path, owner, dry)
         resumed = current.state.tiers is not None and not current.state.over
-        if not dry and current.state.tiers is not None:
-            current.take_overrides()  # What was said to the last run is not meant for a retry or a new round.
-        entries, notes = opening.opening(current.state, request, seen)
-        current.add(entries, current.state.runs + 1)
+        try:
+            if not dry and current.state.tiers is not None:
+                current.take_overrides()  # What was said to the last run is not meant for a retry or a new round.
+            entries, notes = opening.opening(current.state, request, seen)
+            _check_last_tier(current.state, entries, args["last_tier"])
+            current.add(entries, current.state.runs + 1)
+        except RolloutError:
+            current.release()
+            raise
         self._judge(current)
-        return _result(current, resumed, bool(entries) and not dry, notes)
+        last = view.last_tier(current.state.tiers or [], current.state.tiers_done, args["last_tier"])
+        return _result(current, last, resumed, bool(entries) and not dry, notes)
 
     def _judge(self, current):
         """What was found at a resume may be too much already."""
@@ -112,6 +120,7 @@ def _request(args, task_vars):
         "rules": rules.parse(args["rules"] or {}),
         "seed": _seed(args) if seed in (None, "") else seed,
         "retry": _retry(args["retry"]),
+        "former": _former(args["former"]),
         "groups": task_vars.get("groups", {}),
         "run": {
             "kind": "run",
@@ -138,6 +147,22 @@ def _retry(reason):
     return values.reason(reason, "retry")
 
 
+def _check_last_tier(state, entries, wanted):
+    """Raise RolloutError for a tier that the plan does not have, before the plan is written."""
+    planned = [entry["tiers"] for entry in entries if entry["kind"] == "planned"]
+    view.last_tier(planned[0] if planned else state.tiers or [], state.tiers_done, wanted)
+
+
+def _former(summary):
+    if summary in (None, ""):
+        return None
+    if not isinstance(summary, dict):
+        raise RolloutError(
+            f"livepatch_summary is {str(summary)[:100]!r}: expected what an earlier job left with set_stats, a dictionary."
+        )
+    return summary
+
+
 def _playbook():
     """Return the playbook (str) of this run as it was given, None where several were or it is not known."""
     names = context.CLIARGS.get("args") or ()
@@ -162,8 +187,9 @@ def _raw_host(variables):
     }
 
 
-def _result(current, resumed, changed, notes):
+def _result(current, last, resumed, changed, notes):
     state = current.state
+    tiers = view.tiers(state, time.time(), last)
     result = view.report(state, current.path) if state.stop or state.ended == "complete" else {}
     result.update(
         journal=current.path,
@@ -176,7 +202,9 @@ def _result(current, resumed, changed, notes):
         progress=notes,
         timeline=timeline.tiers(state, time.time()),
         complete=state.ended == "complete",
-        tiers=view.tiers(state, time.time()),
+        tiers=tiers,
+        last_tier=last,
+        open_tiers=[tier["number"] for tier in tiers if tier["number"] <= last and not tier["done"]],
         hosts_already=[name for name, entry in state.excluded.items() if entry["outcome"] == "already"],
         hosts_excluded={
             name: entry["reason"] for name, entry in state.excluded.items() if entry["outcome"] != "already"

@@ -38,7 +38,7 @@ options:
     choices: [slice, soak, wait, rollback, rolled_back, keep, persisted, end, override, read]
   tier:
     description:
-      - Number of the tier. Required with O(entry=slice), O(entry=soak) and O(entry=keep).
+      - Number of the tier. Required with O(entry=slice), O(entry=soak), O(entry=keep) and O(result=waiting).
       - With O(override=promote) the default is the first tier that is not done.
     type: int
   slice:
@@ -56,8 +56,9 @@ options:
     description:
       - How the run ended. Required with O(entry=end).
       - V(complete) is refused while the gate has not passed all tiers.
+      - V(waiting) is a run that was to end after O(tier); a later one goes on. It is V(complete) when no tier is left.
     type: str
-    choices: [complete, stopped, held, rolled_back]
+    choices: [complete, waiting, stopped, held, rolled_back]
   seconds:
     description: How long to wait. Required with O(entry=wait).
     type: int

@@ -67,6 +67,16 @@ options:
       - Why a stopped rollout may go on. Forgives its failures and tries the failed hosts again.
       - Goes into the journal with the name of the user. Ignored when nothing was stopped and no host failed.
     type: raw
+  last_tier:
+    description:
+      - The tier after which this run ends: its name, its number, or V(next) for the first one that is not done. By default the last one.
+      - RV(tiers[].hosts) of later tiers is empty.
+    type: raw
+  former:
+    description:
+      - What an earlier job of the same workflow left with M(ansible.builtin.set_stats), RV(stats) of M(kernel.livepatch.rollout_journal).
+      - If it names this rollout, its journal must be there; a journal that was left behind in another pod would be replaced by a new plan.
+    type: raw
   module_pattern:
     description:
       - How the livepatch of the release is called in the kernel, with the placeholders C({release}),
@@ -163,7 +173,7 @@ tiers:
       description: Name of the tier.
       type: str
     hosts:
-      description: Hosts still to be patched, in order.
+      description: Hosts still to be patched by this run, in order.
       type: list
       elements: str
     serial:
@@ -180,6 +190,15 @@ tiers:
     done:
       description: Whether the gate has passed the tier.
       type: bool
+last_tier:
+  description: Number of the tier after which this run ends, V(0) when the plan has none.
+  returned: success or stopped
+  type: int
+open_tiers:
+  description: Numbers of the tiers that this run has to get through.
+  returned: success or stopped
+  type: list
+  elements: int
 hosts_already:
   description: Hosts that run the release already.
   returned: success or stopped

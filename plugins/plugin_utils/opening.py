@@ -15,7 +15,8 @@ def opening(state, request, fleet):
     """Return (entries, notes): what this run adds to the journal at its start, and lines for people.
 
     state: of the journal so far; request: dict with rollout, release, tiers, slice, max_failures, seed, retry
-    (reason or None), rules (from rules.parse), groups (inventory group -> names) and run (the `run` entry);
+    (reason or None), rules (from rules.parse), groups (inventory group -> names), run (the `run` entry) and former (what
+    an earlier job of the same workflow ended with, from summary.summary, or None);
     fleet: from fleet.survey.
     No entries: the last round is complete and nothing is left to do, or the rollout is stopped and no retry given.
     Raises RolloutError for everything that is to be refused.
@@ -25,6 +26,7 @@ def opening(state, request, fleet):
             f"The journal of rollout {request['rollout']} is of release {state.release}, not {request['release']}: "
             "give the new release a livepatch_rollout of its own."
         )
+    _check_former(state, request)
     if not fleet:
         raise RolloutError("livepatch_hosts matches no host: expected at least one.")
     tiers = plan.parse_tiers(request["tiers"], request["max_failures"])
@@ -37,6 +39,24 @@ def opening(state, request, fleet):
     if state.tiers is None or state.over:
         return _new_round(state, request, fleet, tiers, slice_size)
     return _resume(state, request, fleet)
+
+
+def _check_former(state, request):
+    """A job whose predecessor has begun this rollout must see the journal of it: a new plan would patch other hosts."""
+    former = request.get("former") or {}
+    if former.get("rollout") != request["rollout"]:
+        return
+    if state.tiers is None or str(former.get("seed")) != state.seed or former.get("release") != state.release:
+        raise RolloutError(
+            f"An earlier job (livepatch_summary) ended with rollout {former['rollout']} of release {former.get('release')}, "
+            f"seed {former.get('seed')}, in the journal {former.get('journal')}; found {_found(state)}. "
+            "Jobs that run in pods of their own share a journal only on a mounted volume: mount the same one into each, and "
+            "give its path as livepatch_journal_dir."
+        )
+
+
+def _found(state):
+    return "no journal" if state.tiers is None else f"one of release {state.release}, seed {state.seed}"
 
 
 def _new_round(state, request, fleet, tiers, slice_size):

@@ -29,7 +29,7 @@ def report(entries, path, now):
         "rollout": state.rollout,
         "release": state.release,
         "result": found["result"],
-        "reasons": found["reasons"] or _last_reasons(state),
+        "reasons": found["reasons"],
         "counts": found["counts"],
         "begun": begun,
         "until": until,
@@ -45,12 +45,6 @@ def report(entries, path, now):
         "not_persistent": messages.not_persistent_lines(state.persistence),
         "hosts": _hosts(state),
     }
-
-
-def _last_reasons(state):
-    """Those of the last verdict, but for one that a retry has forgiven."""
-    last = state.verdicts[-1] if state.verdicts else None
-    return last["reasons"] if last and journal.seconds(last["time"]) >= state.evidence_from else []
 
 
 def _last_round(entries):

@@ -5,6 +5,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import gate
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal as journals
 
 HEAD = ("host", "kernel release", "tier", "effective release", "outcome")
 QUIET = ("patched", "already", "untouched")
@@ -65,15 +66,39 @@ def _cells(row):
 
 
 def summary(state, journal):
-    """Return what a run ends with (dict): rollout, release, result, counts, stop reasons, journal."""
+    """Return what a run ends with (dict): rollout, release, seed, result, verdict, reasons, counts, tiers, journal.
+
+    It holds no host, as whoever keeps it (the artifacts of a job, variables of the next one) keeps it whole.
+    """
+    said = state.stop or _last_verdict(state)
     return {
         "rollout": state.rollout,
         "release": state.release,
         "seed": state.seed,
         "result": "stopped" if state.stop else state.ended or "unfinished",
         "counts": gate.counts(state),
-        "reasons": state.stop["reasons"] if state.stop else [],
+        "verdict": said.get("verdict"),
+        "reasons": said.get("reasons", []),
+        "tiers": [_tier(state, tier) for tier in state.tiers or []],
         "journal": journal,
+    }
+
+
+def _last_verdict(state):
+    """The last verdict (dict), {} where there is none or a retry has forgiven it."""
+    last = state.verdicts[-1] if state.verdicts else None
+    return last if last and journals.seconds(last["time"]) >= state.evidence_from else {}
+
+
+def _tier(state, tier):
+    number = tier["number"]
+    hosts = state.tier_hosts(number)
+    return {
+        "number": number,
+        "name": tier["name"],
+        "hosts": len(hosts),
+        "untouched": len(state.remaining(number)),
+        "done": number in state.tiers_done,
     }
 
 

@@ -7,27 +7,52 @@
 from itertools import groupby
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import arms, gate, journal, messages, summary
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.state import DONE_WELL
 
 
-def tiers(state, now):
-    """Return a dict a tier: number, name, hosts (still to be patched, in order), serial, all_hosts, soak_seconds, done.
+def last_tier(tiers_, done, wanted):
+    """Return the number (int) of the tier after which a run ends.
 
-    serial: how many of exactly these hosts make up each slice, never empty; now: seconds since 1970.
+    tiers_: the tiers of the plan (list of dict with name and number); done: the numbers of those that have passed; wanted:
+    a tier's name, its number, or `next` for the first one that is not done, None or empty for the last one of all.
+    A plan without tiers, which patches nobody, gives 0.
     """
-    return [_tier(state, tier, now) for tier in state.tiers]
+    numbers = [tier["number"] for tier in tiers_]
+    if wanted in (None, "") or not numbers:
+        return len(numbers)
+    text = str(wanted)
+    named = {tier["name"]: tier["number"] for tier in tiers_}
+    if text in named:
+        return named[text]
+    if text == "next":
+        return next((number for number in numbers if number not in done), numbers[-1])
+    if text in map(str, numbers):
+        return int(text)
+    raise RolloutError(
+        f"livepatch_last_tier is {text!r}: expected a tier of the plan ({', '.join(named)}), its number, or next."
+    )
 
 
-def _tier(state, tier, now):
+def tiers(state, now, last=None):
+    """Return a dict a tier: number, name, hosts (to be patched by this run, in order), serial, all_hosts, soak_seconds, done.
+
+    serial: how many of exactly these hosts make up each slice, never empty; now: seconds since 1970; last: the number of
+    the tier after which this run ends, None for the last one.
+    """
+    return [_tier(state, tier, now, last is not None and tier["number"] > last) for tier in state.tiers]
+
+
+def _tier(state, tier, now, later):
     number = tier["number"]
-    left = state.remaining(number)
     done = number in state.tiers_done
+    left = [] if done or later else state.remaining(number)
     sizes = [len(list(group)) for unused, group in groupby(left, key=lambda name: state.hosts[name]["slice"])]
     return {
         "number": number,
         "name": tier["name"],
-        "hosts": [] if done else left,
-        "serial": [1] if done else sizes or [1],
+        "hosts": left,
+        "serial": sizes or [1],
         "all_hosts": state.tier_hosts(number),
         "soak_seconds": 0 if done else soak_left(state, number, now),
         "done": done,
@@ -166,7 +191,7 @@ def report(state, path):
         "summary": rows,
         "lines": messages.status_lines(state, path),
         "table": summary.table(rows),
-        "stats": {"livepatch_rollout": found},
+        "stats": {"livepatch_summary": found},
         **({"stop_message": messages.stop_message(state, path)} if state.stop else {}),
         **({"hold_message": messages.hold_message(state, path)} if state.held_since and not state.stop else {}),
     }

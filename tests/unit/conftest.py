@@ -25,6 +25,15 @@ for directory in (COLLECTIONS, ROOT):
     if directory not in sys.path:
         sys.path.insert(0, directory)
 
+try:
+    from hypothesis import HealthCheck, settings
+except ImportError:  # Python 3.6, whose tests draw nothing
+    pass
+else:
+    # How fast examples are drawn says how busy the machine is, and nothing about the code.
+    settings.register_profile("unhurried", suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("unhurried")
+
 # pytest 7.0 puts an empty module in the place of each package that is not imported yet.
 importlib.import_module("tests.unit.fakes")
 

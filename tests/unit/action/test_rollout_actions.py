@@ -176,7 +176,7 @@ def test_a_good_rollout_runs_to_its_end_and_its_output_tells_how_it_went(site):
         "end",
     ]
     assert {entry["outcome"] for entry in site.entries("outcome")} == {"patched"}
-    assert site.result("written")["stats"]["livepatch_rollout"]["counts"] == {"patched": 4}
+    assert site.result("written")["stats"]["livepatch_summary"]["counts"] == {"patched": 4}
     lines = [line for line in output.splitlines() if line.startswith("livepatch | ")]
     assert lines[0] == "livepatch | plan: 4 hosts in 2 tiers (canary 2, rest 2), seed 7"
     assert "livepatch | tier canary, slice 1: 2 patched; pass: 0 of 2 hosts of tier canary failed, 0 tolerated" in lines
@@ -185,6 +185,65 @@ def test_a_good_rollout_runs_to_its_end_and_its_output_tells_how_it_went(site):
     assert marks == ["patch", "soak", "pass", "patch", "soak", "pass"], "each tier tells where it stands, once"
     assert sum("6.1.0-1-hotfix3" in line and "patched" in line for line in lines) == 4
     assert "Traceback" not in output and "WARNING" not in output
+
+
+def test_a_run_that_ends_after_a_tier_waits_and_the_next_one_goes_on_with_what_it_left(site):
+    first = [site.plan(last_tier="canary"), *site.tier(1), site.entry("end", result="waiting", tier=1)]
+    code, output = site.run(first)
+    assert code == 0, output
+    plan, left = site.result("plan"), site.result("written")["stats"]["livepatch_summary"]
+    assert (plan["last_tier"], plan["open_tiers"]) == (1, [1])
+    assert [tier["hosts"] for tier in plan["tiers"]][1] == [] and len(plan["tiers"][1]["all_hosts"]) == 2
+    assert (left["result"], left["verdict"], left["counts"]) == ("waiting", "pass", {"patched": 2, "untouched": 2})
+    assert [(tier["name"], tier["done"], tier["untouched"]) for tier in left["tiers"]] == [("canary", True, 0), ("rest", False, 2)]
+    assert "livepatch | waiting, tier rest is next: 2 patched, 2 untouched" in output
+
+    for name in plan["tiers"][0]["all_hosts"]:
+        site.hosts[name]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
+    second = [site.plan(last_tier="next", former=left), *site.tier(2), site.entry("end", result="waiting", tier=2)]
+    code, output = site.run(second)
+    assert code == 0, output
+    assert site.result("plan")["open_tiers"] == [2] and site.entries("end")[-1]["result"] == "complete"
+
+
+@pytest.mark.parametrize("wanted", ["nobody", 3, 0, "-1"])
+def test_a_last_tier_that_the_plan_does_not_have_is_refused_before_anything_is_written(site, wanted):
+    code, output = site.run([site.plan(last_tier=wanted)])
+    assert code == 2
+    assert f"livepatch_last_tier is '{wanted}': expected a tier of the plan (canary, rest), its number, or next." in output
+    assert not site.journal.exists() or not site.entries()
+    code, output = site.run([site.plan()])
+    assert code == 0, "a refusal gives the lock back"
+
+
+def test_an_end_after_a_tier_that_the_gate_has_not_passed_is_refused(site):
+    code, output = site.run([site.plan(last_tier=1), site.entry("end", result="waiting", tier=1)])
+    assert code == 2
+    assert "The rollout is not waiting: the gate has not passed tier canary. Run the same command again." in output
+
+
+@pytest.mark.parametrize(
+    "former, complaint",
+    [
+        ({"rollout": "web", "release": "hotfix3", "seed": "7", "journal": "/j/web.jsonl"}, "found no journal"),
+        ("hotfix3", "expected what an earlier job left with set_stats, a dictionary"),
+    ],
+)
+def test_a_job_that_does_not_see_the_journal_of_the_job_before_refuses_to_plan_anew(site, former, complaint):
+    code, output = site.run([site.plan(former=former)])
+    assert code == 2 and complaint in output
+    assert not site.journal.exists() or not site.entries()
+
+
+def test_a_job_before_that_was_about_another_rollout_says_nothing(site):
+    code, output = site.run([site.plan(former={"rollout": "db", "release": "hotfix3", "seed": "1"})])
+    assert code == 0, output
+
+
+def test_a_journal_that_is_not_the_one_of_the_job_before_is_refused(site):
+    assert site.run([site.plan()])[0] == 0
+    code, output = site.run([site.plan(former={"rollout": "web", "release": "hotfix3", "seed": "8"})])
+    assert code == 2 and "found one of release hotfix3, seed 7" in output and "livepatch_journal_dir" in output
 
 
 def test_a_stop_is_refused_again_until_a_person_gives_a_reason(site):
