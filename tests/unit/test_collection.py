@@ -91,6 +91,26 @@ def test_a_task_uses_options_that_its_module_has(name):
             assert not unknown, "%s has no option %s" % (key, sorted(unknown))
 
 
+FLAGS = sorted(
+    {
+        name
+        for specs in SPECS.values()
+        for entry in specs.values()
+        for name, option in entry["options"].items()
+        if option["type"] == "bool"
+    }
+)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_condition_takes_a_flag_that_came_as_text(name):
+    """-e livepatch_persist=false and the survey of a job give text, which is no condition since ansible-core 2.19."""
+    conditions = [value for key, value in walk(read(name)) if key in ("when", "until", "failed_when", "that")]
+    for condition in [part for value in conditions for part in (value if isinstance(value, list) else [value])]:
+        bare = [flag for flag in FLAGS if re.search(r"\b%s\b(?! \| bool)" % flag, str(condition))]
+        assert not bare, "%s: write %s | bool" % (condition, bare[0])
+
+
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_the_defaults_of_a_role_equal_those_of_its_argument_specs(role):
     described = {}
