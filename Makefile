@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-lab demo test test-unit test-simulation test-semantics lint sanity test-build test-integration test-rollout simulate fuzz endurance clean
+.PHONY: help setup setup-lab demo test test-unit test-simulation test-semantics test-awx lint sanity test-build test-integration test-rollout simulate fuzz endurance clean
 
 PYTHON := .venv/bin/python
 TOOL := python3 tests/tools
@@ -31,7 +31,7 @@ demo: setup-lab ## Boot a small fleet of real kernels and roll a livepatch out t
 
 # What boots guests often waits; what does not has the processors meanwhile.
 test: setup-lab ## Run everything that CI runs
-	@$(TOOL)/beside.py $(MAKE) --no-print-directory lint test-build sanity test-semantics test-simulation -- $(MAKE) --no-print-directory test-unit test-integration test-rollout
+	@$(TOOL)/beside.py $(MAKE) --no-print-directory lint test-build sanity test-semantics test-simulation test-awx -- $(MAKE) --no-print-directory test-unit test-integration test-rollout
 	@echo "All tests passed."
 
 test-unit: setup ## Unit tests: newest and oldest ansible-core, and Python 3.6 for what runs on targets
@@ -42,6 +42,9 @@ test-simulation: setup ## Small simulated fleets: the gate passes good livepatch
 
 test-semantics: setup ## The behaviour of Ansible that the playbooks rely on, on the newest and the oldest ansible-core
 	@$(TOOL)/environments.py semantics $(PYTEST_ARGS)
+
+test-awx: setup ## The playbook that sets up AWX, with its real modules against a server that answers like the API
+	@$(PYTHON) -m pytest tests/awx $(PYTEST_ARGS)
 
 lint: setup ## ansible-lint (profile production), and the changelog
 	@$(IN_VENV) ANSIBLE_COLLECTIONS_PATH=.work/collections ansible-lint --offline --profile production

@@ -88,13 +88,13 @@ class ActionModule(ActionBase):
             if not dry and current.state.tiers is not None:
                 current.take_overrides()  # What was said to the last run is not meant for a retry or a new round.
             entries, notes = opening.opening(current.state, request, seen)
-            _check_last_tier(current.state, entries, args["last_tier"])
+            _check_last_tier(current.state, entries, args["last_tier"], request["tiers"])
             current.add(entries, current.state.runs + 1)
         except RolloutError:
             current.release()
             raise
         self._judge(current)
-        last = view.last_tier(current.state.tiers or [], current.state.tiers_done, args["last_tier"])
+        last = view.last_tier(current.state.tiers or [], current.state.tiers_done, args["last_tier"], request["tiers"])
         return _result(current, last, resumed, bool(entries) and not dry, notes)
 
     def _judge(self, current):
@@ -147,10 +147,10 @@ def _retry(reason):
     return values.reason(reason, "retry")
 
 
-def _check_last_tier(state, entries, wanted):
+def _check_last_tier(state, entries, wanted, asked):
     """Raise RolloutError for a tier that the plan does not have, before the plan is written."""
     planned = [entry["tiers"] for entry in entries if entry["kind"] == "planned"]
-    view.last_tier(planned[0] if planned else state.tiers or [], state.tiers_done, wanted)
+    view.last_tier(planned[0] if planned else state.tiers or [], state.tiers_done, wanted, asked)
 
 
 def _former(summary):

@@ -11,11 +11,13 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.state import DONE_WELL
 
 
-def last_tier(tiers_, done, wanted):
+def last_tier(tiers_, done, wanted, asked=()):
     """Return the number (int) of the tier after which a run ends.
 
     tiers_: the tiers of the plan (list of dict with name and number); done: the numbers of those that have passed; wanted:
-    a tier's name, its number, or `next` for the first one that is not done, None or empty for the last one of all.
+    a tier's name, its number, or `next` for the first one that is not done, None or empty for the last one of all; asked:
+    the tiers that were asked for (list of dict with name). One of them that the plan has skipped, because it would have had
+    no host, stands for the planned one before it; 0 is before the first.
     A plan without tiers, which patches nobody, gives 0.
     """
     numbers = [tier["number"] for tier in tiers_]
@@ -25,6 +27,9 @@ def last_tier(tiers_, done, wanted):
     named = {tier["name"]: tier["number"] for tier in tiers_}
     if text in named:
         return named[text]
+    names = [str(tier.get("name")) for tier in asked]
+    if text in names:
+        return max((named[name] for name in names[: names.index(text)] if name in named), default=0)
     if text == "next":
         return next((number for number in numbers if number not in done), numbers[-1])
     if text in map(str, numbers):

@@ -206,6 +206,20 @@ def test_a_run_that_ends_after_a_tier_waits_and_the_next_one_goes_on_with_what_i
     assert site.result("plan")["open_tiers"] == [2] and site.entries("end")[-1]["result"] == "complete"
 
 
+def test_a_rollout_that_waits_for_an_approval_is_stopped_by_its_denial_and_goes_on_only_with_a_reason(site):
+    code, output = site.run([site.plan(last_tier=1), *site.tier(1), site.entry("end", result="waiting", tier=1)])
+    assert code == 0, output
+    denied = site.entry("override", override="abort", reason="the next tier was not approved")
+    denied["kernel.livepatch.rollout_journal"]["journal"] = str(site.journal)
+    assert site.run([denied])[0] == 0
+    for name in site.result("plan")["tiers"][0]["all_hosts"]:
+        site.hosts[name]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
+    code, output = site.run([site.plan(last_tier="next")])
+    assert code == 2 and "the next tier was not approved" in output and "livepatch_retry" in output
+    code, output = site.run([site.plan(last_tier="next", retry="approved after all"), *site.tier(2), site.entry("end", result="complete")])
+    assert code == 0, output
+
+
 @pytest.mark.parametrize("wanted", ["nobody", 3, 0, "-1"])
 def test_a_last_tier_that_the_plan_does_not_have_is_refused_before_anything_is_written(site, wanted):
     code, output = site.run([site.plan(last_tier=wanted)])
@@ -214,6 +228,14 @@ def test_a_last_tier_that_the_plan_does_not_have_is_refused_before_anything_is_w
     assert not site.journal.exists() or not site.entries()
     code, output = site.run([site.plan()])
     assert code == 0, "a refusal gives the lock back"
+
+
+def test_a_last_tier_that_a_small_fleet_skips_is_the_one_before_it(site):
+    tiers = [{"name": "canary", "hosts": 2}, {"name": "1%", "share": "1%"}, {"name": "rest", "share": "100%"}]
+    code, output = site.run([site.plan(tiers=tiers, last_tier="1%")], "--check")
+    assert code == 0, output
+    plan = site.result("plan")
+    assert (plan["last_tier"], [tier["name"] for tier in plan["tiers"]]) == (1, ["canary", "rest"])
 
 
 def test_an_end_after_a_tier_that_the_gate_has_not_passed_is_refused(site):

@@ -1,0 +1,292 @@
+# Tests of the playbook awx: what it makes, that it makes it once, and what it says when it cannot.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from tests.awx.server import TOKEN, Server
+
+ROOT = Path(__file__).resolve().parents[2]
+ORGANIZATION = "Operations"
+SITE = {
+    "livepatch_awx_organization": ORGANIZATION,
+    "livepatch_awx_inventories": ["production"],
+    "livepatch_awx_credentials": ["fleet key"],
+    "livepatch_awx_image": "registry.example.com/livepatch-ee:0.1.0",
+    "livepatch_awx_webhook_url": "https://chat.example.com/hook",
+    "livepatch_awx_variables": {"livepatch_tiers": [{"name": "canary", "hosts": 2}, {"name": "100", "share": "100%"}]},
+}
+# Which module takes which list; the names of the lists are those of the collection infra.aap_configuration.
+MODULES = {
+    "controller_teams": "team",
+    "controller_execution_environments": "execution_environment",
+    "controller_notifications": "notification_template",
+    "controller_projects": "project",
+    "controller_inventories": "inventory",
+    "controller_inventory_sources": "inventory_source",
+    "controller_templates": "job_template",
+    "controller_workflows": "workflow_job_template",
+    "controller_schedules": "schedule",
+    "controller_roles": "role",
+}
+
+
+def play(playbook, variables, collections, **environment):
+    """Run a playbook and return (exit status, output)."""
+    settings = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=os.pathsep.join(map(str, collections)), ANSIBLE_NOCOLOR="1")
+    settings.update(environment, ANSIBLE_LOCALHOST_WARNING="false", ANSIBLE_DEPRECATION_WARNINGS="false")
+    command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), playbook, "-e", json.dumps(variables)]
+    done = subprocess.run(command, env=settings, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return done.returncode, done.stdout.decode()
+
+
+def setup(server, variables, collections, **environment):
+    asked = dict({"CONTROLLER_HOST": server.url, "CONTROLLER_OAUTH_TOKEN": TOKEN}, **environment)
+    return play("kernel.livepatch.awx", variables, collections, **asked)
+
+
+@pytest.fixture
+def server():
+    """A server with an organization of ours, and another one that calls its things by the same names."""
+    with Server() as running:
+        store = running.store
+        ours, other = (store.add("organizations", {"name": name})["id"] for name in (ORGANIZATION, "Other"))
+        store.add("inventories", {"name": "production", "organization": ours, "kind": ""})
+        store.add("credentials", {"name": "fleet key", "organization": ours})
+        for kind, name in (
+            ("projects", "Livepatch"),
+            ("inventories", "Livepatch fleet"),
+            ("notification_templates", "Livepatch"),
+            ("job_templates", "Livepatch one tier"),
+            ("workflow_job_templates", "Livepatch tier by tier"),
+            ("teams", "Livepatch operators"),
+        ):
+            store.add(kind, {"name": name, "organization": other, "kind": ""})
+        yield running
+
+
+def by_name(store, kind, organization=ORGANIZATION):
+    """Return {name: object} of the organization's objects of a kind."""
+    owners = {number for number, one in store.objects["organizations"].items() if one["name"] == organization}
+    return {one["name"]: one for one in store.objects[kind].values() if one["organization"] in owners}
+
+
+def names(store, path):
+    """Return the names or identifiers of what is associated at a path below the API's root."""
+    every = {number: one for kind in store.objects.values() for number, one in kind.items()}
+    found = [every[number] for number in store.links.get("/api/v2/" + path, [])]
+    return sorted(one.get("identifier") or one["name"] for one in found)
+
+
+def test_a_site_is_set_up_once_and_the_second_run_changes_nothing(server, collections):
+    strangers = json.dumps(by_name(server.store, "job_templates", "Other"))
+    status, output = setup(server, SITE, collections)
+    assert status == 0, output
+    assert TOKEN not in output
+    check_templates(server.store)
+    check_workflow(server.store)
+    check_access(server.store)
+    (source,) = [one for one in server.store.objects["inventory_sources"].values() if one["source_vars"]]
+    assert set(json.loads(source["source_vars"])["groups"]) >= {"livepatch_none", "livepatch_unsupported"}
+    assert names(server.store, "inventories/%d/input_inventories/" % source["inventory"]) == ["production"]
+    assert json.dumps(by_name(server.store, "job_templates", "Other")) == strangers
+
+    server.store.changed()
+    status, output = setup(server, SITE, collections)
+    assert status == 0, output
+    assert server.store.changed() == []
+    assert "changed=0 " in output
+
+
+def check_templates(store):
+    templates = by_name(store, "job_templates")
+    assert len(templates) == 7
+    for name, template in templates.items():
+        assert template["job_slice_count"] == 1, name
+        assert template["allow_simultaneous"] is (name in ("Livepatch halt", "Livepatch status")), name
+        variables = json.loads(template["extra_vars"])
+        assert variables["livepatch_journal_dir"] == "/var/lib/livepatch" and len(variables["livepatch_tiers"]) == 2
+        assert names(store, "job_templates/%d/credentials/" % template["id"]) == ["fleet key"]
+        assert names(store, "job_templates/%d/notification_templates_error/" % template["id"]) == ["Livepatch"]
+        assert store.surveys[template["id"]]["spec"], name
+        assert store.objects["projects"][template["project"]] == by_name(store, "projects")["Livepatch"]
+
+
+def check_workflow(store):
+    workflow = by_name(store, "workflow_job_templates")["Livepatch tier by tier"]
+    nodes = {
+        node["identifier"]: node
+        for node in store.objects["workflow_job_template_nodes"].values()
+        if node["workflow_job_template"] == workflow["id"]
+    }
+    links = {
+        (identifier, kind): names(store, "workflow_job_template_nodes/%d/%s_nodes/" % (node["id"], kind))
+        for identifier, node in nodes.items()
+        for kind in ("success", "failure")
+    }
+    assert {key: found for key, found in links.items() if found} == {
+        ("tier-01", "success"): ["approve-02"],
+        ("tier-01", "failure"): ["approve-rollback"],
+        ("approve-02", "success"): ["tier-02"],
+        ("approve-02", "failure"): ["denied"],
+        ("tier-02", "failure"): ["approve-rollback"],
+        ("approve-rollback", "success"): ["rollback"],
+    }
+    ours = by_name(store, "job_templates")
+    assert nodes["tier-01"]["unified_job_template"] == ours["Livepatch one tier"]["id"]
+    assert nodes["denied"]["unified_job_template"] == ours["Livepatch halt"]["id"]
+    assert [nodes["tier-%02d" % number]["extra_data"]["livepatch_last_tier"] for number in (1, 2)] == ["canary", "100"]
+    approval = store.objects["workflow_approval_templates"][nodes["approve-02"]["unified_job_template"]]
+    assert approval["timeout"] == 86400 and "tier 100" in approval["name"]
+    assert workflow["allow_simultaneous"] is False
+    for event in ("error", "success", "approvals"):
+        assert names(store, "workflow_job_templates/%d/notification_templates_%s/" % (workflow["id"], event)) == ["Livepatch"]
+
+
+def check_access(store):
+    teams = by_name(store, "teams")
+    templates, workflows = by_name(store, "job_templates"), by_name(store, "workflow_job_templates")
+
+    def may(team, role, one):
+        number = one["summary_fields"]["object_roles"][role]["id"]
+        return teams[team]["id"] in store.links.get("/api/v2/roles/%d/teams/" % number, [])
+
+    workflow = workflows["Livepatch tier by tier"]
+    assert all(may("Livepatch operators", "execute_role", one) for one in [*templates.values(), workflow])
+    assert may("Livepatch approvers", "approval_role", workflow) and not may("Livepatch operators", "approval_role", workflow)
+    assert may("Livepatch approvers", "execute_role", templates["Livepatch rollback"])
+    assert not may("Livepatch approvers", "execute_role", templates["Livepatch rollout"])
+
+
+def closed_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def test_a_server_that_does_not_answer_is_named_and_nothing_was_changed(server, collections):
+    url = "http://127.0.0.1:%d" % closed_port()
+    status, output = setup(server, SITE, collections, CONTROLLER_HOST=url)
+    assert status == 2
+    assert "The server %s cannot be used" % url in output and "Connection refused" in output
+    assert "CONTROLLER_OAUTH_TOKEN. Nothing was changed." in output
+
+
+def test_a_wrong_token_is_said_and_not_shown(server, collections):
+    status, output = setup(server, SITE, collections, CONTROLLER_OAUTH_TOKEN="wrong-one")
+    assert status == 2
+    assert "Invalid authentication credentials" in output and "with a token that it knows" in output
+    assert "wrong-one" not in output and server.store.changed() == []
+
+
+@pytest.mark.parametrize(
+    "change, complaint",
+    [
+        ({"livepatch_awx_organization": "Nobody"}, "There is no organization Nobody on the server"),
+        ({"livepatch_awx_image": ""}, "There is no execution environment Livepatch, and livepatch_awx_image is empty"),
+        ({"livepatch_awx_inventories": []}, "livepatch_awx_inventories is empty: name the inventories of the fleet"),
+        ({"livepatch_awx_execution_environment": "Theirs"}, "The execution environment Theirs belongs to the organization Other"),
+    ],
+)
+def test_what_is_missing_or_belongs_to_others_is_said_before_anything_is_changed(server, collections, change, complaint):
+    other = next(number for number, one in server.store.objects["organizations"].items() if one["name"] == "Other")
+    server.store.add("execution_environments", {"name": "Theirs", "organization": other, "image": "theirs"})
+    status, output = setup(server, dict(SITE, **change), collections)
+    assert status == 2 and complaint in output
+    assert server.store.changed() == []
+
+
+def test_without_its_collection_the_playbook_says_how_to_get_it(server, collections):
+    status, output = setup(server, SITE, collections[:1])
+    assert status == 2
+    assert "The collection awx.awx is not installed" in output and "ansible-galaxy collection install awx.awx" in output
+    assert "couldn't resolve" not in output
+
+
+@pytest.fixture(scope="module")
+def exported(collections, tmp_path_factory):
+    """What the playbook writes for infra.aap_configuration, without a server and without awx.awx: {list: objects}."""
+    directory = tmp_path_factory.mktemp("export") / "configs"
+    variables = dict(SITE, livepatch_awx_export=str(directory))
+    status, output = play("kernel.livepatch.awx", variables, collections[:1])
+    assert status == 0, output
+    status, output = play("kernel.livepatch.awx", variables, collections[:1])
+    assert status == 0 and "changed=0 " in output
+    return {path.stem: yaml.safe_load(path.read_text())[path.stem] for path in directory.iterdir()}
+
+
+def test_the_data_is_written_for_those_who_set_their_server_up_with_another_collection(exported):
+    assert set(exported) == set(MODULES)
+    assert "{{" not in json.dumps(exported)
+
+
+def options(collections, module):
+    """Return the options of a module of awx.awx as its documentation has them, which its own tests keep equal to the code."""
+    path = collections[1] / "ansible_collections/awx/awx/plugins/modules" / (module + ".py")
+    text = re.search(r"DOCUMENTATION = (?:r?)(?:'''|\"\"\")(.*?)(?:'''|\"\"\")", path.read_text(), re.DOTALL).group(1)
+    return yaml.safe_load(text)["options"]
+
+
+def complaints(collections, module, value):
+    kept = ("type", "elements", "required", "choices", "aliases")
+    spec = {name: {key: option[key] for key in kept if key in option} for name, option in options(collections, module).items()}
+    return ArgumentSpecValidator(spec).validate(value).error_messages
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_every_object_is_one_that_the_real_module_accepts(exported, collections, name):
+    for one in exported[name]:
+        nodes = one.pop("simplified_workflow_nodes", [])
+        assert complaints(collections, MODULES[name], one) == []
+        for node in nodes:
+            whole = dict(node, workflow_job_template=one["name"])
+            assert complaints(collections, "workflow_job_template_node", whole) == []
+        if nodes:
+            one["simplified_workflow_nodes"] = nodes
+
+
+def handed_over():
+    """Yield (list, options) of each task that hands a list of the data to a module."""
+    for task in yaml.safe_load((ROOT / "roles/awx/tasks/server.yml").read_text()):
+        module = next(key for key in task if key.startswith("awx.awx."))
+        yield re.search(r"controller_\w+", task["loop"]).group(0), set(task[module])
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_every_field_of_the_data_reaches_the_server(exported, name):
+    taken = set().union(*(fields for found, fields in handed_over() if found == name))
+    for one in exported[name]:
+        nodes = one.get("simplified_workflow_nodes", [])
+        assert set(one) - {"simplified_workflow_nodes"} <= taken
+        for node in nodes:
+            assert set(node) <= taken
+
+
+def test_the_groups_of_the_inventory_are_those_of_the_example(exported):
+    example = yaml.safe_load((ROOT / "inventories/example/livepatch_groups.yml").read_text())
+    (source,) = exported["controller_inventory_sources"]
+    assert source["source_vars"] == example
+
+
+def test_every_template_starts_a_playbook_of_the_collection(exported):
+    for template in exported["controller_templates"]:
+        assert (ROOT / template["playbook"]).is_file()
+
+
+def test_everybody_who_may_do_something_is_a_team_and_may_do_it_to_what_there_is(exported):
+    teams = {team["name"] for team in exported["controller_teams"]}
+    there = {one["name"] for name in ("controller_templates", "controller_workflows") for one in exported[name]}
+    for role in exported["controller_roles"]:
+        assert set(role["teams"]) <= teams
+        assert set(role.get("job_templates", []) + role.get("workflows", [])) <= there
