@@ -4,7 +4,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-import getpass
 import time
 
 from ansible.module_utils.urls import open_url
@@ -61,14 +60,18 @@ class ActionModule(ActionBase):
             )
             return result
         try:
-            result.update(_judge(values.plain(args), task_vars["hostvars"]))
+            result.update(_work(values.plain(args), task_vars))
         except RolloutError as error:
             result.update(failed=True, msg=str(error))
         return result
 
 
-def _judge(args, hostvars):
-    current = session.existing(args["journal"], lock.controller(getpass.getuser()))
+def _work(args, task_vars):
+    with session.existing(args["journal"], lock.controller(task_vars)) as current:
+        return _judge(current, args, task_vars["hostvars"])
+
+
+def _judge(current, args, hostvars):
     number, after = args["tier"], args["after"]
     tier = next((tier for tier in current.state.tiers if tier["number"] == number), None)
     if tier is None:

@@ -4,7 +4,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-import getpass
 import os
 import time
 
@@ -36,6 +35,7 @@ SPEC = {
     "result": {"type": "str", "choices": ["complete", "waiting", "stopped", "held", "rolled_back"]},
     "seconds": {"type": "int"},
     "override": {"type": "str", "choices": list(overrides.OVERRIDES)},
+    "takeover": {"type": "raw"},
 }
 NEEDED = [
     ("entry", "slice", ["tier", "hosts"]),
@@ -79,20 +79,22 @@ class ActionModule(ActionBase):
             )
             return result
         try:
-            user = str(task_vars.get("awx_user_name") or getpass.getuser())
-            result.update(_write(dict(values.plain(args), user=user), task_vars["hostvars"]))
+            result.update(_write(values.plain(args), task_vars))
         except RolloutError as error:
             result.update(failed=True, msg=str(error))
         return result
 
 
-def _write(args, hostvars):
+def _write(args, task_vars):
     if args["entry"] == "read":
         return _read(args["journal"])
+    owner = lock.controller(task_vars)
     if args["entry"] == "override":
-        return _override(args)
-    current = session.existing(args["journal"], lock.controller(getpass.getuser()))
-    return ENTRIES[args["entry"]](current, args, hostvars)
+        return _override(args, owner["user"])
+    takeover = values.own_words(args["takeover"], "livepatch_takeover")
+    with session.existing(args["journal"], owner, takeover) as current:
+        result = ENTRIES[args["entry"]](current, args, task_vars["hostvars"])
+        return dict(result, progress=current.notes + result["progress"])
 
 
 def _read(path):
@@ -156,17 +158,21 @@ def _soak(current, args, unused):
 
 
 def _wait(current, args, unused):
-    """Wait, but not longer than until somebody says something."""
+    """Wait, but not longer than until somebody says something. Whoever lost the lock meanwhile waits no longer either."""
     end = time.monotonic() + args["seconds"]
+    beat = time.monotonic() + lock.BEAT
     while time.monotonic() < end:
         if overrides.new(current.path, current.state.overrides):
             break
-        lock.controller(getpass.getuser())  # raises when the controller has died
+        lock.living_controller()
+        if time.monotonic() >= beat:
+            lock.take(current.path, current.owner)
+            beat += lock.BEAT
         time.sleep(max(0.0, min(STEP, end - time.monotonic())))
     return {"changed": False, "progress": []}
 
 
-def _override(args):
+def _override(args, user):
     """Say something to the controller of a rollout, which may be another process, or one that starts tomorrow."""
     state = _existing(args["journal"]).state
     if state.over:
@@ -176,8 +182,8 @@ def _override(args):
     if args["override"] == "promote" and args["tier"] is None:
         open_tiers = [tier["number"] for tier in state.tiers if tier["number"] not in state.tiers_done]
         args["tier"] = open_tiers[0] if open_tiers else None
-    overrides.say(args["journal"], args["override"], args["user"], args["reason"], args["tier"])
-    words = f"{args['override'].replace('_', ' ')} by {args['user']}: {args['reason']}; the rollout takes it at its next slice or look"
+    overrides.say(args["journal"], args["override"], user, args["reason"], args["tier"])
+    words = f"{args['override'].replace('_', ' ')} by {user}: {args['reason']}; the rollout takes it at its next slice or look"
     return {"changed": True, "journal": args["journal"], "progress": [words]}
 
 

@@ -4,7 +4,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-import getpass
 import hashlib
 import os
 import time
@@ -36,6 +35,7 @@ SPEC = {
     "max_failures": {"type": "raw", "default": "2 or 1%"},
     "seed": {"type": "raw"},
     "retry": {"type": "raw"},
+    "takeover": {"type": "raw"},
     "module_pattern": {"type": "str"},
     "other_engines": {"type": "str", "choices": ["refuse", "ignore"], "default": "refuse"},
     "last_tier": {"type": "raw"},
@@ -72,7 +72,9 @@ class ActionModule(ActionBase):
         return result
 
     def _open(self, args, task_vars):
-        request = _request(args, task_vars)
+        owner = lock.controller(task_vars)
+        request = _request(args, task_vars, owner["user"])
+        takeover = values.own_words(args["takeover"], "livepatch_takeover")
         sources.check(args["sources"] or [])
         raw = _raw(args["hosts"], task_vars["hostvars"])
         seen = fleet.survey(raw, request["release"], args["module_pattern"], args["other_engines"])
@@ -80,22 +82,19 @@ class ActionModule(ActionBase):
         if not dry:
             session.make_directory(args["journal_dir"])
         path = os.path.join(args["journal_dir"], request["rollout"] + ".jsonl")
-        owner = lock.controller(request["run"]["user"])
         session.refuse_overlap(path, owner, seen)
-        current = session.Session(path, owner, dry)
-        resumed = current.state.tiers is not None and not current.state.over
-        try:
+        with session.Session(path, owner, dry, takeover=takeover) as current:
+            if takeover and not current.notes:
+                current.notes.append("livepatch_takeover is ignored: nobody else has this rollout")
+            resumed = current.state.tiers is not None and not current.state.over
             if not dry and current.state.tiers is not None:
                 current.take_overrides()  # What was said to the last run is not meant for a retry or a new round.
             entries, notes = opening.opening(current.state, request, seen)
             _check_last_tier(current.state, entries, args["last_tier"], request["tiers"])
             current.add(entries, current.state.runs + 1)
-        except RolloutError:
-            current.release()
-            raise
-        self._judge(current)
-        last = view.last_tier(current.state.tiers or [], current.state.tiers_done, args["last_tier"], request["tiers"])
-        return _result(current, last, resumed, bool(entries) and not dry, notes)
+            self._judge(current)
+            last = view.last_tier(current.state.tiers or [], current.state.tiers_done, args["last_tier"], request["tiers"])
+            return _result(current, last, resumed, bool(entries) and not dry, current.notes + notes)
 
     def _judge(self, current):
         """What was found at a resume may be too much already."""
@@ -106,8 +105,7 @@ class ActionModule(ActionBase):
             current.add([verdict])
 
 
-def _request(args, task_vars):
-    user = str(task_vars.get("awx_user_name") or getpass.getuser())
+def _request(args, task_vars, user):
     seed = args["seed"]
     if isinstance(seed, (bool, dict, list)) or len(str(seed)) > 100:
         raise RolloutError(f"seed is {seed!r}: expected a number or a short text.")
@@ -119,7 +117,7 @@ def _request(args, task_vars):
         "max_failures": args["max_failures"],
         "rules": rules.parse(args["rules"] or {}),
         "seed": _seed(args) if seed in (None, "") else seed,
-        "retry": _retry(args["retry"]),
+        "retry": values.own_words(args["retry"], "livepatch_retry"),
         "former": _former(args["former"]),
         "groups": task_vars.get("groups", {}),
         "run": {
@@ -137,14 +135,6 @@ def _seed(args):
     """Return a seed (int) that is another one for each rollout and fleet, and the same in a check run before."""
     text = "\n".join([str(args["rollout"]), str(args["release"]), *sorted(args["hosts"])])
     return int(hashlib.sha256(text.encode()).hexdigest(), 16) % 10**9
-
-
-def _retry(reason):
-    if reason in (None, ""):
-        return None
-    if str(reason).strip() == "REASON":
-        raise RolloutError("livepatch_retry is REASON: expected your own words on why the rollout may go on.")
-    return values.reason(reason, "retry")
 
 
 def _check_last_tier(state, entries, wanted, asked):

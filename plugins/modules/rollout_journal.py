@@ -69,6 +69,9 @@ options:
       - Required with O(entry=override).
     type: str
     choices: [pause, resume, promote, abort, rollback, report_only]
+  takeover:
+    description: Why whoever has the lock elsewhere is gone for good, see O(kernel.livepatch.rollout_plan#module:takeover).
+    type: raw
 extends_documentation_fragment:
   - kernel.livepatch.attributes.action
 attributes:

@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Reads the livepatch facts of all hosts, spreads the hosts over tiers and slices, and writes the plan into the journal.
   - When the journal has a plan already, the plan is read and not made anew. What was done is verified from the facts.
-  - Takes the lock of the journal. A second controller is refused until the first one ends or dies.
+  - Takes the lock of the journal. A second controller is refused until the first one ends or dies; what cannot be seen from
+    here to be dead may be taken over with O(takeover).
   - Hosts that run the release already are counted and not touched. Hosts without livepatch support are left out, and so are
     hosts whose kernel another livepatch engine has changed, see O(other_engines).
   - Run it on C(localhost), after M(kernel.livepatch.livepatch_facts) ran on the hosts with C(ignore_unreachable) and was
@@ -76,6 +77,11 @@ options:
     description:
       - What an earlier job of the same workflow left with M(ansible.builtin.set_stats), RV(stats) of M(kernel.livepatch.rollout_journal).
       - If it names this rollout, its journal must be there; a journal that was left behind in another pod would be replaced by a new plan.
+  takeover:
+    description:
+      - Why the controller that has the lock is gone for good, where it ran on another machine, in another container or in another pod.
+      - Refused while that one was heard of within 15 minutes. Goes into the journal with the name of the user and whom it was
+        taken from. Ignored when nobody else has the lock.
     type: raw
   module_pattern:
     description:

@@ -5,19 +5,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import fcntl
+import getpass
 import json
 import multiprocessing
 import os
 import socket
+import tempfile
 import time
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
+# How often a controller that waits takes its lock again: the time of the file is the last sign of its life.
+BEAT = 30
+# For how long a controller that nobody here can look at must have been silent before a person may say that it is gone,
+# in seconds. While a slice is patched nothing is written, so a living one may be silent for about as long.
+SILENCE = 15 * 60
+WHO = ("controller", "boot_id", "processes", "pid", "start")
+# The kernel gives the processes of a machine this name; those of a container have another one.
+MACHINE = "pid:[4026531836]"
 
-def take(journal, owner):
+
+def take(journal, owner, takeover=None):
     """Take the lock of this journal for `owner`, or raise RolloutError with the name of the one who has it.
 
-    Taking a lock twice is fine, and so is taking that of a process that is dead on this machine.
+    Taking a lock twice is fine, and so is taking that of a process that is dead on this machine. takeover: the reason (str)
+    that a person gives why a controller elsewhere is gone for good. Returns that one (dict, with its `silence` in seconds)
+    where the reason was needed, otherwise None.
     """
     path = journal + ".lock"
     try:
@@ -27,11 +40,16 @@ def take(journal, owner):
             f"The lock {path} cannot be opened: {error.strerror}. Make the journal's directory writable."
         ) from None
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        holder = _read(fd)
-        if holder and not _same(holder, owner) and not is_stale(holder, owner):
-            raise RolloutError(refusal(holder, owner, path))
+        _flock(fd, fcntl.LOCK_EX, path)
+        holder, gone = _read(fd), None
+        if holder and _same(holder, owner):
+            owner = dict(owner, since=holder["since"])
+        elif holder and not is_stale(holder, owner):
+            gone = dict(holder, silence=_silence(fd, path))
+            if not takeover or _near(holder, owner) or gone["silence"] < SILENCE:
+                raise RolloutError(refusal(gone, owner, path))
         _write(fd, json.dumps(owner).encode())
+        return gone
     finally:
         os.close(fd)
 
@@ -43,7 +61,7 @@ def release(journal, owner):
     except FileNotFoundError:
         return
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        _flock(fd, fcntl.LOCK_EX, journal + ".lock")
         holder = _read(fd)
         if holder and _same(holder, owner):
             _write(fd, b"")
@@ -58,15 +76,24 @@ def holder(journal, owner):
     except OSError:
         return None
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH)
+        _flock(fd, fcntl.LOCK_SH, journal + ".lock")
         found = _read(fd)
     finally:
         os.close(fd)
     return None if not found or _same(found, owner) or is_stale(found, owner) else found
 
 
-def controller(user):
+def controller(variables):
     """Return who the ansible-playbook process is whose worker this is (dict), or raise RolloutError if it is dead.
+
+    variables: of its play (dict). AWX names there the person who started the job, and the job.
+    """
+    user = variables.get("awx_user_name") or _user()
+    return owner(living_controller(), str(user), str(variables.get("awx_job_id") or ""))
+
+
+def living_controller():
+    """Return the pid of the ansible-playbook process whose worker this is, or raise RolloutError if it is dead.
 
     Actions run in forked workers, and a worker outlives a controller that is killed.
     """
@@ -76,17 +103,19 @@ def controller(user):
         raise RolloutError(
             "The controller of this worker has died: nothing more is written. Run the same command again."
         )
-    return owner(pid, user)
+    return pid
 
 
-def owner(pid, user):
+def owner(pid, user, job=""):
     """Return who the process `pid` on this machine is (dict)."""
     return {
         "controller": socket.gethostname(),
         "boot_id": _text("/proc/sys/kernel/random/boot_id"),
+        "processes": _processes(),
         "pid": pid,
         "start": start_time(pid),
         "user": user,
+        "job": job,
         "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
@@ -100,29 +129,65 @@ def start_time(pid):
 
 
 def is_stale(holder, owner):
-    """Is the holder certainly dead? Only one on this machine can be looked at."""
-    if holder["controller"] != owner["controller"]:
+    """Is the holder certainly dead? Only one whose process would be seen here can be looked at."""
+    if holder["controller"] == owner["controller"] and holder["boot_id"] != owner["boot_id"]:
+        # This machine was booted again; but a container of the same name may well live on another machine.
+        return holder.get("processes") == owner["processes"] and owner["processes"] in ("", MACHINE)
+    if not _near(holder, owner):
         return False
-    if holder["boot_id"] != owner["boot_id"]:
-        return True
     if holder["start"]:
         return start_time(holder["pid"]) != holder["start"]
     return not _alive(holder["pid"])
 
 
 def refusal(holder, owner, path):
-    """Return the sentence that says who has the lock and what to do (str)."""
+    """Return the sentences that say who has the lock, with its `silence`, and what to do (str)."""
     text = (
-        f"Another controller works on this rollout: {holder['user']} on {holder['controller']}, "
-        f"process {holder['pid']}, since {holder['since']}. "
+        f"Another controller works on this rollout: {who(holder)}, since {holder['since']}; "
+        f"its last sign of life was {age(holder['silence'])} ago. "
     )
-    if holder["controller"] == owner["controller"]:
+    if _near(holder, owner):
         return text + "Wait for it to end, or end it, then run the same command again."
-    return text + f"Wait for it to end; if that machine is gone for good, remove {path} and run the same command again."
+    return (
+        text + "Wait for it to end. If it is gone for good (its machine, container or pod is lost), run the same command with "
+        f"-e 'livepatch_takeover=\"REASON\"' when it has been silent for {SILENCE // 60} minutes; "
+        f"where no command can be given, remove {path} instead."
+    )
+
+
+def who(holder):
+    """Return who has, or had, a lock, in words (str)."""
+    job = f", job {holder['job']}" if holder.get("job") else ""
+    return f"{holder['user']} on {holder['controller']}, process {holder['pid']}{job}"
+
+
+def age(seconds):
+    """Return how long ago something was, in words (str)."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _near(one, other):
+    """Do both see the processes of each other?"""
+    return all(one.get(key) == other.get(key) for key in ("controller", "boot_id", "processes"))
 
 
 def _same(one, other):
-    return all(one[key] == other[key] for key in ("controller", "boot_id", "pid", "start"))
+    return all(one.get(key) == other.get(key) for key in WHO)
+
+
+def _user():
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # A container may run as a user that it has no name for.
+        return f"uid {os.getuid()}"
+
+
+def _processes():
+    """Return which processes are seen here (str): those of the machine, or those of a container."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
 
 
 def _alive(pid):
@@ -135,14 +200,33 @@ def _alive(pid):
     return True
 
 
+def _flock(fd, how, path):
+    try:
+        fcntl.flock(fd, how)
+    except OSError as error:
+        raise RolloutError(
+            f"The lock {path} cannot be taken: {error.strerror}. Keep the journals on a file system that has locks (flock)."
+        ) from None
+
+
 def _read(fd):
     """Return the holder (dict), None for an empty lock or one torn by a crash: its writer is dead."""
     try:
         holder = json.loads(os.pread(fd, 65536, 0))
-        _same(holder, holder)
-        return holder if {"user", "since"} <= set(holder) else None
-    except (ValueError, KeyError, TypeError):
+        return holder if {"controller", "boot_id", "pid", "start", "user", "since"} <= set(holder) else None
+    except (ValueError, TypeError):
         return None
+
+
+def _silence(fd, path):
+    """Return for how long the lock was not written (seconds), by the clock of its file system: machines have others."""
+    try:
+        with tempfile.TemporaryFile(dir=os.path.dirname(path)) as now:
+            return max(0.0, os.fstat(now.fileno()).st_mtime - os.fstat(fd).st_mtime)
+    except OSError as error:
+        raise RolloutError(
+            f"No file can be made beside {path}: {error.strerror}. Make the journal's directory writable."
+        ) from None
 
 
 def _write(fd, data):

@@ -41,7 +41,7 @@ def report(entries, path, now):
         "rules": {"stop_evidence": rules["stop_evidence"], "hold_evidence": rules["hold_evidence"]},
         "evidence": _thinned([_point(entry) for entry in state.verdicts if entry.get("evidence")]),
         "events": _events(state),
-        "overrides": [_said(entry) for entry in last_round if entry["kind"] in ("override", "retry")],
+        "overrides": [_said(entry) for entry in last_round if entry["kind"] in ("override", "retry", "takeover")],
         "not_persistent": messages.not_persistent_lines(state.persistence),
         "hosts": _hosts(state),
     }
@@ -127,7 +127,7 @@ def _events(state):
 def _said(entry):
     return {
         "at": journal.seconds(entry["time"]),
-        "override": entry.get("override", "retry"),
+        "override": entry.get("override", entry["kind"]),
         "user": entry["user"],
         "reason": entry["reason"],
     }

@@ -12,13 +12,33 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 
 
 class Session:
-    """The journal at `path`, locked for `owner` (from lock.owner) unless `dry`: then nothing is written."""
+    """The journal at `path`, locked for `owner` (from lock.owner) unless `dry`: then nothing is written.
 
-    def __init__(self, path, owner, dry=False, clock=time.time):
+    takeover: why whoever has the lock elsewhere is gone (str); notes: lines for people that tell what was made of it.
+    As a context manager it gives the lock back when something fails: that ends the run.
+    """
+
+    def __init__(self, path, owner, dry=False, clock=time.time, takeover=None):
         self.path, self.owner, self.dry, self.clock = path, owner, dry, clock
-        if not dry:
-            lock.take(path, owner)
-        self.state = state.state(journal.read(path))
+        self.notes = []
+        gone = None if dry else lock.take(path, owner, takeover)
+        with self:
+            self.state = state.state(journal.read(path))
+            if gone:
+                self._taken_over(gone, takeover)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, unused, also_unused):
+        if kind:
+            self.release()
+
+    def _taken_over(self, gone, reason):
+        known = {key: gone.get(key) for key in ("controller", "pid", "user", "job", "since")}
+        known["silence"] = round(gone["silence"])
+        self.add([{"kind": "takeover", "user": self.owner["user"], "reason": reason, "of": known}])
+        self.notes.append(f"taken over from {lock.who(gone)}, silent for {lock.age(gone['silence'])}: {reason}")
 
     def add(self, entries, run=None):
         """Write the entries and advance the state by them; run: the number of this run, by default the last one's."""
@@ -42,15 +62,18 @@ class Session:
             lock.release(self.path, self.owner)
 
 
-def existing(path, owner):
-    """Return the Session of a journal that rollout_plan has made, or raise RolloutError."""
+def existing(path, owner, takeover=None):
+    """Return the Session of a journal that rollout_plan has made, or raise RolloutError; takeover: see Session."""
     if not os.path.isfile(path):
         raise RolloutError(
             f"There is no journal {path}: run kernel.livepatch.rollout_plan first, and give its journal."
         )
-    session = Session(path, owner)
-    if session.state.tiers is None:
-        raise RolloutError(f"The journal {path} has no finished plan: run the rollout again, it makes the plan anew.")
+    session = Session(path, owner, takeover=takeover)
+    with session:
+        if session.state.tiers is None:
+            raise RolloutError(
+                f"The journal {path} has no finished plan: run the rollout again, it makes the plan anew."
+            )
     return session
 
 
@@ -66,8 +89,8 @@ def refuse_overlap(path, owner, names):
         if shared:
             raise RolloutError(
                 f"{len(shared)} hosts of this rollout ({', '.join(shared[:10])}) are also in the rollout {name[:-6]}, on which "
-                f"{who['user']} on {who['controller']}, process {who['pid']}, works since {who['since']}. Wait for it to end, "
-                "halt it, or leave these hosts out with livepatch_hosts."
+                f"{lock.who(who)}, works since {who['since']}. Wait for it to end, halt it, or leave these hosts out with "
+                "livepatch_hosts. If that controller is gone for good, go on with that rollout, or roll it back: it says how."
             )
 
 

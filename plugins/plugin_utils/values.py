@@ -55,6 +55,15 @@ def reason(value, what):
     return text
 
 
+def own_words(value, variable):
+    """Return the reason (str) that a person gave in this variable, None for nothing; the example's word is no reason."""
+    if value in (None, ""):
+        return None
+    if str(value).strip() == "REASON":
+        raise RolloutError(f"{variable} is REASON: expected your own words.")
+    return reason(value, variable)
+
+
 def count_or_share(value, what):
     """Return a count as int, a share of a whole as Fraction: 5 and "5" give 5, "2%" gives 1/50."""
     text = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""

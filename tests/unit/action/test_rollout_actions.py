@@ -486,6 +486,66 @@ def test_the_journal_can_be_read_by_anybody_who_may_while_another_works(site):
     assert len(site.entries("run")) == 1
 
 
+def lose_controller(site, minutes):
+    """Leave the lock as one of a pod that is gone: the same command on another machine, so long ago."""
+    path = site.journals / "web.jsonl.lock"
+    gone = {"controller": "pod-1", "boot_id": "x", "processes": "pid:[1]", "pid": 7, "start": "1", "user": "bob", "job": "12"}
+    path.write_text(json.dumps(dict(gone, since="2026-10-02T08:15:00Z")))
+    os.utime(path, (time.time() - 60 * minutes,) * 2)
+
+
+def test_a_rollout_of_a_lost_pod_is_taken_over_for_a_reason_which_is_written_down(site):
+    code, output = site.run([site.plan(), *site.tier(1)])
+    assert code == 0, output
+    lose_controller(site, 20)
+    words = site.run([site.plan()])[1]
+    assert "bob on pod-1, process 7, job 12, since 2026-10-02T08:15:00Z" in words and "livepatch_takeover" in words
+    words = site.run([site.plan(takeover="REASON")])[1]
+    assert "livepatch_takeover is REASON: expected your own words" in words
+    assert not site.entries("takeover")
+    for name in site.entries("outcome"):
+        site.hosts[name["host"]]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
+    tasks = [site.plan(takeover="its node is gone"), *site.tier(2), site.entry("end", result="complete")]
+    code, output = site.run(tasks)
+    assert code == 0, output
+    assert "taken over from bob on pod-1, process 7, job 12, silent for 20 min: its node is gone" in output
+    entry, = site.entries("takeover")
+    assert entry["reason"] == "its node is gone" and entry["of"]["job"] == "12" and entry["of"]["silence"] >= 1200
+    code, output = site.run([site.plan(takeover="its node is gone")])
+    assert code == 0 and "livepatch_takeover is ignored: nobody else has this rollout" in output, output
+
+
+def test_what_a_lost_pod_had_patched_is_rolled_back_for_a_reason(site):
+    assert site.run([site.plan(), *site.tier(1)])[0] == 0
+    lose_controller(site, 20)
+    back = {"kernel.livepatch.rollout_journal": {"journal": str(site.journal), "entry": "rollback"}, "register": "back"}
+    code, output = site.run([back])
+    assert code == 2 and "Another controller works on this rollout: bob on pod-1" in output
+    back["kernel.livepatch.rollout_journal"]["takeover"] = "its node is gone"
+    code, output = site.run([back])
+    assert code == 0 and len(site.result("back")["rollback"]) == 2, output
+    assert [entry["kind"] for entry in site.entries()[-2:]] == ["takeover", "rollback"]
+
+
+def test_a_controller_that_was_taken_over_and_lives_nevertheless_waits_no_longer_and_touches_nobody(site):
+    tasks = [site.plan(), *site.tier(1), site.entry("wait", seconds=100), site.entry("slice", tier=2, hosts=["h1"])]
+    child = site.start(tasks)
+    wait_for(lambda: site.journal.exists() and site.entries("tier_done"))
+    lose_controller(site, 0)
+    output = child.communicate(timeout=90)[0]
+    assert child.returncode == 2 and "Another controller works on this rollout: bob on pod-1" in output, output
+    assert len(site.entries("slice")) == 1
+
+
+def test_a_run_that_fails_gives_the_lock_back(site):
+    path = site.journals / "web.jsonl.lock"
+    assert site.run([site.plan(), *site.tier(1)])[0] == 0
+    assert json.loads(path.read_text())["user"]
+    for bad in (site.plan(hosts=["h1"]), site.gate(2, "tier"), site.entry("end", result="complete")):
+        code, output = site.run([site.plan(), bad])
+        assert code == 2 and path.read_text() == "", output
+
+
 def test_a_rollout_can_be_told_from_elsewhere_to_stop_and_to_roll_back(site):
     say = {"journal": str(site.journal), "entry": "override", "override": "rollback", "reason": "errors in the shop"}
     wait = site.gate(2, "wait")
