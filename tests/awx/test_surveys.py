@@ -23,6 +23,7 @@ LIMITS = {
     "livepatch_last_tier": 100,
     "livepatch_wanted": 100,
     "livepatch_retry": 500,
+    "livepatch_takeover": 500,
     "livepatch_reason": 500,
     "livepatch_rollback_reason": 500,
 }

@@ -147,6 +147,7 @@ def made(content):
 
 def test_every_variable_of_playbooks_and_roles_is_specified_or_made_there():
     known = set().union(*(specified(entries) for entries in SPECS.values()), *(made(read(name)) for name in TASKS))
+    known.update(*(read(path.relative_to(ROOT)) for path in ROOT.glob("roles/*/vars/main.yml")))
     for name in TASKS:
         text = re.sub(r"(?m)^\s*#.*$", "", (ROOT / name).read_text())
         used = set(re.findall(r"(?<![\w.'-])livepatch_[a-z0-9_]*[a-z0-9]\b", text)) | set(re.findall(r"(?<=\]\.)livepatch_\w+", text))
