@@ -67,11 +67,16 @@ def assert_stopped(run):
 
 
 class TestGoodReleases:
-    def test_two_releases_reach_every_host_the_second_replaces_the_first_and_both_are_taken_back(self, rollouts):
+    def test_two_releases_reach_every_host_the_first_a_tier_at_a_time_and_both_are_taken_back(self, rollouts):
         hosts = sorted(rollouts.fleet.guests)
-        first = rollouts.rollout("hotfix1")
+        canary = rollouts.rollout("hotfix1", livepatch_last_tier="next")
+        assert canary.status == 0
+        assert canary.outcomes == {host: "patched" for host in canary.first_tier()}
+        assert canary.of("end")[-1]["result"] == "waiting" and "waiting, tier rest is next" in canary.output
+        first = rollouts.rollout("hotfix1", livepatch_last_tier="rest")
         assert first.status == 0
         assert first.outcomes == {host: "patched" for host in hosts}
+        assert first.of("end")[-1]["result"] == "complete"
         forget_executions(rollouts)
         second = rollouts.rollout("hotfix2", settings={"ANSIBLE_KEEP_REMOTE_FILES": "true", "ANSIBLE_PIPELINING": "false"})
         assert second.status == 0
