@@ -55,6 +55,17 @@ def _power(power):
     return f"{10.0**power:g}" if -4 <= power <= 5 else f"1e{power}"
 
 
+def steps(places):
+    """Return the points (str, for a polyline) of a value that stays as it is until it is known anew; places: (x, y) in time."""
+    found, former = [], None
+    for x, y in places:
+        if former is not None:
+            found.append(f"{x},{former}")
+        found.append(f"{x},{y}")
+        former = y
+    return " ".join(found)
+
+
 def duration(seconds):
     """Return a span of time (seconds) as people say it (str): "45s", "12m", "3h 05m", "2d 4h"."""
     whole = int(round(seconds))

@@ -191,15 +191,7 @@ def _bar(tier, number, span):
 
 
 def _curve(points, kind, span, decades):
-    """The points of a line that changes at each verdict and stays until the next."""
-    found, former = [], None
-    for point in points:
-        x, y = span.x(point["at"]), decades.y(point[kind]["e"])
-        if former is not None:
-            found.append(f"{x},{former}")
-        found.append(f"{x},{y}")
-        former = y
-    return " ".join(found)
+    return chart.steps((span.x(point["at"]), decades.y(point[kind]["e"])) for point in points)
 
 
 def _mark(event, span):

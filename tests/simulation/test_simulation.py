@@ -10,7 +10,7 @@ import functools
 import numpy
 import pytest
 
-from tests.simulation import fleet, models, report, rollout, world
+from tests.simulation import ROOT, fleet, models, picture, report, rollout, world
 
 HOSTS = 10000
 PLANS = 4
@@ -157,3 +157,11 @@ def test_a_host_counts_once():
         seen.patch(size, 5.0)
     assert len(seen.crashes) <= 1000 - before
     assert seen.tally(world.HORIZON).incidents["control"] <= before
+
+
+def test_the_pictures_of_the_guide_are_those_of_rollouts_that_end_as_their_names_say():
+    for file, (unused, model, run) in picture.PICTURES.items():
+        assert picture.watch(model, run).outcome == {"gate-held.svg": "held", "gate-stopped.svg": "stop"}[file]
+    for file, text in picture.pictures().items():
+        again = "docs/%s is not what the simulation makes: run .venv/bin/python -m tests.simulation.picture" % file
+        assert (ROOT / "docs" / file).read_text(encoding="utf-8") == text, again

@@ -40,3 +40,8 @@ def test_decades_are_named_and_rise():
     scale = chart.Decades(0.1, 100, 200, 20)
     assert scale.ticks() == [(200.0, "0.1"), (140.0, "1"), (80.0, "10"), (20.0, "100")]
     assert chart.Decades(1, 1e7, 1, 0).ticks()[-1] == (0.0, "1e7")
+
+
+def test_a_value_stays_as_it_is_until_it_is_known_anew():
+    assert chart.steps([(0, 5), (10, 7), (20, 6)]) == "0,5 10,5 10,7 20,7 20,6"
+    assert chart.steps([(3, 4)]) == "3,4" and chart.steps([]) == ""
