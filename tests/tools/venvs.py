@@ -3,7 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# usage: venvs.py current|oldest|target|fuzz|ee
+# usage: venvs.py current|oldest|target|fuzz|ee|docs
 
 import fcntl
 import hashlib
@@ -25,6 +25,7 @@ ENVIRONMENTS = {
     "target": ("requirements-target.txt", range(6, 7), min),
     "fuzz": ("requirements-fuzz.txt", range(12, 14), max),
     "ee": ("requirements-ee.txt", range(11, 15), max),
+    "docs": ("requirements-docs.txt", range(11, 15), max),
 }
 
 
