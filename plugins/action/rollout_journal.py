@@ -183,7 +183,8 @@ def _override(args, user):
         open_tiers = [tier["number"] for tier in state.tiers if tier["number"] not in state.tiers_done]
         args["tier"] = open_tiers[0] if open_tiers else None
     overrides.say(args["journal"], args["override"], user, args["reason"], args["tier"])
-    words = f"{args['override'].replace('_', ' ')} by {user}: {args['reason']}; the rollout takes it at its next slice or look"
+    when = "when it is run again" if state.ended else "at its next slice or look"
+    words = f"{args['override'].replace('_', ' ')} by {user}: {args['reason']}; the rollout takes it {when}"
     return {"changed": True, "journal": args["journal"], "progress": [words]}
 
 
@@ -234,10 +235,9 @@ def _end(current, args, unused):
     left = {tier["number"]: tier["name"] for tier in current.state.tiers if tier["number"] not in current.state.tiers_done}
     waiting = args["result"] == "waiting"
     missing = [name for number, name in left.items() if not waiting or number <= args["tier"]]
-    if args["result"] in ("complete", "waiting") and missing:
-        raise RolloutError(
-            f"The rollout is not {args['result']}: the gate has not passed tier {', '.join(missing)}. Run the same command again."
-        )
+    if args["result"] in ("complete", "waiting") and (missing or current.state.stop):
+        why = "it was stopped" if current.state.stop else f"the gate has not passed tier {', '.join(missing)}"
+        raise RolloutError(f"The rollout is not {args['result']}: {why}. Run the same command again.")
     if waiting and not left:
         args["result"] = "complete"
     unfinished = args["result"] == "rolled_back" and view.to_roll_back(current.state)

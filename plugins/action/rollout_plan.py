@@ -90,10 +90,10 @@ class ActionModule(ActionBase):
             if not dry and current.state.tiers is not None:
                 current.take_overrides()  # What was said to the last run is not meant for a retry or a new round.
             entries, notes = opening.opening(current.state, request, seen)
-            _check_last_tier(current.state, entries, args["last_tier"], request["tiers"])
+            _check_last_tier(current.state, entries, args["last_tier"], request)
             current.add(entries, current.state.runs + 1)
             self._judge(current)
-            last = view.last_tier(current.state.tiers or [], current.state.tiers_done, args["last_tier"], request["tiers"])
+            last = view.last_tier(current.state, args["last_tier"])
             return _result(current, last, resumed, bool(entries) and not dry, current.notes + notes)
 
     def _judge(self, current):
@@ -137,10 +137,13 @@ def _seed(args):
     return int(hashlib.sha256(text.encode()).hexdigest(), 16) % 10**9
 
 
-def _check_last_tier(state, entries, wanted, asked):
+def _check_last_tier(state, entries, wanted, request):
     """Raise RolloutError for a tier that the plan does not have, before the plan is written."""
     planned = [entry["tiers"] for entry in entries if entry["kind"] == "planned"]
-    view.last_tier(planned[0] if planned else state.tiers or [], state.tiers_done, wanted, asked)
+    if planned:
+        view.find_tier(planned[0], request["tiers"], wanted, 1)
+    else:
+        view.last_tier(state, wanted)
 
 
 def _former(summary):
@@ -194,7 +197,8 @@ def _result(current, last, resumed, changed, notes):
         complete=state.ended == "complete",
         tiers=tiers,
         last_tier=last,
-        open_tiers=[tier["number"] for tier in tiers if tier["number"] <= last and not tier["done"]],
+        # After a stop any of them may be the one that rolls back and ends the run.
+        open_tiers=[tier["number"] for tier in tiers if not tier["done"] and (state.stop or tier["number"] <= last)],
         hosts_already=[name for name, entry in state.excluded.items() if entry["outcome"] == "already"],
         hosts_excluded={
             name: entry["reason"] for name, entry in state.excluded.items() if entry["outcome"] != "already"
@@ -208,6 +212,7 @@ def _result(current, last, resumed, changed, notes):
             msg=result["stop_message"],
             # What may follow a stop is a rollback: by an open tier, and of nobody but the hosts that were touched.
             tiers=[dict(tier, hosts=[]) for tier in result["tiers"]],
+            rollback_asked=bool(state.aborted and state.aborted["override"] == "rollback"),
             rolls_back=bool(result["rollback"])
             and not current.dry
             and not all(tier["done"] for tier in result["tiers"]),

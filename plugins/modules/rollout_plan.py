@@ -76,11 +76,13 @@ options:
   former:
     description:
       - What an earlier job of the same workflow left with M(ansible.builtin.set_stats), RV(stats) of M(kernel.livepatch.rollout_journal).
-      - If it names this rollout, its journal must be there; a journal that was left behind in another pod would be replaced by a new plan.
+      - If it names this rollout, its journal must be there, as that job left it. A journal that was left behind in another pod would be
+        replaced by a new plan.
+      - O(retry) is ignored then, as it was for the first job of the workflow.
   takeover:
     description:
       - Why the controller that has the lock is gone for good, where it ran on another machine, in another container or in another pod.
-      - Refused while that one was heard of within 15 minutes. Goes into the journal with the name of the user and whom it was
+      - Refused while that one was heard of within 45 minutes. Goes into the journal with the name of the user and whom it was
         taken from. Ignored when nobody else has the lock.
     type: raw
   module_pattern:
@@ -160,6 +162,10 @@ refused:
 rolls_back:
   description:
     - Whether hosts that the stopped rollout touched can be rolled back by going on with its open tiers, which have no RV(tiers[].hosts) then.
+  returned: stopped
+  type: bool
+rollback_asked:
+  description: Whether a person has asked for the rollback, with the override V(rollback).
   returned: stopped
   type: bool
 seed:

@@ -18,8 +18,8 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 # How often a controller that waits takes its lock again: the time of the file is the last sign of its life.
 BEAT = 30
 # For how long a controller that nobody here can look at must have been silent before a person may say that it is gone,
-# in seconds. While a slice is patched nothing is written, so a living one may be silent for about as long.
-SILENCE = 15 * 60
+# in seconds. While a slice is patched nothing is written, and its tasks may take 24 minutes until their own timeouts end them.
+SILENCE = 45 * 60
 WHO = ("controller", "boot_id", "processes", "pid", "start")
 # The kernel gives the processes of a machine this name; those of a container have another one.
 MACHINE = "pid:[4026531836]"

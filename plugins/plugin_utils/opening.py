@@ -26,7 +26,7 @@ def opening(state, request, fleet):
             f"The journal of rollout {request['rollout']} is of release {state.release}, not {request['release']}: "
             "give the new release a livepatch_rollout of its own."
         )
-    _check_former(state, request)
+    follows = _follows(state, request)
     if not fleet:
         raise RolloutError("livepatch_hosts matches no host: expected at least one.")
     tiers = plan.parse_tiers(request["tiers"], request["max_failures"])
@@ -34,25 +34,40 @@ def opening(state, request, fleet):
     slice_size = values.count_or_share(request["slice"], "livepatch_slice")
     if slice_size == 0:
         raise RolloutError("livepatch_slice is 0: expected a count of at least 1, or a share.")
+    if follows and state.over:
+        return [], ["the rollout is complete and nothing is left to do"]
+    # What the survey of a workflow was answered goes to each of its jobs: only the first of them goes on after a stop.
+    ignored = ["livepatch_retry is ignored: it was for the first job of the workflow"] if follows and request["retry"] else []
+    request = dict(request, retry=None) if ignored else request
     if state.stop and not request["retry"]:
-        return [], []
+        return [], ignored
     if state.tiers is None or state.over:
         return _new_round(state, request, fleet, tiers, slice_size)
-    return _resume(state, request, fleet)
+    entries, notes = _resume(state, request, fleet)
+    return entries, notes + ignored
 
 
-def _check_former(state, request):
-    """A job whose predecessor has begun this rollout must see the journal of it: a new plan would patch other hosts."""
+def _follows(state, request):
+    """Tell whether an earlier job of the same workflow was about this rollout; its journal must be here, and as it left it.
+
+    A new plan would patch other hosts, and what was rolled back or begun anew meanwhile is not what an approval was for.
+    """
     former = request.get("former") or {}
     if former.get("rollout") != request["rollout"]:
-        return
+        return False
+    said = f"An earlier job (livepatch_summary) ended with rollout {former['rollout']} of release {former.get('release')}"
     if state.tiers is None or str(former.get("seed")) != state.seed or former.get("release") != state.release:
         raise RolloutError(
-            f"An earlier job (livepatch_summary) ended with rollout {former['rollout']} of release {former.get('release')}, "
-            f"seed {former.get('seed')}, in the journal {former.get('journal')}; found {_found(state)}. "
+            f"{said}, seed {former.get('seed')}, in the journal {former.get('journal')}; found {_found(state)}. "
             "Jobs that run in pods of their own share a journal only on a mounted volume: mount the same one into each, and "
             "give its path as livepatch_journal_dir."
         )
+    if former.get("round") != state.rounds or state.ended == "rolled_back":
+        raise RolloutError(
+            f"{said}, which was {'rolled back' if state.ended == 'rolled_back' else 'begun anew'} since then: expected it as that job "
+            "left it. Nothing was touched. Start the rollout anew if it is wanted."
+        )
+    return True
 
 
 def _found(state):
@@ -229,7 +244,7 @@ def _retry(state, request, fleet, found, notes):
     if not request["retry"]:
         return []
     after = states.replay(state, found)
-    if not after.stop and not after.failures:
+    if not after.stop and not after.failures and not after.aborted:
         notes.append("livepatch_retry is ignored: nothing was stopped and no host failed")
         return []
     entry = {"kind": "retry", "user": request["run"]["user"], "reason": request["retry"]}

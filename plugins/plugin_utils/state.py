@@ -44,6 +44,7 @@ class State:
     )  # name -> (host entry, outcome entry) of a former round, not rolled back
     stop: dict = None  # the first verdict to stop, until forgiven by a retry
     tiers_done: set = field(default_factory=set)
+    just_done: int = None  # the tier that has passed, while neither the run has ended nor another slice has begun
     soaks: dict = field(default_factory=dict)  # tier number -> seconds since 1970
     # name -> why the host loses the livepatch at a reboot, empty where it keeps it; of hosts that were asked to keep it
     persistence: dict = field(default_factory=dict)
@@ -207,7 +208,7 @@ def _planned(current, entry):
 
 
 def _slice(current, entry):
-    current.last_slice = entry
+    current.last_slice, current.just_done = entry, None
     current.begun_at.setdefault(entry["tier"], journal.seconds(entry["time"]))
     for name in entry["hosts"]:
         current.begun.setdefault(name, entry)
@@ -326,6 +327,7 @@ def _verdict(current, entry):
 
 def _tier_done(current, entry):
     current.tiers_done.add(entry["tier"])
+    current.just_done = entry["tier"]
 
 
 def _soak(current, entry):
@@ -376,7 +378,7 @@ def _persisted(current, entry):
 
 
 def _end(current, entry):
-    current.ended = entry["result"]
+    current.ended, current.just_done = entry["result"], None
 
 
 HANDLERS = {

@@ -66,7 +66,7 @@ def _cells(row):
 
 
 def summary(state, journal):
-    """Return what a run ends with (dict): rollout, release, seed, result, verdict, reasons, counts, tiers, journal.
+    """Return what a run ends with (dict): rollout, release, seed, round, result, verdict, reasons, counts, tiers, journal.
 
     It holds no host, as whoever keeps it (the artifacts of a job, variables of the next one) keeps it whole.
     """
@@ -75,6 +75,7 @@ def summary(state, journal):
         "rollout": state.rollout,
         "release": state.release,
         "seed": state.seed,
+        "round": state.rounds,
         "result": "stopped" if state.stop else state.ended or "unfinished",
         "counts": gate.counts(state),
         "verdict": said.get("verdict"),

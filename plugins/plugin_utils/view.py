@@ -11,28 +11,40 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.state import DONE_WELL
 
 
-def last_tier(tiers_, done, wanted, asked=()):
+def last_tier(state, wanted):
     """Return the number (int) of the tier after which a run ends.
 
-    tiers_: the tiers of the plan (list of dict with name and number); done: the numbers of those that have passed; wanted:
-    a tier's name, its number, or `next` for the first one that is not done, None or empty for the last one of all; asked:
-    the tiers that were asked for (list of dict with name). One of them that the plan has skipped, because it would have had
-    no host, stands for the planned one before it; 0 is before the first.
-    A plan without tiers, which patches nobody, gives 0.
+    wanted: a tier's name, its number, or `next` for the first one that is not done, None or empty for the last one of all.
+    A run that was lost right after a tier had passed has not ended with it: then that tier is the next.
+    A tier that was asked for and that the plan has skipped, because it would have had no host, stands for the planned one
+    before it; 0 is before the first. A plan without tiers, which patches nobody, gives 0.
     """
-    numbers = [tier["number"] for tier in tiers_]
-    if wanted in (None, "") or not numbers:
-        return len(numbers)
+    return find_tier(state.tiers or [], state.parameters.get("tiers"), wanted, _next(state))
+
+
+def _next(state):
+    left = [tier["number"] for tier in state.tiers or [] if tier["number"] not in state.tiers_done]
+    return state.just_done or (left[0] if left else len(state.tiers or []))
+
+
+def find_tier(planned, asked, wanted, following):
+    """Return the number (int) of a tier, see last_tier; raises RolloutError for one that is neither planned nor asked for.
+
+    planned: the tiers of the plan (list of dict with name and number); asked: those that it was made from (list of dict with
+    name); following: the number that `next` stands for.
+    """
+    if wanted in (None, "") or not planned:
+        return len(planned)
     text = str(wanted)
-    named = {tier["name"]: tier["number"] for tier in tiers_}
+    named = {tier["name"]: tier["number"] for tier in planned}
+    names = [str(tier.get("name")) for tier in asked or []]
     if text in named:
         return named[text]
-    names = [str(tier.get("name")) for tier in asked]
     if text in names:
         return max((named[name] for name in names[: names.index(text)] if name in named), default=0)
     if text == "next":
-        return next((number for number in numbers if number not in done), numbers[-1])
-    if text in map(str, numbers):
+        return following
+    if text in map(str, named.values()):
         return int(text)
     raise RolloutError(
         f"livepatch_last_tier is {text!r}: expected a tier of the plan ({', '.join(named)}), its number, or next."

@@ -73,6 +73,9 @@ def server():
             ("teams", "Livepatch operators"),
         ):
             store.add(kind, {"name": name, "organization": other, "kind": ""})
+        # Ours from before, when there were more tiers.
+        workflow = store.add("workflow_job_templates", {"name": "Livepatch tier by tier", "organization": ours})
+        store.add("workflow_job_template_nodes", {"identifier": "tier-03", "workflow_job_template": workflow["id"]})
         yield running
 
 
@@ -150,7 +153,7 @@ def check_workflow(store):
     approval = store.objects["workflow_approval_templates"][nodes["approve-02"]["unified_job_template"]]
     assert approval["timeout"] == 86400 and "tier 100" in approval["name"]
     assert workflow["allow_simultaneous"] is False
-    for event in ("error", "success", "approvals"):
+    for event in ("error", "approvals"):
         assert names(store, "workflow_job_templates/%d/notification_templates_%s/" % (workflow["id"], event)) == ["Livepatch"]
 
 
@@ -163,7 +166,9 @@ def check_access(store):
         return teams[team]["id"] in store.links.get("/api/v2/roles/%d/teams/" % number, [])
 
     workflow = workflows["Livepatch tier by tier"]
-    assert all(may("Livepatch operators", "execute_role", one) for one in [*templates.values(), workflow])
+    denied = ("Livepatch rollout", "Livepatch one tier")
+    assert {name for name, one in templates.items() if not may("Livepatch operators", "execute_role", one)} == set(denied)
+    assert may("Livepatch operators", "execute_role", workflow)
     assert may("Livepatch approvers", "approval_role", workflow) and not may("Livepatch operators", "approval_role", workflow)
     assert may("Livepatch approvers", "execute_role", templates["Livepatch rollback"])
     assert not may("Livepatch approvers", "execute_role", templates["Livepatch rollout"])
@@ -196,12 +201,15 @@ def test_a_wrong_token_is_said_and_not_shown(server, collections):
         ({"livepatch_awx_organization": "Nobody"}, "There is no organization Nobody on the server"),
         ({"livepatch_awx_image": ""}, "There is no execution environment Livepatch, and livepatch_awx_image is empty"),
         ({"livepatch_awx_inventories": []}, "livepatch_awx_inventories is empty: name the inventories of the fleet"),
-        ({"livepatch_awx_execution_environment": "Theirs"}, "The execution environment Theirs belongs to the organization Other"),
+        ({"livepatch_awx_execution_environment": "Theirs"}, "The execution environment Theirs belongs to Other"),
+        ({"livepatch_awx_execution_environment": "Everybody's"}, "The execution environment Everybody's belongs to no organization"),
+        ({"livepatch_awx_variables": {"livepatch_retry": "x"}}, "livepatch_awx_variables has livepatch_retry: the answer of a survey"),
     ],
 )
 def test_what_is_missing_or_belongs_to_others_is_said_before_anything_is_changed(server, collections, change, complaint):
     other = next(number for number, one in server.store.objects["organizations"].items() if one["name"] == "Other")
     server.store.add("execution_environments", {"name": "Theirs", "organization": other, "image": "theirs"})
+    server.store.add("execution_environments", {"name": "Everybody's", "organization": None, "image": "of all"})
     status, output = setup(server, dict(SITE, **change), collections)
     assert status == 2 and complaint in output
     assert server.store.changed() == []
@@ -227,8 +235,17 @@ def exported(collections, tmp_path_factory):
 
 
 def test_the_data_is_written_for_those_who_set_their_server_up_with_another_collection(exported):
-    assert set(exported) == set(MODULES)
+    assert set(exported) == {*MODULES, "aap_teams"}
+    assert exported["aap_teams"] == exported["controller_teams"]
     assert "{{" not in json.dumps(exported)
+
+
+def test_what_a_site_does_not_have_is_not_written(collections, tmp_path):
+    variables = {"livepatch_awx_inventories": ["production"], "livepatch_awx_export": str(tmp_path), "livepatch_awx_schedule": ""}
+    status, output = play("kernel.livepatch.awx", variables, collections[:1])
+    assert status == 0, output
+    for name in ("controller_execution_environments", "controller_notifications", "controller_schedules"):
+        assert yaml.safe_load((tmp_path / (name + ".yml")).read_text()) == {name: []}
 
 
 def options(collections, module):

@@ -199,25 +199,92 @@ def test_a_run_that_ends_after_a_tier_waits_and_the_next_one_goes_on_with_what_i
     assert "livepatch | waiting, tier rest is next: 2 patched, 2 untouched" in output
 
     for name in plan["tiers"][0]["all_hosts"]:
-        site.hosts[name]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
+        run(site, name)
     second = [site.plan(last_tier="next", former=left), *site.tier(2), site.entry("end", result="waiting", tier=2)]
     code, output = site.run(second)
     assert code == 0, output
     assert site.result("plan")["open_tiers"] == [2] and site.entries("end")[-1]["result"] == "complete"
 
 
-def test_a_rollout_that_waits_for_an_approval_is_stopped_by_its_denial_and_goes_on_only_with_a_reason(site):
+def run(site, name):
+    """The host runs the release, as facts tell it."""
+    site.hosts[name]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
+
+
+@pytest.fixture
+def waiting(site):
+    """A site whose rollout has passed its first tier and waits; what the run has left is site.left."""
     code, output = site.run([site.plan(last_tier=1), *site.tier(1), site.entry("end", result="waiting", tier=1)])
     assert code == 0, output
-    denied = site.entry("override", override="abort", reason="the next tier was not approved")
-    denied["kernel.livepatch.rollout_journal"]["journal"] = str(site.journal)
-    assert site.run([denied])[0] == 0
+    site.left = site.result("written")["stats"]["livepatch_summary"]
     for name in site.result("plan")["tiers"][0]["all_hosts"]:
-        site.hosts[name]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
-    code, output = site.run([site.plan(last_tier="next")])
+        run(site, name)
+    return site
+
+
+def say(site, override, reason):
+    task = site.entry("override", override=override, reason=reason)
+    task["kernel.livepatch.rollout_journal"]["journal"] = str(site.journal)
+    return site.run([task])
+
+
+def test_a_rollout_that_waits_for_an_approval_is_stopped_by_its_denial(waiting):
+    code, output = say(waiting, "abort", "the next tier was not approved")
+    assert code == 0 and "the rollout takes it when it is run again" in output
+    code, output = waiting.run([waiting.plan(last_tier="next")])
     assert code == 2 and "the next tier was not approved" in output and "livepatch_retry" in output
-    code, output = site.run([site.plan(last_tier="next", retry="approved after all"), *site.tier(2), site.entry("end", result="complete")])
+
+
+def test_a_denied_rollout_goes_on_with_a_reason(waiting):
+    assert say(waiting, "abort", "the next tier was not approved")[0] == 0
+    tasks = [waiting.plan(last_tier="next", retry="approved after all"), *waiting.tier(2), waiting.entry("end", result="complete")]
+    code, output = waiting.run(tasks)
     assert code == 0, output
+
+
+def test_the_reason_that_a_workflow_began_with_forgives_nothing_that_happens_in_it(waiting):
+    assert say(waiting, "abort", "errors in the shop")[0] == 0
+    code, output = waiting.run([waiting.plan(last_tier="next", retry="from the survey", former=waiting.left)])
+    assert code == 2 and "errors in the shop" in output
+    assert waiting.entries("retry") == []
+
+
+def test_a_job_does_not_begin_anew_what_was_rolled_back_while_it_waited(waiting):
+    back = waiting.entry("rollback", reason="asked for")
+    failed = [dict(waiting.entry("rolled_back", hosts="{{ groups.all | difference(['localhost']) }}"))]
+    for name in waiting.hosts:
+        waiting.hosts[name]["livepatch_result_rollback"] = {"changed": True, "effective_release": "6.1.0-1", "proven": True}
+    tasks = [back, *failed, waiting.entry("end", result="rolled_back")]
+    for task in tasks:
+        task["kernel.livepatch.rollout_journal"]["journal"] = str(waiting.journal)
+    code, output = waiting.run(tasks)
+    assert code == 0 and waiting.entries("end")[-1]["result"] == "rolled_back", output
+    code, output = waiting.run([waiting.plan(former=waiting.left)])
+    assert code == 2 and "which was rolled back since then" in output and "Nothing was touched" in output
+
+
+def test_a_stop_that_is_found_at_a_resume_leaves_every_open_tier_to_roll_back_and_ends_as_no_success(waiting):
+    assert say(waiting, "rollback", "it leaks")[0] == 0
+    plan = dict(waiting.plan(last_tier=1), ignore_errors=True)
+    code, output = waiting.run([plan, waiting.entry("end", result="waiting", tier=1)])
+    assert code == 2 and "The rollout is not waiting: it was stopped." in output
+    found = waiting.result("plan")
+    assert found["rolls_back"] and found["rollback_asked"] and found["open_tiers"] == [2]
+
+
+def test_a_tier_name_that_only_the_changed_variable_has_is_refused(waiting):
+    tiers = [{"name": "canary", "hosts": 2}, {"name": "half", "share": "50%"}, {"name": "rest", "share": "100%"}]
+    code, output = waiting.run([waiting.plan(tiers=tiers, last_tier="half")])
+    assert code == 2 and "livepatch_last_tier is 'half': expected a tier of the plan (canary, rest)" in output
+
+
+def test_next_is_the_same_tier_again_where_the_run_was_lost_right_after_it(site):
+    code, output = site.run([site.plan(last_tier="next"), *site.tier(1)])
+    assert code == 0, output
+    for name in site.result("plan")["tiers"][0]["all_hosts"]:
+        run(site, name)
+    code, output = site.run([site.plan(last_tier="next"), site.entry("end", result="waiting", tier=1)])
+    assert code == 0 and site.result("plan")["last_tier"] == 1, output
 
 
 @pytest.mark.parametrize("wanted", ["nobody", 3, 0, "-1"])
@@ -497,7 +564,7 @@ def lose_controller(site, minutes):
 def test_a_rollout_of_a_lost_pod_is_taken_over_for_a_reason_which_is_written_down(site):
     code, output = site.run([site.plan(), *site.tier(1)])
     assert code == 0, output
-    lose_controller(site, 20)
+    lose_controller(site, 50)
     words = site.run([site.plan()])[1]
     assert "bob on pod-1, process 7, job 12, since 2026-10-02T08:15:00Z" in words and "livepatch_takeover" in words
     words = site.run([site.plan(takeover="REASON")])[1]
@@ -517,7 +584,7 @@ def test_a_rollout_of_a_lost_pod_is_taken_over_for_a_reason_which_is_written_dow
 
 def test_what_a_lost_pod_had_patched_is_rolled_back_for_a_reason(site):
     assert site.run([site.plan(), *site.tier(1)])[0] == 0
-    lose_controller(site, 20)
+    lose_controller(site, 50)
     back = {"kernel.livepatch.rollout_journal": {"journal": str(site.journal), "entry": "rollback"}, "register": "back"}
     code, output = site.run([back])
     assert code == 2 and "Another controller works on this rollout: bob on pod-1" in output
