@@ -156,6 +156,7 @@ def _one(store, method, kind, one, data):
         one.update({key: value for key, value in data.items() if key != "type"})
     elif method == "DELETE":
         del store.objects[kind][one["id"]]
+        return 204, None
     return 200, _shown(one)
 
 

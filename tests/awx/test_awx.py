@@ -277,7 +277,9 @@ def handed_over():
     """Yield (list, options) of each task that hands a list of the data to a module."""
     for task in yaml.safe_load((ROOT / "roles/awx/tasks/server.yml").read_text()):
         module = next(key for key in task if key.startswith("awx.awx."))
-        yield re.search(r"controller_\w+", task["loop"]).group(0), set(task[module])
+        found = re.search(r"controller_\w+", task["loop"])
+        if found:
+            yield found.group(0), set(task[module])
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
