@@ -11,7 +11,9 @@ import time
 from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
+from ansible.utils.collection_loader import AnsibleCollectionConfig
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
+    copies,
     fleet,
     gate,
     lock,
@@ -75,6 +77,9 @@ class ActionModule(ActionBase):
         owner = lock.controller(task_vars)
         request = _request(args, task_vars, owner["user"])
         takeover = values.own_words(args["takeover"], "livepatch_takeover")
+        unused = copies.others(AnsibleCollectionConfig.collection_paths)
+        if unused:
+            self._display.warning(copies.warning(request["run"]["collection"], unused))
         sources.check(args["sources"] or [])
         raw = _raw(args["hosts"], task_vars["hostvars"])
         seen = fleet.survey(raw, request["release"], args["module_pattern"], args["other_engines"])
@@ -125,6 +130,7 @@ def _request(args, task_vars, user):
             "user": user,
             "controller": os.uname().nodename,
             "ansible": ansible_version,
+            "collection": copies.copy(),
             "playbook": _playbook(),
             "inventory": values.plain(task_vars.get("ansible_inventory_sources") or []),
         },

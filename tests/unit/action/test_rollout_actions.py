@@ -65,6 +65,7 @@ class Site:
         self.groups = {}
         self.journals = path / "journals"
         self.journal = self.journals / "web.jsonl"
+        self.collections = [os.path.join(ROOT, ".work", "collections")]
 
     def plan(self, **changed):
         options = {
@@ -89,7 +90,7 @@ class Site:
         )
         environment = dict(
             os.environ,
-            ANSIBLE_COLLECTIONS_PATH=os.path.join(ROOT, ".work", "collections"),
+            ANSIBLE_COLLECTIONS_PATH=os.pathsep.join(self.collections),
             ANSIBLE_HOME=str(self.path / "home"),
             ANSIBLE_CALLBACKS_ENABLED="kernel.livepatch.rollout",
             ANSIBLE_NOCOLOR="1",
@@ -333,6 +334,20 @@ def test_a_journal_that_is_not_the_one_of_the_job_before_is_refused(site):
     assert site.run([site.plan()])[0] == 0
     code, output = site.run([site.plan(former={"rollout": "web", "release": "hotfix3", "seed": "8"})])
     assert code == 2 and "found one of release hotfix3, seed 7" in output and "livepatch_journal_dir" in output
+
+
+def test_the_journal_names_the_copy_of_the_collection_that_runs_and_one_that_does_not_is_warned_of(site):
+    old = site.path / "old" / "ansible_collections" / "kernel" / "livepatch"
+    old.mkdir(parents=True)
+    (old / "MANIFEST.json").write_text('{"collection_info": {"version": "0.0.9"}}')
+    site.collections.append(str(site.path / "old"))
+    code, output = site.run([site.plan()])
+    assert code == 0, output
+    running = site.entries("run")[0]["collection"]
+    assert running["path"] == os.path.join(site.collections[0], "ansible_collections", "kernel", "livepatch")
+    assert f"version: {running['version']}\n" in open(os.path.join(ROOT, "galaxy.yml"), encoding="utf-8").read()
+    said = "".join(output.split())  # Ansible breaks the lines of a warning
+    assert "".join(f"{running['version']} in {running['path']} runs, 0.0.9 in {old} does not".split()) in said
 
 
 def test_a_stop_is_refused_again_until_a_person_gives_a_reason(site):
