@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-lab demo test test-unit test-simulation test-semantics test-awx lint sanity test-build test-integration test-rollout simulate fuzz endurance clean
+.PHONY: help setup setup-lab demo test test-unit test-simulation test-semantics test-awx lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all test-build test-integration test-rollout simulate fuzz endurance clean
 
 PYTHON := .venv/bin/python
 TOOL := python3 tests/tools
@@ -35,25 +35,41 @@ test: setup-lab ## Run everything that CI runs
 	@echo "All tests passed."
 
 test-unit: setup ## Unit tests: newest and oldest ansible-core, and Python 3.6 for what runs on targets
-	@$(TOOL)/environments.py unit $(PYTEST_ARGS)
+	@$(TOOL)/environments.py unit current oldest target -- $(PYTEST_ARGS)
 
 test-simulation: setup ## Small simulated fleets: the gate passes good livepatches and stops bad ones early
 	@$(PYTHON) -m pytest tests/simulation $(PYTEST_ARGS)
 
 test-semantics: setup ## The behaviour of Ansible that the playbooks rely on, on the newest and the oldest ansible-core
-	@$(TOOL)/environments.py semantics $(PYTEST_ARGS)
+	@$(TOOL)/environments.py semantics current oldest -- $(PYTEST_ARGS)
 
 test-awx: setup ## The playbook that sets up AWX, with its real modules against a server that answers like the API
 	@$(PYTHON) -m pytest tests/awx $(PYTEST_ARGS)
 
-lint: setup ## ansible-lint (profile production), and the changelog
+lint: setup ## ansible-lint (profile production), the changelog, and the licences of all files
 	@$(IN_VENV) ANSIBLE_COLLECTIONS_PATH=.work/collections ansible-lint --offline --profile production
 	@$(IN_VENV) antsibull-changelog lint
+	@$(IN_VENV) reuse lint --lines
 
 sanity: setup ## ansible-test sanity with the oldest and the newest ansible-core
 	@$(TOOL)/sanity.py oldest current
 
-test-build: setup ## Build the collection, install it elsewhere, and read its documentation there
+CORES ?= all
+matrix: sanity-all test-unit-all test-semantics-all test-playbooks-all ## Sanity, tests and playbooks on every supported ansible-core (CORES="2.18 2.22")
+
+sanity-all: setup
+	@$(TOOL)/sanity.py $(CORES)
+
+test-unit-all: setup
+	@$(TOOL)/environments.py unit $(CORES) -- $(PYTEST_ARGS)
+
+test-semantics-all: setup
+	@$(TOOL)/environments.py semantics $(CORES) -- $(PYTEST_ARGS)
+
+test-playbooks-all: setup
+	@$(TOOL)/environments.py playbooks $(CORES) -- $(PYTEST_ARGS)
+
+test-build: setup ## Build the collection, check it as the hubs do, and run it in an execution environment
 	@$(TOOL)/build.py
 
 test-integration: setup-lab ## Modules and roles against real kernels, two fleets side by side

@@ -26,7 +26,9 @@ def draw(times):
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="13" fill="%s">'
         % (_WIDTH, height, _TEXT),
+        # REUSE-IgnoreStart
         "<!-- Copyright: (c) 2026, kernel.livepatch contributors. SPDX-License-Identifier: GPL-3.0-or-later -->",
+        # REUSE-IgnoreEnd
         '<rect width="100%" height="100%" fill="white"/>',
         '<text x="%d" y="22" font-size="15">Seconds that a transition took, one dot for each replacement</text>'
         % _LEFT,

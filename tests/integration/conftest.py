@@ -72,6 +72,7 @@ def play(fleet, tmp_path):
         record = tmp_path / "record.jsonl"
         record.write_text("")
         ended = _ansible_playbook(fleet, book, record)
+        assert "DEPRECATION" not in ended.stdout + ended.stderr
         results = {}
         for line in record.read_text().splitlines():
             entry = json.loads(line)

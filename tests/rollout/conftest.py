@@ -130,6 +130,7 @@ class Rollouts:
         name = journal or kwargs.get("livepatch_rollout", release)
         output = self.log.read_text(encoding="utf-8")
         print(output)
+        assert "DEPRECATION" not in output
         return Run(status, output, self.directory / "journals" / (name + ".jsonl"))
 
     def rollout(self, release, **kwargs):

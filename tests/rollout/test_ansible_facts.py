@@ -45,7 +45,7 @@ def run(directory, program, *arguments, configuration="", **variables):
         timeout=600,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0 and "DEPRECATION" not in done.stdout, done.stdout
     return done.stdout
 
 

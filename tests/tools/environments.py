@@ -3,7 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# usage: environments.py unit|semantics [pytest arguments]
+# usage: environments.py unit|semantics|playbooks ENVIRONMENT... [-- pytest arguments]; "all" is every supported ansible-core
 
 import os
 import subprocess
@@ -11,15 +11,18 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from collection import ROOT, link
-from venvs import NoPython, environment
+from venvs import NoPython, environment, named
 
 TARGET_SIDE = ["tests/unit/module_utils", "tests/unit/modules"]
 # What module_utils holds imports no Ansible: it is tested with the newest and the oldest Python, not with each Ansible.
 WITH_ANSIBLE = ["tests/unit", "--ignore=tests/unit/module_utils"]
 SEMANTICS = ["--noconftest"] + ["tests/rollout/test_ansible_%s.py" % name for name in ("semantics", "traps", "facts")]
+PLAYBOOKS = ["--noconftest", "tests/rollout/test_ansible_playbooks.py"]
+# suite: {environment: what it tests there}, and for all other environments
 SUITES = {
-    "unit": {"current": ["tests/unit"], "oldest": WITH_ANSIBLE, "target": TARGET_SIDE},
-    "semantics": {"current": SEMANTICS, "oldest": SEMANTICS},
+    "unit": ({"current": ["tests/unit"], "target": TARGET_SIDE}, WITH_ANSIBLE),
+    "semantics": ({}, SEMANTICS),
+    "playbooks": ({}, PLAYBOOKS),
 }
 
 
@@ -30,7 +33,8 @@ def run(suite, name, arguments):
     except NoPython as error:
         return missing(suite, name, error)
     print("%s tests, %s environment: begun" % (suite, name), flush=True)
-    command = [str(python), "-m", "pytest"] + SUITES[suite][name] + arguments
+    special, usual = SUITES[suite]
+    command = [str(python), "-m", "pytest"] + special.get(name, usual) + arguments
     done = subprocess.run(command, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     print("\n== %s tests, %s environment\n%s" % (suite, name, done.stdout.decode(errors="replace")), flush=True)
     return done.returncode == 0
@@ -43,10 +47,11 @@ def missing(suite, name, error):
 
 
 def main():
-    suite, arguments = sys.argv[1], sys.argv[2:]
+    suite, *words = sys.argv[1:]
+    split = words.index("--") if "--" in words else len(words)
     link()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        passed = list(pool.map(lambda name: run(suite, name, arguments), SUITES[suite]))
+        passed = list(pool.map(lambda name: run(suite, name, words[split + 1 :]), named(words[:split])))
     sys.exit(0 if all(passed) else 1)
 
 
