@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-lab demo test test-unit test-simulation test-semantics test-awx lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all test-build test-integration test-rollout simulate fuzz endurance clean
+.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all test-build test-integration test-rollout simulate fuzz endurance clean
 
 PYTHON := .venv/bin/python
 TOOL := python3 tests/tools
@@ -29,9 +29,15 @@ setup-lab: setup
 demo: setup-lab ## Boot a small fleet of real kernels and roll a livepatch out to it
 	@$(PYTHON) -m tests.lab.demo
 
+docs: setup ## Build all pages and the reference as one site: .work/site/index.html
+	@$(TOOL)/site.py
+
+walk: setup-lab ## Type what the pages show on a fleet of real kernels, all of it; `make test` types the shorter part
+	@WALK=long $(PYTHON) -m pytest tests/rollout/test_first_rollout.py $(PYTEST_ARGS)
+
 # What boots guests often waits; what does not has the processors meanwhile.
 test: setup-lab ## Run everything that CI runs
-	@$(TOOL)/beside.py $(MAKE) --no-print-directory lint test-build sanity test-semantics test-simulation test-awx -- $(MAKE) --no-print-directory test-unit test-integration test-rollout
+	@$(TOOL)/beside.py $(MAKE) --no-print-directory lint test-build test-docs sanity test-semantics test-simulation test-awx -- $(MAKE) --no-print-directory test-unit test-integration test-rollout
 	@echo "All tests passed."
 
 test-unit: setup ## Unit tests: newest and oldest ansible-core, and Python 3.6 for what runs on targets
@@ -71,6 +77,9 @@ test-playbooks-all: setup
 
 test-build: setup ## Build the collection, check it as the hubs do, and run it in an execution environment
 	@$(TOOL)/build.py
+
+test-docs: docs ## The site builds without warnings, its links lead somewhere, and what the pages show works
+	@$(PYTHON) -m pytest tests/docs $(PYTEST_ARGS)
 
 test-integration: setup-lab ## Modules and roles against real kernels, two fleets side by side
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 tests/integration $(PYTEST_ARGS)

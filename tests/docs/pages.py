@@ -6,7 +6,8 @@
 # A shell block without a comment is run by `make test-docs`. The comments, on the line before a block:
 #
 #   <!-- not run: REASON -->         nobody runs it
-#   <!-- in the lab -->              a test runs it on real kernels; `in the lab, fails` expects it to end with a failure
+#   <!-- in the lab -->              a test runs it on real kernels
+#   <!-- in the lab, long -->        only `make walk` does; `in the lab, long, fails` expects it to end with a failure
 #   <!-- file: NAME -->              a file that later commands of the page use
 
 import re
