@@ -70,7 +70,7 @@ options:
     type: raw
   last_tier:
     description:
-      - The tier after which this run ends: its name, its number, or V(next) for the first one that is not done. By default the last one.
+      - The tier after which this run ends, by its name or number, or V(next) for the first one that is not done. By default the last one.
       - RV(tiers[].hosts) of later tiers is empty.
     type: raw
   former:
