@@ -27,6 +27,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 KINDS = ["slice", "soak", "wait", "rollback", "rolled_back", "keep", "persisted", "end", "override", "read"]
 SPEC = {
     "journal": {"type": "path", "required": True},
+    "rollout": {"type": "str"},
     "entry": {"type": "str", "required": True, "choices": KINDS},
     "tier": {"type": "int"},
     "slice": {"type": "int"},
@@ -86,6 +87,9 @@ class ActionModule(ActionBase):
 
 
 def _write(args, task_vars):
+    if args["rollout"] is not None:
+        # It may come from an alert, and the journal's path was made of it.
+        values.name(args["rollout"], "rollout")
     if args["entry"] == "read":
         return _read(args["journal"])
     owner = lock.controller(task_vars)
@@ -182,6 +186,9 @@ def _override(args, user):
     if args["override"] == "promote" and args["tier"] is None:
         open_tiers = [tier["number"] for tier in state.tiers if tier["number"] not in state.tiers_done]
         args["tier"] = open_tiers[0] if open_tiers else None
+    said = args["override"], args["reason"], args["tier"]
+    if overrides.holds(args["journal"], state, *said):
+        return {"changed": False, "journal": args["journal"], "progress": [f"{args['override']}: said before, with the same reason"]}
     overrides.say(args["journal"], args["override"], user, args["reason"], args["tier"])
     when = "when it is run again" if state.ended else "at its next slice or look"
     words = f"{args['override'].replace('_', ' ')} by {user}: {args['reason']}; the rollout takes it {when}"

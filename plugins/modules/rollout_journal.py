@@ -19,6 +19,9 @@ options:
     description: Path of the journal, as M(kernel.livepatch.rollout_plan) returns it.
     type: path
     required: true
+  rollout:
+    description: The name of the rollout that O(journal) was made of. What is no name of a rollout is refused.
+    type: str
   entry:
     description:
       - V(slice) says which hosts are about to be touched. Fails when the rollout is stopped.
@@ -31,7 +34,8 @@ options:
         the others do not.
       - V(end) ends the run and gives the lock back.
       - V(override) says something to the controller of the rollout, which may be another process. It needs no lock, as it is written into
-        a file beside the journal, and the controller copies it into the journal at its next slice or look.
+        a file beside the journal, and the controller copies it into the journal at its next slice or look. What was said last, or
+        holds already, with the same reason, is not said again.
       - V(read) writes nothing and needs no lock; it returns the summary and the hosts that could be rolled back.
     type: str
     required: true

@@ -30,6 +30,17 @@ def say(journal_path, override, user, reason, tier=None):
     journal.append(path(journal_path), [entry], 0)
 
 
+def holds(journal_path, state, override, reason, tier=None):
+    """Is this what was said last, or what holds already? Then it need not be said once more: alerts repeat themselves.
+
+    state: of the journal.
+    """
+    waiting = new(journal_path, state.overrides)
+    last = waiting[-1:] or [entry for entry in (state.aborted, state.paused) if entry]
+    said = (override, values.reason(reason, "reason"), tier)
+    return any((entry["override"], entry["reason"], entry.get("tier")) == said for entry in last)
+
+
 def new(journal_path, known):
     """Return the override entries (list of dicts) beyond the first `known` ones, each with its number, for the journal."""
     entries = list(journal.read(path(journal_path)))

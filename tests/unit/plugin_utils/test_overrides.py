@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import overrides, rules
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.state import State
 
 
 @pytest.fixture
@@ -30,6 +31,20 @@ def test_what_was_said_is_taken_once_and_in_its_order(path):
     ]
     assert [entry["number"] for entry in overrides.new(path, 1)] == [2]
     assert overrides.new(path, 2) == []
+
+
+def test_what_was_said_last_or_holds_already_need_not_be_said_again(path):
+    state = State()
+    assert not overrides.holds(path, state, "pause", "lunch")
+    overrides.say(path, "pause", "ann", "lunch")
+    assert overrides.holds(path, state, "pause", " lunch ") and not overrides.holds(path, state, "pause", "dinner")
+    overrides.say(path, "resume", "ann", "back again")
+    assert not overrides.holds(path, state, "pause", "lunch"), "it was taken back"
+    state.overrides, state.paused = 2, {"override": "pause", "reason": "lunch"}
+    assert overrides.holds(path, state, "pause", "lunch") and not overrides.holds(path, state, "abort", "lunch")
+    overrides.say(path, "promote", "ann", "enough", 2)
+    assert overrides.holds(path, state, "promote", "enough", 2) and not overrides.holds(path, state, "promote", "enough", 3)
+    assert not overrides.holds(path, state, "pause", "lunch"), "something else was said since"
 
 
 def test_where_nobody_has_said_anything_there_is_nothing(path):
