@@ -121,5 +121,5 @@ def test_a_host_brings_its_facts_along_and_a_real_prometheus_sees_each_change_at
 
 
 def test_the_alerts_are_valid_and_tell_what_they_should_and_nothing_else():
-    assert "SUCCESS" in promtool("check", "rules", "livepatch-alerts.yml")
-    assert "SUCCESS" in promtool("test", "rules", "livepatch-alerts-test.yml")
+    assert "SUCCESS" in promtool("check", "rules", "livepatch-alerts.yml", "livepatch-rollout-alerts.yml")
+    assert "SUCCESS" in promtool("test", "rules", "livepatch-alerts-test.yml", "livepatch-rollout-alerts-test.yml")
