@@ -150,6 +150,9 @@ def check_workflow(store):
     assert nodes["tier-01"]["unified_job_template"] == ours["Livepatch one tier"]["id"]
     assert nodes["denied"]["unified_job_template"] == ours["Livepatch halt"]["id"]
     assert [nodes["tier-%02d" % number]["extra_data"]["livepatch_last_tier"] for number in (1, 2)] == ["canary", "100"]
+    asked = by_name(store, "workflow_job_templates")["Livepatch rollback after approval"]
+    assert [node["identifier"] for node in store.objects["workflow_job_template_nodes"].values()
+            if node["workflow_job_template"] == asked["id"]] == ["approve-rollback", "rollback"]  # fmt: skip
     approval = store.objects["workflow_approval_templates"][nodes["approve-02"]["unified_job_template"]]
     assert approval["timeout"] == 86400 and "tier 100" in approval["name"]
     assert workflow["allow_simultaneous"] is False
