@@ -134,4 +134,7 @@ def main(words):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except subprocess.CalledProcessError as error:
+        sys.exit("%s failed; its messages are above." % " ".join(map(str, error.cmd)))

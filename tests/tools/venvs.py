@@ -76,8 +76,9 @@ def named(words):
     """Return the names of the environments that words on a command line mean."""
     names = [name for word in words for name in WORDS.get(word, [word])]
     unknown = [name for name in names if name not in ENVIRONMENTS]
-    if unknown:
-        sys.exit("There is no environment %s. Take some of: %s" % (unknown[0], " ".join([*WORDS, *ENVIRONMENTS])))
+    if unknown or not names:
+        found = unknown[0] if unknown else "without a name"
+        sys.exit("There is no environment %s. Take some of: %s" % (found, " ".join([*WORDS, *ENVIRONMENTS])))
     return names
 
 
