@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all test-build test-integration test-rollout simulate fuzz endurance clean
+.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all molecule test-build test-integration test-rollout simulate fuzz endurance clean
 
 PYTHON := .venv/bin/python
 TOOL := python3 tests/tools
@@ -89,6 +89,10 @@ test-rollout: setup-lab ## Whole rollouts on real kernels, two fleets side by si
 
 simulate: setup ## Simulated fleets of 1K to 1M hosts: the tables of docs/health-gate.md, in about a quarter of an hour
 	@$(PYTHON) -m tests.simulation --jobs 2 --hosts 1000,10000,100000,1000000 --runs 300,300,30,3 --cost 1000000 --output tables.md
+
+SCENARIO ?= --all
+molecule: setup-lab ## The scenarios of molecule, on guests of the lab (SCENARIO="-s rollout")
+	@$(IN_VENV) molecule test $(SCENARIO)
 
 SECONDS_IN_ALL ?= 300
 fuzz: setup ## Coverage-guided fuzzing of what parses foreign bytes on targets (SECONDS_IN_ALL=300)

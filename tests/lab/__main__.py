@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--processors", type=int, default=2, help="per guest")
     up.add_argument("--cmdline", default="", help="more words for the guests' kernel command line")
     up.add_argument("--init", choices=image.INITS, default="busybox", help="what the guests boot with; systemd takes longer")
+    up.add_argument("--inventory", type=pathlib.Path, help="the file to write it to, by default inventories/NAME/hosts.yml")
     build = commands.add_parser("build", help="build what the guests need, without booting any")
     for command in (up, build):
         command.add_argument("--kernels", default="5.10 6.1", help=f"of: {' '.join(kernels.SUITES)}")
@@ -59,7 +60,7 @@ def _up(options: argparse.Namespace) -> None:
     keeper.start(directory, {
         "hosts": options.hosts, "kernels": names, "memory": options.memory, "processors": options.processors, "cmdline": options.cmdline,
         "init": options.init,
-        "inventory": str(_ROOT / "inventories" / options.name / "hosts.yml")})
+        "inventory": str(_ROOT / (options.inventory or pathlib.Path("inventories", options.name, "hosts.yml")))})
     print(keeper.table(directory))
 
 
