@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all molecule test-build test-integration test-rollout simulate fuzz endurance clean
+.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx test-events lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all molecule test-build test-integration test-rollout simulate fuzz endurance clean
 
 PYTHON := .venv/bin/python
 TOOL := python3 tests/tools
@@ -86,6 +86,10 @@ test-integration: setup-lab ## Modules and roles against real kernels, two fleet
 
 test-rollout: setup-lab ## Whole rollouts on real kernels, two fleets side by side, and evidence from a real Prometheus
 	@$(PYTHON) -m pytest -n 2 --dist load --maxschedchunk 1 --durations=10 tests/rollout --ignore-glob "*/test_ansible_*" $(PYTEST_ARGS)
+
+test-events: setup-lab ## Alerts of a real Alertmanager halt a rollout on real kernels, through the rulebooks (installs Java)
+	@python3 -m tests.lab prerequisites --install --events
+	@$(PYTHON) -m pytest --durations=10 tests/events $(PYTEST_ARGS)
 
 simulate: setup ## Simulated fleets of 1K to 1M hosts: the tables of docs/health-gate.md, in about a quarter of an hour
 	@$(PYTHON) -m tests.simulation --jobs 2 --hosts 1000,10000,100000,1000000 --runs 300,300,30,3 --cost 1000000 --output tables.md

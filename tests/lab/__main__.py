@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("clean", help="delete everything the lab has built")
     needs = commands.add_parser("prerequisites", help="say which programs are missing")
     needs.add_argument("--install", action="store_true", help="and install them")
+    needs.add_argument("--events", action="store_true", help="with --install: also what the tests of events start")
     commands.add_parser("keep").add_argument("options")
     return parser
 
@@ -76,7 +77,7 @@ def _build(options: argparse.Namespace) -> None:
 
 def _prerequisites(options: argparse.Namespace) -> None:
     if options.install:
-        prerequisites.install()
+        prerequisites.install(options.events)
     prerequisites.check()
     print("The lab has all the programs it needs.")
 

@@ -37,6 +37,11 @@ _SERVERS = {
     "prometheus": "prometheus",
     "prometheus-node-exporter": "prometheus-node-exporter",
 }
+# What only the tests of events need (make test-events).
+_EVENTS = {
+    "java": "default-jre-headless",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+}
 _FILES = {suites.KEYRING: "debian-archive-keyring"}
 
 
@@ -47,9 +52,10 @@ def missing() -> dict[str, str]:
     return {**programs, **files}
 
 
-def missing_servers() -> dict[str, str]:
-    """What is missing of the servers that tests start, and the package that brings each."""
-    return {name: package for name, package in _SERVERS.items() if not shutil.which(name)}
+def missing_servers(events: bool = False) -> dict[str, str]:
+    """What is missing of the servers that tests start, those of events as well if asked for, and the package that brings each."""
+    wanted = {**_SERVERS, **(_EVENTS if events else {})}
+    return {name: package for name, package in wanted.items() if not shutil.which(name)}
 
 
 def install_command(absent: dict[str, str]) -> list[str]:
@@ -65,15 +71,16 @@ def check() -> None:
                        f"Next: {' '.join(install_command(absent))} (as root), or python3 -m tests.lab prerequisites --install")
 
 
-def install() -> None:
-    """Install what is missing, of servers too; with sudo when the user is not root."""
-    servers = missing_servers()
+def install(events: bool = False) -> None:
+    """Install what is missing, of servers too (events: also those of the tests of events); with sudo when the user is not root."""
+    servers = missing_servers(events)
     absent = {**missing(), **servers}
     if absent:
         processes.run_as_root(["apt-get", "-q", "update"])
         processes.run_as_root(install_command(absent), env={"DEBIAN_FRONTEND": "noninteractive"})
         check()
-    if servers and shutil.which("systemctl"):
+    services = sorted(set(servers) - {"java"})
+    if services and shutil.which("systemctl"):
         # Nobody asked for a monitoring of this machine: only the tests start these programs.
         now = ["--now"] if pathlib.Path("/run/systemd/system").exists() else []
-        processes.run_as_root(["systemctl", "disable", *now, *sorted(servers)])
+        processes.run_as_root(["systemctl", "disable", *now, *services])

@@ -36,6 +36,7 @@ ENVIRONMENTS = {
     "target": ("requirements-target.txt", range(6, 7), min, ()),
     "fuzz": ("requirements-fuzz.txt", range(12, 14), max, ()),
     "ee": ("requirements-ee.txt", range(11, 15), max, ()),
+    "events": ("requirements-events.txt", range(11, 14), max, ()),
     "docs": ("requirements-docs.txt", range(11, 15), max, ()),
     "hub": ("requirements-hub.txt", range(11, 15), max, ()),
     "too-old": ("../meta/ee-requirements.txt", range(9, 12), max, ("ansible-core ~= 2.15.0",)),

@@ -92,11 +92,13 @@ def variables():
 
 
 def others():
-    """Return what else is called livepatch_...: modules, metrics, groups of the example inventory, parsers that are fuzzed."""
+    """Return what else is called livepatch_...: modules, metrics, groups of the example inventory, variables of rulebooks, parsers that are fuzzed."""
     metrics = re.findall(r"page\.add\(\s*\"(\w+)\"", (pages.ROOT / "plugins/module_utils/_metrics.py").read_text())
     groups = list(read("inventories/example/livepatch_groups.yml")["groups"])
+    rulebooks = "".join(path.read_text() for path in (pages.ROOT / "extensions/eda/rulebooks").glob("*.yml"))
+    events = re.findall(r"(?m)^#   (livepatch_\w+)", rulebooks)
     fuzzed = [name[len("fuzz_") :] for name in stems("tests/fuzz/fuzz_*.py")]
-    return {*OPTIONS, *groups, *fuzzed, *("livepatch_" + name for name in metrics + stems("tests/lab/livepatches/*.c"))}
+    return {*OPTIONS, *groups, *fuzzed, *events, *("livepatch_" + name for name in metrics + stems("tests/lab/livepatches/*.c"))}
 
 
 def test_every_livepatch_variable_that_a_page_names_exists():
