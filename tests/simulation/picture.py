@@ -72,7 +72,9 @@ def draw(title, seen):
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}">',
+        # REUSE-IgnoreStart
         "<!-- Copyright: (c) 2026, kernel.livepatch contributors. SPDX-License-Identifier: GPL-3.0-or-later -->",
+        # REUSE-IgnoreEnd
         f"<style>{_STYLE}</style>",
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="var(--paper)"/>',
         f'<text x="{_LEFT}" y="20" class="title">{title}</text>',
