@@ -53,7 +53,7 @@ def test_a_release_that_hurts_one_cohort_loses_two_guests_at_most(four):
 
 def test_a_good_release_passes_although_its_controller_is_killed_an_unpatched_guest_crashes_and_a_person_pauses_it(rollouts):
     options = {"livepatch_look_interval": "15s", "livepatch_tiers": [
-        {"name": "canary", "hosts": 1, "soak": "1m"}, {"name": "rest", "share": "100%"}]}
+        {"name": "canary", "hosts": 1, "soak": "2m"}, {"name": "rest", "share": "100%"}]}
     process = rollouts.start("rollout", "hotfix1", **options)
     wait_for(lambda: looks(rollouts, "hotfix1"))
     os.killpg(process.pid, signal.SIGKILL)
