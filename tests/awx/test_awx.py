@@ -279,7 +279,7 @@ def test_every_object_is_one_that_the_real_module_accepts(exported, collections,
 def handed_over():
     """Yield (list, options) of each task that hands a list of the data to a module."""
     for task in yaml.safe_load((ROOT / "roles/awx/tasks/server.yml").read_text()):
-        module = next(key for key in task if key.startswith("awx.awx."))
+        (module,) = [key for key in task if key.startswith("awx.awx.")]
         found = re.search(r"controller_\w+", task["loop"])
         if found:
             yield found.group(0), set(task[module])
