@@ -20,7 +20,7 @@ import yaml
 
 from tests.lab import processes
 from tests.lab.fleet import Fleet
-from tests.rollout.conftest import CHECKOUT, ENVIRONMENT, rollouts  # noqa: F401 - a fixture
+from tests.rollout.conftest import CHECKOUT, ENVIRONMENT, rollouts  # noqa: F401 - a fixture  # pylint: disable=unused-import
 
 
 @pytest.fixture(scope="session")
