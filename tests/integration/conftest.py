@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 from collection import link  # noqa: E402
+from tests.integration.runners import Runners  # noqa: E402
 from tests.lab import libraries  # noqa: E402
 from tests.lab.fleet import Fleet  # noqa: E402
 
@@ -103,18 +104,12 @@ def in_guest(fleet, put_python):
     on_each(fleet, fleet.guests, put_python)
 
 
-def run_in_guest(guest, tasks):
-    """Run tasks in a guest that has what they need; return their results in order. {kernel} is its kernel release."""
-    text = json.dumps(tasks).replace("{kernel}", guest.kernel_release)
-    ended = guest.ssh(["python3", "/var/tmp/python/in_guest.py", "/var/tmp/python"], stdin=text, timeout=1800)
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
-
-
 @pytest.fixture(scope="session")
 def tasks_in():
-    """The function run_in_guest(guest, tasks)."""
-    return run_in_guest
+    """A function of a guest that has what tasks need, and a list of these, to their results in order."""
+    runners = Runners()
+    yield runners.run
+    runners.end()
 
 
 def on_each(fleet, guests, act):
@@ -124,7 +119,7 @@ def on_each(fleet, guests, act):
 
 
 @pytest.fixture
-def steps(fleet, in_guest):
+def steps(fleet, in_guest, tasks_in):
     """Like play, with one ssh connection and one start of Python per guest; {kernel} in a task is its kernel release.
 
     guests: those to run them on, by name; all by default.
@@ -133,7 +128,7 @@ def steps(fleet, in_guest):
     """
 
     def run(tasks, guests=None):
-        answers = on_each(fleet, guests or fleet.guests, lambda guest: run_in_guest(guest, tasks))
+        answers = on_each(fleet, guests or fleet.guests, lambda guest: tasks_in(guest, tasks))
         return {
             task["name"]: {host: answer[number] for host, answer in answers.items()}
             for number, task in enumerate(tasks)
@@ -158,6 +153,7 @@ def steps_in_turn(steps, some, turns):
 def _ansible_playbook(fleet, book, record):
     link()
     settings = {
+        "ANSIBLE_CONFIG": str(ROOT / "tests" / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".work" / "collections"),
         "ANSIBLE_CALLBACK_PLUGINS": str(pathlib.Path(__file__).parent / "callbacks"),
         "ANSIBLE_CALLBACKS_ENABLED": "record",

@@ -4,9 +4,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # usage: in_guest.py DIRECTORY < tasks.json
-# DIRECTORY holds libraries.zip, of tests/lab/libraries.py. Each task is one of a playbook: a name, a module with its
-# options or ansible.builtin.raw, and maybe check_mode and become. Prints a list of results. Each task is a process of
-# its own, forked from one that has imported everything.
+# DIRECTORY holds libraries.zip, of tests/lab/libraries.py. Each line of the input is a list of tasks, for which it prints
+# a line with the list of their results. A task is one of a playbook: a name, a module with its options or
+# ansible.builtin.raw, and maybe check_mode and become. Each is a process of its own, forked from one that has imported
+# everything.
 
 import importlib
 import io
@@ -84,15 +85,19 @@ def arguments(options):
 
 def main():
     use(sys.argv[1])
-    tasks = json.load(sys.stdin)
+    # What a task starts must not read the tasks after it.
+    requests = os.fdopen(os.dup(0))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     # All that a task imports is imported here: after the fork it would be imported once for every task.
     with arguments({}):
         pass
-    for task in tasks:
-        for name in task:
-            if name.startswith("kernel.livepatch."):
-                imported(name)
-    json.dump([dict({"failed": False}, **run_task(task)) for task in tasks], sys.stdout)
+    for line in requests:
+        tasks = json.loads(line)
+        for task in tasks:
+            for name in task:
+                if name.startswith("kernel.livepatch."):
+                    imported(name)
+        print(json.dumps([dict({"failed": False}, **run_task(task)) for task in tasks]), flush=True)
 
 
 if __name__ == "__main__":

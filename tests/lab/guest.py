@@ -149,9 +149,13 @@ class Guest:
             return link.recv(4) == b"SSH-"
         return False
 
+    def command(self, argv: list[str], user: str = "root") -> list[str]:
+        """The command that runs a command in the guest."""
+        return ["ssh", *self._ssh_options(), "-p", str(self.port), f"{user}@127.0.0.1", shlex.join(argv)]
+
     def ssh(self, argv: list[str], timeout: float = 300, user: str = "root", stdin: str | None = None) -> subprocess.CompletedProcess:
         """Run a command in the guest; text output, any return code (255: no connection)."""
-        return subprocess.run(["ssh", *self._ssh_options(), "-p", str(self.port), f"{user}@127.0.0.1", shlex.join(argv)],
+        return subprocess.run(self.command(argv, user),
                               input=stdin if stdin is not None else "", capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
 
     def tunnel(self, here: str, there: str) -> list[str]:

@@ -17,7 +17,7 @@ def play(*tasks, **keywords):
     return "\n".join(lines + ["  tasks:"] + ["    - " + task for task in tasks]) + "\n"
 
 
-TOUCH = "{name: touch, ping: {}}"
+TOUCH = "{name: touch, raw: 'true'}"
 AFTER = "{name: after, debug: {}}"
 NEXT = "- {hosts: fleet, gather_facts: false, tasks: [{name: next play, debug: {}}]}\n"
 
@@ -51,7 +51,7 @@ def test_max_fail_percentage_does_not_count_lost_hosts(tmp_path):
 
 
 def test_a_batch_of_failed_and_lost_hosts_that_leaves_nobody_does_not_end_the_play(tmp_path):
-    working = "{name: work, command: \"{{ '/bin/true' if inventory_hostname == 'h6' else '/bin/false' }}\"}"
+    working = "{name: work, raw: \"{{ 'true' if inventory_hostname == 'h6' else 'false' }}\"}"
     outcome = run(tmp_path, play(working, AFTER, max_fail_percentage=10, serial=5), count=6, lost=[1])
     assert "NO MORE HOSTS LEFT" in outcome.output
     assert outcome.hosts("after") == ["h6"]
@@ -63,7 +63,7 @@ def test_a_failure_inside_a_block_is_not_counted(tmp_path):
     assert outcome.hosts("after") == ["h2", "h3", "h4", "h5"]
 
 
-NOTIFY = "{name: change, command: /bin/true, notify: handle}"
+NOTIFY = "{name: change, raw: 'true', notify: handle}"
 HANDLERS = "[{name: handle, debug: {}}]"
 
 
@@ -112,7 +112,7 @@ def test_a_rescue_that_fails_again_is_counted(tmp_path):
 
 
 def test_a_task_that_runs_once_and_is_lost_with_its_host_does_not_end_the_play(tmp_path):
-    outcome = run(tmp_path, play("{name: touch, ping: {}, run_once: true}", AFTER, serial=2), lost=[1])
+    outcome = run(tmp_path, play("{name: touch, raw: 'true', run_once: true}", AFTER, serial=2), lost=[1])
     assert outcome.hosts("touch", "unreachable") == ["h1"]
     assert set(outcome.hosts("after")) >= {"h3", "h4", "h5"}
 

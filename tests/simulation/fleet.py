@@ -43,7 +43,7 @@ def settings(change="scheduled"):
     """Return (tiers, size of a slice) of the rollout role's own defaults, parsed by the product; change: which plan."""
     role = ROOT / "roles/rollout"
     known = yaml.safe_load((role / "defaults/main.yml").read_text(encoding="utf-8"))
-    plans = yaml.safe_load((role / "vars/main.yml").read_text(encoding="utf-8"))["livepatch_plans"]
+    plans = yaml.safe_load((role / "vars/plans.yml").read_text(encoding="utf-8"))["livepatch_plans"]
     tiers = plan.parse_tiers(plans[change], known["livepatch_max_failures"])
     return tiers, values.count_or_share(known["livepatch_slice"], "livepatch_slice")
 

@@ -57,6 +57,8 @@ home = %(directory)s/home
 inject_facts_as_vars = false
 inventory = hosts.ini
 nocolor = true
+[inventory]
+enable_plugins = ansible.builtin.ini
 [ssh_connection]
 ssh_args = -F none -o BatchMode=yes -o ConnectTimeout=5
 """

@@ -25,7 +25,7 @@ ROLE = pathlib.Path(__file__).parents[3] / "roles" / "rollout"
 @pytest.mark.parametrize("change, hours", [("scheduled", 36), ("emergency", 10), ("incident", 1)])
 def test_the_plans_of_the_role_are_plans_and_last_as_long_as_they_say(change, hours):
     default = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
-    plans = yaml.safe_load((ROLE / "vars/main.yml").read_text())["livepatch_plans"]
+    plans = yaml.safe_load((ROLE / "vars/plans.yml").read_text())["livepatch_plans"]
     tiers = plan.parse_tiers(plans[change], default["livepatch_max_failures"])
     assert tiers[0]["name"] == "canary" and tiers[0]["spread"] == 0
     assert all(tier["spread"] <= tier["soak"] for tier in tiers)
