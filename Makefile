@@ -57,7 +57,7 @@ lint: setup ## ansible-lint (profile production), the changelog, and the licence
 	@$(IN_VENV) antsibull-changelog lint
 	@$(IN_VENV) reuse lint --lines
 
-sanity: setup ## ansible-test sanity with the oldest and the newest ansible-core
+sanity: setup ## ansible-test sanity with the newest ansible-core, and with the oldest of all but the tests
 	@$(TOOL)/sanity.py oldest current
 
 CORES ?= all

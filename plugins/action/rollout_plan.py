@@ -80,6 +80,9 @@ class ActionModule(ActionBase):
         unused = copies.others(AnsibleCollectionConfig.collection_paths)
         if unused:
             self._display.warning(copies.warning(request["run"]["collection"], unused))
+        unknown = copies.unknown_core(ansible_version)
+        if unknown:
+            self._display.warning(unknown)
         sources.check(args["sources"] or [])
         raw = _raw(args["hosts"], task_vars["hostvars"])
         seen = fleet.survey(raw, request["release"], args["module_pattern"], args["other_engines"])

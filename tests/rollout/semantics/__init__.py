@@ -3,17 +3,22 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import functools
 import json
 import os
 import socket
-import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import ansible.release
 
+from tests.tools.forked import Playbooks
+
 CORE = tuple(int(number) for number in ansible.release.__version__.split(".")[:2])
 HERE = Path(__file__).resolve().parent
+_SCRATCH = tempfile.TemporaryDirectory()
+HOME = Path(_SCRATCH.name)
 
 
 class Outcome:
@@ -53,9 +58,8 @@ CONFIGURATION = """
 [defaults]
 callback_plugins = %(here)s
 forks = 10
-home = %(directory)s/home
+home = %(home)s
 inject_facts_as_vars = false
-inventory = hosts.ini
 nocolor = true
 [inventory]
 enable_plugins = ansible.builtin.ini
@@ -64,12 +68,12 @@ ssh_args = -F none -o BatchMode=yes -o ConnectTimeout=5
 """
 
 
-def settings(directory):
-    """Return the environment of the run: nothing of the user's own configuration takes part."""
-    configuration = directory / "ansible.cfg"
-    configuration.write_text(CONFIGURATION % {"here": HERE, "directory": directory})
+@functools.lru_cache
+def playbooks():
+    """Return what runs ansible-playbook: nothing of the user's own configuration takes part."""
+    (HOME / "ansible.cfg").write_text(CONFIGURATION % {"here": HERE, "home": HOME})
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    return dict(inherited, ANSIBLE_CONFIG=str(configuration), LC_ALL="C.UTF-8", SEMANTICS_TRACE=str(directory / "trace"))
+    return Playbooks(dict(inherited, ANSIBLE_CONFIG=str(HOME / "ansible.cfg"), LC_ALL="C.UTF-8"))
 
 
 def run(directory, playbook, count=5, lost=(), arguments=(), **files):
@@ -79,21 +83,11 @@ def run(directory, playbook, count=5, lost=(), arguments=(), **files):
     """
     for stem, text in dict(files, site=playbook).items():
         (directory / (stem + ".yml")).write_text(text)
+    trace = directory / "trace"
     with socket.socket() as nobody:  # bound and not listening: a connection is refused at once
         nobody.bind(("127.0.0.1", 0))
         (directory / "hosts.ini").write_text(inventory(count, lost, nobody.getsockname()[1]))
-        command = [str(Path(sys.executable).parent / "ansible-playbook"), "site.yml"]
-        process = subprocess.run(
-            command + list(arguments),
-            cwd=str(directory),
-            env=settings(directory),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=600,  # a bound for a hanging run, not a measure: CI machines may be busy
-            check=False,
-        )
-    trace = directory / "trace"
+        words = ["site.yml", "-i", "hosts.ini", *arguments]
+        status, output = playbooks().run(directory, {"SEMANTICS_TRACE": str(trace)}, words)
     events = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
-    return Outcome(process.returncode, process.stdout, events)
+    return Outcome(status, output, events)

@@ -6,6 +6,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,11 @@ import time
 
 import pytest
 
+from tests.tools.forked import Playbooks
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 HOSTS = ["h1", "h2", "h3", "h4"]
+COLLECTIONS = [os.path.join(ROOT, ".work", "collections")]
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 TIERS = [{"name": "canary", "hosts": 2}, {"name": "rest", "share": "100%"}]
 
@@ -57,16 +61,29 @@ def results(name, **changed):
     return found
 
 
+def settings(home, collections):
+    """Return the environment variables that Ansible reads its settings from."""
+    return {
+        "ANSIBLE_CONFIG": os.path.join(ROOT, "tests", "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(collections),
+        "ANSIBLE_HOME": str(home),
+        "ANSIBLE_CALLBACKS_ENABLED": "kernel.livepatch.rollout",
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "ANSIBLE_CALLBACK_PLUGINS": os.path.join(os.path.dirname(os.path.abspath(__file__)), "callbacks"),
+    }
+
+
 class Site:
     """An inventory and a journal of its own, and the means to run playbooks on them."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, playbooks):
+        self.path, self.playbooks = path, playbooks
         self.hosts = {name: results(name) for name in HOSTS}
         self.groups = {}
         self.journals = path / "journals"
         self.journal = self.journals / "web.jsonl"
-        self.collections = [os.path.join(ROOT, ".work", "collections")]
+        self.collections = COLLECTIONS
 
     def plan(self, **changed):
         options = {
@@ -81,7 +98,7 @@ class Site:
         }
         return {"kernel.livepatch.rollout_plan": dict(options, **changed), "register": "plan"}
 
-    def start(self, tasks, *arguments):
+    def _write(self, tasks):
         children = {name: {"hosts": {host: {} for host in hosts}} for name, hosts in self.groups.items()}
         inventory = {"all": {"hosts": dict(self.hosts, localhost=LOCAL), "children": children}}
         (self.path / "inventory.json").write_text(json.dumps(inventory))
@@ -89,28 +106,27 @@ class Site:
         (self.path / "play.json").write_text(
             json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": named}])
         )
-        environment = dict(
-            os.environ,
-            ANSIBLE_COLLECTIONS_PATH=os.pathsep.join(self.collections),
-            ANSIBLE_HOME=str(self.path / "home"),
-            ANSIBLE_CALLBACKS_ENABLED="kernel.livepatch.rollout",
-            ANSIBLE_NOCOLOR="1",
-            ANSIBLE_LOCALHOST_WARNING="false",
-            ANSIBLE_CALLBACK_PLUGINS=os.path.join(os.path.dirname(os.path.abspath(__file__)), "callbacks"),
-            RECORDER_PATH=str(self.path / "results"),
-        )
-        command = [
-            os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-            "-i",
-            "inventory.json",
-            "play.json",
-            *arguments,
-        ]
+        return {"RECORDER_PATH": str(self.path / "results")}, ["-i", "inventory.json", "play.json"]
+
+    def start(self, tasks, *arguments):
+        """Start ansible-playbook, and return the process."""
+        variables, command = self._write(tasks)
+        program = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
+        environment = {**os.environ, **settings(self.path / "home", self.collections), **variables}
         return subprocess.Popen(
-            command, cwd=self.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [program, *command, *arguments],
+            cwd=self.path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
 
     def run(self, tasks, *arguments):
+        """Run ansible-playbook, and return its exit status and output."""
+        if self.collections == COLLECTIONS:
+            variables, command = self._write(tasks)
+            return self.playbooks.run(self.path, variables, [*command, *arguments])
         child = self.start(tasks, *arguments)
         output = child.communicate(timeout=120)[0]
         return child.returncode, output
@@ -150,9 +166,16 @@ class Site:
         ]
 
 
+@pytest.fixture(scope="session")
+def playbooks(tmp_path_factory):
+    made = Playbooks({**os.environ, **settings(tmp_path_factory.mktemp("home"), COLLECTIONS)})
+    yield made
+    made.end()
+
+
 @pytest.fixture
-def site(tmp_path):
-    return Site(tmp_path)
+def site(tmp_path, playbooks):
+    return Site(tmp_path, playbooks)
 
 
 def test_a_good_rollout_runs_to_its_end_and_its_output_tells_how_it_went(site):
@@ -341,7 +364,7 @@ def test_the_journal_names_the_copy_of_the_collection_that_runs_and_one_that_doe
     old = site.path / "old" / "ansible_collections" / "kernel" / "livepatch"
     old.mkdir(parents=True)
     (old / "MANIFEST.json").write_text('{"collection_info": {"version": "0.0.9"}}')
-    site.collections.append(str(site.path / "old"))
+    site.collections = [*COLLECTIONS, str(site.path / "old")]
     code, output = site.run([site.plan()])
     assert code == 0, output
     running = site.entries("run")[0]["collection"]
@@ -349,6 +372,17 @@ def test_the_journal_names_the_copy_of_the_collection_that_runs_and_one_that_doe
     assert f"version: {running['version']}\n" in open(os.path.join(ROOT, "galaxy.yml"), encoding="utf-8").read()
     said = "".join(output.split())  # Ansible breaks the lines of a warning
     assert "".join(f"{running['version']} in {running['path']} runs, 0.0.9 in {old} does not".split()) in said
+
+
+def test_an_ansible_core_newer_than_the_collection_was_tested_with_is_warned_of_and_nothing_is_refused(site):
+    older = site.path / "older" / "ansible_collections" / "kernel" / "livepatch"
+    shutil.copytree(os.path.join(ROOT, "plugins"), older / "plugins")
+    code = older / "plugins" / "plugin_utils" / "copies.py"
+    code.write_text(re.sub('NEWEST_CORE = ".*"', 'NEWEST_CORE = "2.9"', code.read_text()))
+    site.collections = [str(site.path / "older")]
+    code, output = site.run([site.plan()])
+    assert code == 0, output
+    assert "isnewerthan2.9,thenewestthatthisversionofkernel.livepatchwastestedwith" in "".join(output.split())
 
 
 def test_a_stop_is_refused_again_until_a_person_gives_a_reason(site):
@@ -683,7 +717,7 @@ def test_waiting_ends_early_when_somebody_says_something(site):
     wait_for(lambda: site.journal.exists() and site.entries("tier_done"))
     begin = time.monotonic()
     say = {"journal": str(site.journal), "entry": "override", "override": "pause", "reason": "lunch"}
-    other = Site(site.path / "other")
+    other = Site(site.path / "other", site.playbooks)
     other.path.mkdir()
     assert other.run([{"kernel.livepatch.rollout_journal": say, "register": "said"}])[0] == 0
     output = child.communicate(timeout=90)[0]
