@@ -15,7 +15,10 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal
 from tests.awx.server import TOKEN, Server
+from tests.awx.test_surveys import QUESTIONS
+from tests.unit.plugin_utils.rollouts import Rollout
 
 ROOT = Path(__file__).resolve().parents[2]
 ORGANIZATION = "Operations"
@@ -304,6 +307,38 @@ def test_the_groups_of_the_inventory_are_those_of_the_example(exported):
 def test_every_template_starts_a_playbook_of_the_collection(exported):
     for template in exported["controller_templates"]:
         assert (ROOT / template["playbook"]).is_file()
+
+
+def test_an_approval_that_is_denied_or_not_given_in_time_stops_the_rollout_and_says_so(exported, collections, tmp_path):
+    workflow = next(one for one in exported["controller_workflows"] if one["name"] == "Livepatch tier by tier")
+    nodes = {node["identifier"]: node for node in workflow["simplified_workflow_nodes"]}
+    approvals = [node for name, node in nodes.items() if name.startswith("approve-0")]
+    assert len(approvals) == 1 and all(node["failure_nodes"] == ["denied"] for node in approvals)
+    assert all(node["approval_node"]["timeout"] > 0 for node in approvals), "a server fails an approval that nobody gives"
+    template = next(one for one in exported["controller_templates"] if one["name"] == nodes["denied"]["unified_job_template"])
+    rollout = Rollout(["h1"], tiers=[{"name": "canary", "hosts": 1}])
+    rollout.begin(1)
+    journal.append(str(tmp_path / "hotfix3.jsonl"), rollout.entries, 1)
+    variables = {"livepatch_release": "hotfix3", "livepatch_journal_dir": str(tmp_path), **nodes["denied"]["extra_data"]}
+    status, output = play(template["playbook"], variables, collections[:1])
+    assert status == 0, output
+    (said,) = (json.loads(line) for line in (tmp_path / "hotfix3.jsonl.overrides").read_text().splitlines())
+    assert (said["override"], said["reason"]) == ("abort", "the next tier was denied, or not approved in time")
+
+
+@pytest.mark.parametrize("name", [name for name, question in QUESTIONS.items() if "choices" in question])
+def test_an_answer_that_is_no_choice_is_refused_by_the_playbook_too_with_what_it_may_be(collections, tmp_path, name):
+    question = QUESTIONS[name]
+    playbook = "halt" if question["variable"] == "livepatch_override" else "rollout"
+    variables = {"livepatch_release": "hotfix3", "livepatch_journal_dir": str(tmp_path), "livepatch_reason": "a test"}
+    variables[question["variable"]] = "nonsense"
+    status, output = play("kernel.livepatch." + playbook, variables, collections[:1])
+    said = " ".join(output.split())
+    named = question["variable"] if playbook == "rollout" else "override"
+    assert status == 2, output
+    found = re.search(named + " must be one of: (.*?), got: nonsense", said)
+    assert found and sorted(found.group(1).split(", ")) == sorted(question["choices"]), output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_everybody_who_may_do_something_is_a_team_and_may_do_it_to_what_there_is(exported):

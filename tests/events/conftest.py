@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.docs import pages
 from tests.lab import processes
 from tests.lab.fleet import Fleet
 from tests.rollout.conftest import CHECKOUT, ENVIRONMENT, rollouts  # noqa: F401 - a fixture  # pylint: disable=unused-import
@@ -44,6 +45,12 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+def get(port, path):
+    """Return the JSON that a server answers with."""
+    with urllib.request.urlopen("http://127.0.0.1:%d/%s" % (port, path), timeout=30) as answer:
+        return json.load(answer)
 
 
 def post(port, path, content, token=None):
@@ -83,13 +90,13 @@ class Servers:
         return Rulebook(self, name, inventory, arguments, variables)
 
     def alertmanager(self, url, token):
-        """Run an Alertmanager that sends what carries livepatch_release to a rulebook, as docs/events.md has it; return its port."""
+        """Run an Alertmanager as docs/events.md has it, with another place of the rulebook; return its port."""
         (self.directory / "token").write_text(token)
-        hook = {"url": url, "send_resolved": False, "http_config": {"authorization": {"credentials_file": str(self.directory / "token")}}}
-        route = {"matchers": ['livepatch_release=~".+"'], "receiver": "livepatch", "group_by": ["livepatch_release"],
-                 "group_wait": "1s", "group_interval": "1s", "repeat_interval": "4h"}  # fmt: skip
-        config = {"route": {"receiver": "nobody", "routes": [route]},
-                  "receivers": [{"name": "nobody"}, {"name": "livepatch", "webhook_configs": [hook]}]}  # fmt: skip
+        text, = (block.text for block in pages.blocks("docs/events.md") if block.comment == "file: alertmanager.yml")
+        config = yaml.safe_load(text)
+        hook, = config["receivers"][1]["webhook_configs"]
+        hook["url"] = url
+        hook["http_config"]["authorization"]["credentials_file"] = str(self.directory / "token")
         (self.directory / "alertmanager.yml").write_text(yaml.safe_dump(config))
         port = free_port()
         self.start("alertmanager", ["prometheus-alertmanager", "--config.file=alertmanager.yml", "--storage.path=alertmanager",

@@ -5,7 +5,7 @@
 
 import json
 
-from tests.events.conftest import post, wait_for
+from tests.events.conftest import get, post, wait_for
 from tests.rollout.test_rollout import entries, written
 
 TIERS = [{"name": "all", "share": "100%", "soak": "1h"}]
@@ -40,6 +40,8 @@ def test_an_alert_halts_the_rollout_that_it_names_once_and_only_a_person_has_it_
     storm = [{"labels": dict(ALERT, instance="lab-%d" % number, note=hostile), "annotations": {"summary": hostile}}
              for number in range(100)]  # fmt: skip
     assert post(manager, "api/v2/alerts", storm) == 200
+    told = [{receiver["name"] for receiver in alert["receivers"]} for alert in get(manager, "api/v2/alerts")]
+    assert told == [{"livepatch", "everybody"}] * 100, "the people who are told anyway are told of this, too"
     process.wait(timeout=600)
     assert process.returncode != 0
     verdict = [entry for entry in entries(rollouts, "hotfix1") if entry["kind"] == "verdict"][-1]

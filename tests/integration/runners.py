@@ -22,9 +22,9 @@ class Runner:
     """in_guest.py in one boot of a guest, at the other end of an ssh connection."""
 
     def __init__(self, guest):
-        self.errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            guest.command(COMMAND), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors
+            guest.command(COMMAND), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
         )
 
     def run(self, tasks, seconds):
@@ -44,9 +44,12 @@ class Runner:
         return json.loads(answer)
 
     def end(self):
+        """End it; return what it said besides."""
         self._process.kill()
         self._process.communicate()
-        self.errors.close()
+        self._errors.seek(0)
+        with self._errors:
+            return self._errors.read().decode(errors="replace")
 
 
 class Runners:
@@ -60,9 +63,8 @@ class Runners:
         tasks = json.loads(json.dumps(tasks).replace("{kernel}", guest.kernel_release))
         results = self._of(guest).run(tasks, LIMIT_SECONDS)
         if results is None:
-            errors = self._runners[guest].errors
-            errors.seek(0)
-            raise AssertionError("%s gave no results\n%s" % (guest.name, errors.read().decode(errors="replace")))
+            # What it may still say is no answer to what comes next.
+            raise AssertionError("%s gave no results\n%s" % (guest.name, self._runners.pop(guest).end()))
         return results
 
     def _of(self, guest):

@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -204,14 +205,12 @@ def clean(fleet):
 
 def _reset(guest):
     """Whether a guest could be brought back; nearly all are up, and to ask first would be another login of each."""
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         done = guest.ssh(["sh", "-c", RESET])
-        if done.returncode == 255:
-            guest.wait_for_ssh()
-            done = guest.ssh(["sh", "-c", RESET])
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+        if done.returncode != 255:
+            return done.returncode == 0
+    guest.wait_for_ssh()
+    return guest.ssh(["sh", "-c", RESET]).returncode == 0
 
 
 @pytest.hookimpl(hookwrapper=True)

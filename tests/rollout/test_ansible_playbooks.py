@@ -126,6 +126,11 @@ def test_a_rollback_of_hosts_that_cannot_be_reached_names_them_and_fails(tmp_pat
     assert [entry["hosts"] for entry in entries(begun) if entry["kind"] == "rollback"] == [["far"]]
 
 
+def test_awx_is_set_up_only_with_the_collection_for_it_which_is_named(tmp_path, far):
+    status, said = run(tmp_path, "awx", {"far": far}, livepatch_awx_inventories=["production"])
+    assert status == 2 and "The collection awx.awx is not installed" in said
+
+
 def test_defaults_for_the_group_of_modules_reach_them(tmp_path):
     tasks = [{"name": "read", "kernel.livepatch.livepatch_facts": {}}]
     defaults = {"group/kernel.livepatch.livepatch": {"gather": ["nonsense"]}}

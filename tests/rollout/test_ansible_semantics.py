@@ -62,7 +62,7 @@ LOSSES = """
 - hosts: fleet
   gather_facts: false
   tasks:
-    - {name: touch, raw: "true", register: touched, ignore_unreachable: true}
+    - {name: touch, ping: {}, register: touched, ignore_unreachable: true}
     - {name: work, fail: {msg: broken}, when: inventory_hostname == 'h3', register: worked, ignore_errors: true}
 """
 

@@ -254,14 +254,24 @@ def say(site, override, reason):
 
 
 def test_a_rollout_that_waits_for_an_approval_is_stopped_by_its_denial(waiting):
-    code, output = say(waiting, "abort", "the next tier was not approved")
+    code, output = say(waiting, "abort", "not approved in time")
     assert code == 0 and "the rollout takes it when it is run again" in output
     code, output = waiting.run([waiting.plan(last_tier="next")])
-    assert code == 2 and "the next tier was not approved" in output and "livepatch_retry" in output
+    assert code == 2 and "not approved in time" in output and "livepatch_retry" in output
+
+
+def test_a_workflow_that_is_started_twice_finds_its_tiers_done_and_touches_nobody(waiting):
+    before = waiting.entries("outcome")
+    again = [waiting.plan(last_tier="canary"), waiting.entry("end", result="waiting", tier=1)]
+    code, output = waiting.run(again)
+    assert code == 0, output
+    plan = waiting.result("plan")
+    assert plan["open_tiers"] == [] and plan["tiers"][0]["hosts"] == [] and waiting.entries("outcome") == before
+    assert "livepatch | waiting, tier rest is next: 2 patched, 2 untouched" in output
 
 
 def test_a_denied_rollout_goes_on_with_a_reason(waiting):
-    assert say(waiting, "abort", "the next tier was not approved")[0] == 0
+    assert say(waiting, "abort", "not approved in time")[0] == 0
     tasks = [waiting.plan(last_tier="next", retry="approved after all"), *waiting.tier(2), waiting.entry("end", result="complete")]
     code, output = waiting.run(tasks)
     assert code == 0, output
