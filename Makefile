@@ -84,8 +84,9 @@ test-docs: docs ## The site builds without warnings, its links lead somewhere, a
 test-integration: setup-lab ## Modules and roles against real kernels, two fleets side by side
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 tests/integration $(PYTEST_ARGS)
 
-test-rollout: setup-lab ## Whole rollouts on real kernels, two fleets side by side, and evidence from a real Prometheus
-	@$(PYTHON) -m pytest -n 2 --dist load --maxschedchunk 1 --durations=10 tests/rollout --ignore-glob "*/test_ansible_*" $(PYTEST_ARGS)
+# Rollouts wait much, for soaks and for hosts that are lost: a third fleet has the processors meanwhile.
+test-rollout: setup-lab ## Whole rollouts on real kernels, three fleets side by side, and evidence from a real Prometheus
+	@$(PYTHON) -m pytest -n 3 --dist load --maxschedchunk 1 --durations=10 tests/rollout --ignore-glob "*/test_ansible_*" $(PYTEST_ARGS)
 
 test-events: setup-lab ## Alerts of a real Alertmanager halt a rollout on real kernels, through the rulebooks (installs Java)
 	@python3 -m tests.lab prerequisites --install --events

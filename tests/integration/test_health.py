@@ -119,7 +119,7 @@ def test_a_healthy_host_has_no_event_and_programs_cannot_make_one(some, on_guest
     def act(guest, run):
         (before,) = run(look({}))
         since = position(before)
-        write = [shell("echo '%s' > /dev/kmsg" % line) for line in lines]
+        write = [shell("echo '%s' > /dev/kmsg; sleep 1" % line) for line in lines]
         looks = look(since), look(since, check_mode=True), look(since, become=False)
         results = run(*write, *looks)
         assert not any(result["failed"] for result in results), results

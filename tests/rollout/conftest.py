@@ -19,8 +19,8 @@ import yaml
 from tests.lab.fleet import Fleet
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-# Two workers, each with a fleet of its own, keep two cores busy and meet all four generations.
-KERNELS = {"gw0": ["5.10", "6.12"], "gw1": ["6.1", "7.2"]}.get(os.environ.get("PYTEST_XDIST_WORKER"), ["5.10", "6.12"])
+# Three workers, each with a fleet of its own, keep two cores busy and meet all four generations.
+KERNELS = {"gw0": ["5.10", "6.12"], "gw1": ["6.1", "7.2"], "gw2": ["6.1", "6.12"]}.get(os.environ.get("PYTEST_XDIST_WORKER"), ["5.10", "6.12"])
 # The newest kernel has two processors, the others one: those that one thread emulates wait for each other in a transition.
 PROCESSORS = {"lab-%d" % number: 2 for number in (2, 4) if "7.2" in KERNELS}
 
