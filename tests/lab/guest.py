@@ -94,7 +94,7 @@ class Guest:
 
     def _argv(self) -> list[str]:
         machine = self.machine
-        # With page tables of five levels an emulated guest takes a sixth longer for the same work.
+        # With page tables of five levels an emulated guest takes up to a fifth longer for the same work.
         return ["qemu-system-x86_64", "-name", self.name, "-machine", "pc", "-accel", machine.accelerator, "-cpu", "max,la57=off",
                 "-smp", str(machine.processors), "-m", str(machine.memory), "-nodefaults", "-no-user-config", "-display", "none",
                 "-kernel", str(machine.kernel.vmlinux), "-initrd", str(machine.initramfs), "-append", self._cmdline(),
