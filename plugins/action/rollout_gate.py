@@ -30,7 +30,7 @@ SPEC = {
     "slice": {"type": "int"},
     "hosts": {"type": "list", "elements": "str", "default": []},
     "delegated": {"type": "bool", "default": False},
-    "sources": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+    "sources": {"type": "list", "elements": "dict", "default": []},  # not no_log, as in rollout_plan
 }
 NEEDED = [("after", "slice", ["slice", "hosts"]), ("after", "look", ["hosts"])]
 

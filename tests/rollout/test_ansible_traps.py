@@ -85,16 +85,16 @@ def test_any_errors_fatal_goes_on_where_without_it_a_lost_host_ends_the_play(tmp
     assert outcome.hosts("after") == goes_on
 
 
-def test_any_errors_fatal_does_not_end_the_run_at_a_failure_inside_a_block_before_core_2_19(tmp_path):
+def test_any_errors_fatal_does_not_end_the_run_at_a_failure_inside_a_block_before_core_2_17(tmp_path):
     block = "{block: [%s], always: [{name: note, debug: {}}]}" % breaks(1)
     outcome = run(tmp_path, play(block, AFTER, serial=4, any_errors_fatal="true"))
-    assert outcome.hosts("after") == (["h2", "h3", "h4", "h5"] if CORE < (2, 19) else [])
+    assert outcome.hosts("after") == (["h2", "h3", "h4", "h5"] if CORE < (2, 17) else [])
 
 
-def test_any_errors_fatal_with_a_rescue_goes_on_and_since_core_2_19_rescues_all_hosts(tmp_path):
+def test_any_errors_fatal_with_a_rescue_goes_on_and_since_core_2_17_rescues_all_hosts(tmp_path):
     block = "{block: [%s], rescue: [{name: rescue, debug: {}}]}" % breaks(1)
     outcome = run(tmp_path, play(block, AFTER, serial=[2, 3], any_errors_fatal="true"))
-    assert outcome.hosts("rescue") == (["h1"] if CORE < (2, 19) else ["h1", "h2"])
+    assert outcome.hosts("rescue") == (["h1"] if CORE < (2, 17) else ["h1", "h2"])
     assert set(outcome.hosts("after")) >= {"h3", "h4", "h5"}
 
 

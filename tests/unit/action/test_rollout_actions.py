@@ -763,6 +763,18 @@ def test_sources_are_read_after_a_look_and_a_dead_one_holds(site):
     assert [(entry["source"], entry["verdict"]) for entry in site.entries("reading")] == [("ours", "pass"), ("dead", "hold")]
 
 
+def test_what_a_source_says_of_itself_is_shown_but_not_its_credentials_however_verbose_the_run_is(site):
+    told = [{"name": "shop", "type": "prometheus", "url": "http://127.0.0.1:9", "query": "up", "rule": {"max": 1}}]
+    told[0]["bearer_token"] = "hunter2-token"
+    tasks = [site.plan(sources=told)]
+    tasks += [dict(task) for task in site.tier(1)[:3]]
+    look = "{{ written.look_at | map(attribute='host') | list }}"
+    code, output = site.run([*tasks, site.gate(1, "look", look, sources=told)], "-vvvv")
+    assert code == 0, output
+    assert site.result("gate")["reasons"][0].startswith("hold: shop: "), site.result("gate")
+    assert "hunter2" not in output and "hunter2" not in site.journal.read_text()
+
+
 def test_a_controller_killed_in_a_slice_loses_nothing_and_the_next_one_goes_on(site):
     waiting = {"ansible.builtin.wait_for": {"path": str(site.path / "go"), "timeout": 60}}
     child = site.start(
