@@ -83,9 +83,8 @@ def stops(state, found):
         reasons.append(_compared("crash", "crashes", found["crashes"]))
     if reached(found["alarms"]["e"], state.rules) == "stop" and state.rules["on_alarm"] == "stop":
         reasons.append(_compared("host with a new kernel alarm", "hosts with new kernel alarms", found["alarms"]))
-    return reasons + [
-        f"{entry['source']}: {entry['reason']}" for entry in found["readings"] if entry["verdict"] == "stop"
-    ]
+    # The reason of a reading begins with the name of its source.
+    return reasons + [entry["reason"] for entry in found["readings"] if entry["verdict"] == "stop"]
 
 
 def holds(state, found):
@@ -96,9 +95,7 @@ def holds(state, found):
     if reached(found["alarms"]["e"], state.rules) != "pass" and state.rules["on_alarm"] != "report":
         reasons.append(_compared("host with a new kernel alarm", "hosts with new kernel alarms", found["alarms"]))
     reasons += _ceiling(state, found["crashes"]["patched"])
-    return reasons + [
-        f"{entry['source']}: {entry['reason']}" for entry in found["readings"] if entry["verdict"] == "hold"
-    ]
+    return reasons + [entry["reason"] for entry in found["readings"] if entry["verdict"] == "hold"]
 
 
 def _ceiling(state, patched):

@@ -759,7 +759,7 @@ def test_sources_are_read_after_a_look_and_a_dead_one_holds(site):
     assert code == 0, output
     gate = site.result("gate")
     assert gate["verdict"] == "hold" and gate["again"]
-    assert len(gate["reasons"]) == 1 and gate["reasons"][0].startswith("hold: dead: ")
+    assert len(gate["reasons"]) == 1 and gate["reasons"][0].startswith("hold: dead: the file of ")
     assert [(entry["source"], entry["verdict"]) for entry in site.entries("reading")] == [("ours", "pass"), ("dead", "hold")]
 
 
