@@ -17,7 +17,7 @@ def play(*tasks, **keywords):
     return "\n".join(lines + ["  tasks:"] + ["    - " + task for task in tasks]) + "\n"
 
 
-TOUCH = "{name: touch, raw: 'true'}"
+TOUCH = "{name: touch, ping: {}}"
 AFTER = "{name: after, debug: {}}"
 NEXT = "- {hosts: fleet, gather_facts: false, tasks: [{name: next play, debug: {}}]}\n"
 
@@ -112,7 +112,7 @@ def test_a_rescue_that_fails_again_is_counted(tmp_path):
 
 
 def test_a_task_that_runs_once_and_is_lost_with_its_host_does_not_end_the_play(tmp_path):
-    outcome = run(tmp_path, play("{name: touch, raw: 'true', run_once: true}", AFTER, serial=2), lost=[1])
+    outcome = run(tmp_path, play("{name: touch, ping: {}, run_once: true}", AFTER, serial=2), lost=[1])
     assert outcome.hosts("touch", "unreachable") == ["h1"]
     assert set(outcome.hosts("after")) >= {"h3", "h4", "h5"}
 
