@@ -14,6 +14,7 @@ from ansible.release import __version__ as ansible_version
 from ansible.utils.collection_loader import AnsibleCollectionConfig
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
     copies,
+    cores,
     fleet,
     gate,
     lock,
@@ -82,7 +83,7 @@ class ActionModule(ActionBase):
         unused = copies.others(AnsibleCollectionConfig.collection_paths)
         if unused:
             self._display.warning(copies.warning(request["run"]["collection"], unused))
-        unknown = copies.unknown_core(ansible_version)
+        unknown = cores.warning(ansible_version)
         if unknown:
             self._display.warning(unknown)
         sources.check(args["sources"] or [])

@@ -1,5 +1,4 @@
-# Which copy of the collection runs, which others Ansible could have found, and whether this Ansible is one that it knows.
-# Reads the files of these copies only.
+# Which copy of the collection runs, and which others Ansible could have found. Reads the files of these copies only.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
@@ -10,8 +9,6 @@ import os
 import re
 
 PLACE = os.path.join("ansible_collections", "kernel", "livepatch")
-# The newest ansible-core that the tests of this copy run with.
-NEWEST_CORE = "2.22"
 HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -35,21 +32,6 @@ def warning(running, unused):
         "Remove what is not wanted, or name its directory last in ANSIBLE_COLLECTIONS_PATH. "
         "`ansible-galaxy collection list kernel.livepatch` shows all."
     )
-
-
-def unknown_core(version, newest=NEWEST_CORE):
-    """Return the words (str) for people on an ansible-core (its version, str) that is newer than the tests know, else None."""
-    if _numbers(version) <= _numbers(newest):
-        return None
-    return (
-        f"ansible-core {version} is newer than {newest}, the newest that this version of kernel.livepatch was tested with. "
-        "See whether there is a newer kernel.livepatch (`ansible-galaxy collection install --upgrade kernel.livepatch`), "
-        f"roll out to hosts that may fail first, or install 'ansible-core~={newest}.0'."
-    )
-
-
-def _numbers(version):
-    return [int(number) for number in re.findall(r"\d+", version)[:2]]
 
 
 def _words(found):

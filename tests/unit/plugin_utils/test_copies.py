@@ -3,9 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-import pathlib
-import re
-
 import pytest
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import copies
 
@@ -46,20 +43,3 @@ def test_copies_elsewhere_are_found_in_order_and_the_one_that_runs_is_not_among_
 def test_the_warning_says_which_copy_runs_which_does_not_and_what_to_do():
     said = copies.warning({"version": "1.0.0", "path": "/a"}, [{"version": None, "path": "/b"}])
     assert "1.0.0 in /a runs, an unknown version in /b does not" in said and "ANSIBLE_COLLECTIONS_PATH" in said
-
-
-@pytest.mark.parametrize("version", ["2.16.0", "2.22.0rc1", "2.22.7.post0"])
-def test_nothing_is_said_of_an_ansible_core_that_the_tests_know(version):
-    assert copies.unknown_core(version, "2.22") is None
-
-
-@pytest.mark.parametrize("version", ["2.23.0.dev0", "2.100.1", "3.0.0"])
-def test_a_newer_ansible_core_is_named_with_what_to_do(version):
-    said = copies.unknown_core(version, "2.22")
-    assert f"ansible-core {version} is newer than 2.22" in said and "ansible-core~=2.22.0" in said
-
-
-def test_the_newest_ansible_core_that_is_named_is_the_newest_of_the_tests():
-    tool = pathlib.Path(__file__).parents[2] / "tools" / "venvs.py"
-    listed = re.findall(r'(?m)^    "(2\.\d+)": \("2\.', tool.read_text(encoding="utf-8"))
-    assert copies.NEWEST_CORE == listed[-1]
