@@ -42,7 +42,7 @@ def run(directory, program, *arguments, configuration="", **variables):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
+        timeout=3600,
         check=False,
     )
     assert done.returncode == 0 and "DEPRECATION" not in done.stdout, done.stdout

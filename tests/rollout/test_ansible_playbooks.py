@@ -60,7 +60,7 @@ def run(directory, playbook, hosts, environment=(), **variables):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
+        timeout=3600,
         check=False,
     )
     print(done.stdout)

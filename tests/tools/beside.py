@@ -16,9 +16,12 @@ from collection import ROOT
 LOG = ROOT / ".work/beside.log"
 
 
-def only_when_idle():
-    """Give this process, and what it starts, the processors only when nothing else wants them (sched(7))."""
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+def give_way():
+    """Give this process, and what it starts, what others leave of the processors, but never nothing (sched(7)).
+
+    Where it can wait for ever (SCHED_IDLE), what talks to a server there runs into its limits of time.
+    """
+    os.nice(19)
 
 
 def ended(number, unused):
@@ -37,7 +40,7 @@ def main():
     with open(str(LOG), "wb") as log:
         begun = [subprocess.Popen(foreground)]
         try:
-            begun.append(subprocess.Popen(background, stdout=log, stderr=subprocess.STDOUT, preexec_fn=only_when_idle))
+            begun.append(subprocess.Popen(background, stdout=log, stderr=subprocess.STDOUT, preexec_fn=give_way))
             # What is left of the other has the processors to itself.
             failed = [one.wait() for one in begun]
         except BaseException:

@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 
-SECONDS = 600  # a bound for a run that hangs, not a measure: machines may be busy
+# A bound for a run that hangs, not a measure: what runs beside guests, on what they leave, may take an hour for a minute.
+SECONDS = 3600
 
 
 class Playbooks:

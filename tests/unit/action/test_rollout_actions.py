@@ -3,6 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import fcntl
 import json
 import os
 import re
@@ -617,8 +618,12 @@ def lose_controller(site, minutes):
     """Leave the lock as one of a pod that is gone: the same command on another machine, so long ago."""
     path = site.journals / "web.jsonl.lock"
     gone = {"controller": "pod-1", "boot_id": "x", "processes": "pid:[1]", "pid": 7, "start": "1", "user": "bob", "job": "12"}
-    path.write_text(json.dumps(dict(gone, since="2026-10-02T08:15:00Z")))
-    os.utime(path, (time.time() - 60 * minutes,) * 2)
+    with open(path, "r+", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a controller that runs reads it at any time
+        lock.truncate()
+        lock.write(json.dumps(dict(gone, since="2026-10-02T08:15:00Z")))
+        lock.flush()
+        os.utime(path, (time.time() - 60 * minutes,) * 2)
 
 
 def test_a_rollout_of_a_lost_pod_is_taken_over_for_a_reason_which_is_written_down(site):
