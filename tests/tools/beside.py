@@ -1,9 +1,9 @@
-# Runs one command in the foreground and another in what time the processors have left, so that waiting costs nothing.
+# Runs one command in the foreground and others in what time the processors have left, so that waiting costs nothing.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# usage: beside.py COMMAND... -- COMMAND...    the first one is in the background: its output follows at the end
+# usage: beside.py COMMAND... [-- COMMAND...]...    all but the last are in the background, their output follows at the end
 
 import os
 import shlex
@@ -13,7 +13,7 @@ import sys
 
 from collection import ROOT
 
-LOG = ROOT / ".work/beside.log"
+LOG = str(ROOT / ".work/beside-%d.log")
 
 
 def give_way():
@@ -25,31 +25,44 @@ def give_way():
 
 
 def ended(number, unused):
-    """SIGTERM ends both in order, like Ctrl-C."""
+    """SIGTERM ends all in order, like Ctrl-C."""
     sys.exit(128 + number)
 
 
+def split(words):
+    """Return the commands (lists of str) between the words "--"."""
+    commands = [[]]
+    for word in words:
+        if word == "--":
+            commands.append([])
+        else:
+            commands[-1].append(word)
+    return commands
+
+
 def main():
-    middle = sys.argv.index("--")
-    background, foreground = sys.argv[1:middle], sys.argv[middle + 1 :]
-    LOG.parent.mkdir(exist_ok=True)
-    print(
-        "beside what follows, its output at the end (until then in %s): %s" % (LOG, shlex.join(background)), flush=True
-    )
+    *background, foreground = split(sys.argv[1:])
+    os.makedirs(os.path.dirname(LOG), exist_ok=True)
     signal.signal(signal.SIGTERM, ended)
-    with open(str(LOG), "wb") as log:
-        begun = [subprocess.Popen(foreground)]
-        try:
-            begun.append(subprocess.Popen(background, stdout=log, stderr=subprocess.STDOUT, preexec_fn=give_way))
-            # What is left of the other has the processors to itself.
-            failed = [one.wait() for one in begun]
-        except BaseException:
-            for one in begun:
-                one.terminate()
-            for one in begun:
-                one.wait()
-            raise
-    print(LOG.read_text(encoding="utf-8", errors="replace"), flush=True)
+    begun = []
+    try:
+        begun.append(subprocess.Popen(foreground))
+        for number, command in enumerate(background, 1):
+            words = (LOG % number, shlex.join(command))
+            print("beside this, its output at the end (until then in %s): %s" % words, flush=True)
+            with open(LOG % number, "wb") as log:
+                begun.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, preexec_fn=give_way))
+        # What is left of the others has the processors to itself.
+        failed = [one.wait() for one in begun]
+    except BaseException:
+        for one in begun:
+            one.terminate()
+        for one in begun:
+            one.wait()
+        raise
+    for number in range(1, len(begun)):
+        with open(LOG % number, encoding="utf-8", errors="replace") as log:
+            print(log.read(), flush=True)
     sys.exit(1 if any(failed) else 0)
 
 
