@@ -35,10 +35,10 @@ docs: setup ## Build all pages and the reference as one site: .work/site/index.h
 walk: setup-lab ## Type what the pages show on a fleet of real kernels, all of it; `make test` types the shorter part
 	@WALK=long $(PYTHON) -m pytest tests/rollout/test_first_rollout.py $(PYTEST_ARGS)
 
-# What boots guests often waits; what does not has the processors meanwhile, in two lanes, because much of it uses one alone.
-IN_LANE := $(MAKE) --no-print-directory
+# What boots guests often waits; what does not has the processors meanwhile. What uses both of them comes last: when the
+# guests are gone, it has both.
 test: setup-lab ## Run everything that CI runs
-	@$(TOOL)/beside.py $(IN_LANE) sanity test-awx test-simulation -- $(IN_LANE) lint test-build test-docs test-semantics -- $(IN_LANE) test-unit test-integration test-rollout
+	@$(TOOL)/beside.py $(MAKE) --no-print-directory lint test-build test-docs test-simulation test-awx sanity test-semantics -- $(MAKE) --no-print-directory test-unit test-integration test-rollout
 	@echo "All tests passed."
 
 test-unit: setup ## Unit tests: newest and oldest ansible-core, and Python 3.6 for what runs on targets

@@ -55,8 +55,9 @@ def play(playbook, variables, collections, **environment):
 
 
 def setup(server, variables, collections, **environment):
-    asked = dict({"CONTROLLER_HOST": server.url, "CONTROLLER_OAUTH_TOKEN": TOKEN}, **environment)
-    return play("kernel.livepatch.awx", variables, collections, **asked)
+    # Beside guests the server may have to wait minutes for a processor.
+    asked = {"CONTROLLER_HOST": server.url, "CONTROLLER_OAUTH_TOKEN": TOKEN, "CONTROLLER_REQUEST_TIMEOUT": "1800"}
+    return play("kernel.livepatch.awx", variables, collections, **dict(asked, **environment))
 
 
 @pytest.fixture

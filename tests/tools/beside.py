@@ -1,9 +1,9 @@
-# Runs one command in the foreground and others in what time the processors have left, so that waiting costs nothing.
+# Runs one command in the foreground and another in what time the processors have left, so that waiting costs nothing.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# usage: beside.py COMMAND... [-- COMMAND...]...    all but the last are in the background, their output follows at the end
+# usage: beside.py COMMAND... -- COMMAND...    the first one is in the background: its output follows at the end
 
 import os
 import shlex
@@ -13,56 +13,40 @@ import sys
 
 from collection import ROOT
 
-LOG = str(ROOT / ".work/beside-%d.log")
+LOG = ROOT / ".work/beside.log"
 
 
-def give_way():
-    """Give this process, and what it starts, what others leave of the processors, but never nothing (sched(7)).
-
-    Where it can wait for ever (SCHED_IDLE), what talks to a server there runs into its limits of time.
-    """
-    os.nice(19)
+def only_when_idle():
+    """Give this process, and what it starts, the processors only when nothing else wants them (sched(7))."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def ended(number, unused):
-    """SIGTERM ends all in order, like Ctrl-C."""
+    """SIGTERM ends both in order, like Ctrl-C."""
     sys.exit(128 + number)
 
 
-def split(words):
-    """Return the commands (lists of str) between the words "--"."""
-    commands = [[]]
-    for word in words:
-        if word == "--":
-            commands.append([])
-        else:
-            commands[-1].append(word)
-    return commands
-
-
 def main():
-    *background, foreground = split(sys.argv[1:])
-    os.makedirs(os.path.dirname(LOG), exist_ok=True)
+    middle = sys.argv.index("--")
+    background, foreground = sys.argv[1:middle], sys.argv[middle + 1 :]
+    LOG.parent.mkdir(exist_ok=True)
+    print(
+        "beside what follows, its output at the end (until then in %s): %s" % (LOG, shlex.join(background)), flush=True
+    )
     signal.signal(signal.SIGTERM, ended)
-    begun = []
-    try:
-        begun.append(subprocess.Popen(foreground))
-        for number, command in enumerate(background, 1):
-            words = (LOG % number, shlex.join(command))
-            print("beside this, its output at the end (until then in %s): %s" % words, flush=True)
-            with open(LOG % number, "wb") as log:
-                begun.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, preexec_fn=give_way))
-        # What is left of the others has the processors to itself.
-        failed = [one.wait() for one in begun]
-    except BaseException:
-        for one in begun:
-            one.terminate()
-        for one in begun:
-            one.wait()
-        raise
-    for number in range(1, len(begun)):
-        with open(LOG % number, encoding="utf-8", errors="replace") as log:
-            print(log.read(), flush=True)
+    with open(str(LOG), "wb") as log:
+        begun = [subprocess.Popen(foreground)]
+        try:
+            begun.append(subprocess.Popen(background, stdout=log, stderr=subprocess.STDOUT, preexec_fn=only_when_idle))
+            # What is left of the other has the processors to itself.
+            failed = [one.wait() for one in begun]
+        except BaseException:
+            for one in begun:
+                one.terminate()
+            for one in begun:
+                one.wait()
+            raise
+    print(LOG.read_text(encoding="utf-8", errors="replace"), flush=True)
     sys.exit(1 if any(failed) else 0)
 
 
