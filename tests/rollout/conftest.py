@@ -191,7 +191,7 @@ def rollouts(fleet, tmp_path):
 
 
 def end_workers(directory):
-    """End what is left of controllers that were killed: since ansible-core 2.19 a worker may wait for its own for ever."""
+    """End what is left of killed controllers: with ansible-core 2.21 a worker may wait for its own for ever."""
     for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it has ended by itself
             if str(directory).encode() in path.read_bytes():
