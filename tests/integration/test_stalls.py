@@ -121,12 +121,14 @@ def test_a_task_that_never_stops_running_is_told_where_another_processor_can_tel
             [
                 raw("a processor is busy", "modprobe lab_target spin_ms=15000; sleep 1"),
                 livepatch("always running", path=path("hotfix1"), timeout=2),
+                raw("still busy", "grep -h '(lab_spinning) R' /proc/[0-9]*/stat"),
                 raw("target out again", "rmmod lab_target"),
                 CLEAN,
             ],
             several,
         )
-        if all(result["failed"] for _host, result in each(results, "always running")):
+        enabled = [host for host, result in each(results, "always running") if not result["failed"]]
+        if not enabled or not all(results["still busy"][host]["failed"] for host in enabled):
             break
     for host, result in each(results, "always running"):
         assert_stalled(result)

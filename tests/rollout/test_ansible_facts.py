@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 from collection import link  # noqa: E402
+from forked import SECONDS  # noqa: E402
 
 MODULES = ["ansible.builtin.setup", "kernel.livepatch.livepatch_facts"]
 SHOW = """
@@ -42,7 +43,7 @@ def run(directory, program, *arguments, configuration="", **variables):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=3600,
+        timeout=SECONDS,
         check=False,
     )
     assert done.returncode == 0 and "DEPRECATION" not in done.stdout, done.stdout

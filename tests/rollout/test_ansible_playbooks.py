@@ -20,6 +20,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tools")]
 from collection import link  # noqa: E402
+from forked import SECONDS  # noqa: E402
 from tests.unit.plugin_utils.rollouts import Rollout  # noqa: E402
 
 PROGRAMS = Path(os.environ.get("PLAYBOOKS_PROGRAMS") or Path(sys.executable).parent)
@@ -60,7 +61,7 @@ def run(directory, playbook, hosts, environment=(), **variables):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=3600,
+        timeout=SECONDS,
         check=False,
     )
     print(done.stdout)
