@@ -59,12 +59,14 @@ lint: setup ## ansible-lint (profile production), the changelog, and the licence
 	@$(IN_VENV) reuse lint --lines
 
 sanity: setup ## ansible-test sanity with the newest ansible-core, and with the oldest of all but the tests
+	@sh tests/tools/prerequisites.sh sanity
 	@$(TOOL)/sanity.py oldest current
 
 CORES ?= all
 matrix: sanity-all test-unit-all test-semantics-all test-playbooks-all ## Sanity, tests and playbooks on every supported ansible-core (CORES="2.18 2.22")
 
 sanity-all: setup
+	@sh tests/tools/prerequisites.sh sanity
 	@$(TOOL)/sanity.py $(CORES)
 
 test-unit-all: setup

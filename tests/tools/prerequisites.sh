@@ -3,6 +3,8 @@
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
+#
+# usage: prerequisites.sh [sanity]    sanity: what ansible-test would leave a check out without, too
 set -u
 
 packages=
@@ -16,6 +18,7 @@ need git git --version
 need python3 python3 --version
 need python3-venv python3 -c 'import ensurepip, venv'
 need openssh-client ssh -V
+[ "${1:-}" != sanity ] || need shellcheck shellcheck --version
 [ -n "$packages" ] || exit 0
 
 install="apt-get install -y --no-install-recommends$packages"
