@@ -7,16 +7,11 @@
 import time
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
-    files,
-    fleet,
-    fleet_page,
-    fleet_status,
-    journal,
-    values,
-)
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import state as states
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import files, fleet_page, fleet_status
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import fleet, journal
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
 
 SPEC = {
     "hosts": {"type": "list", "elements": "str", "required": True},

@@ -8,20 +8,12 @@ import time
 
 from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
-    evidence,
-    gate,
-    lock,
-    looking,
-    session,
-    sources,
-    sources_fetch,
-    summary,
-    timeline,
-    values,
-    view,
-)
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, timeline
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import lock, looking, results, session, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import fetching, sources
 
 SPEC = {
     "journal": {"type": "path", "required": True},
@@ -82,8 +74,8 @@ def _judge(current, args, hostvars):
     now = time.time()
     found = _found(current.state, args, hostvars, now)
     current.add(found)
-    current.add(evidence.of_silence(current.state, now))
-    verdict = gate.judge(current.state, now, number, args["slice"])
+    current.add(results.of_silence(current.state, now))
+    verdict = judge.judge(current.state, now, number, args["slice"])
     looked = any(entry["kind"] == "look" for entry in found) and after == "look"
     entries = [dict(verdict, looked=True) if looked else verdict]
     if after in ("look", "tier") and looking.tier_is_done(current.state, number, verdict, now):
@@ -102,18 +94,18 @@ def _require_whole(state, tier):
     left = state.remaining(tier["number"])
     if left and not state.stop and state.held_since is None:
         raise RolloutError(
-            f"{len(left)} hosts of tier {tier['name']} have no outcome yet ({', '.join(left[:gate.NAMED_HOSTS])}): "
+            f"{len(left)} hosts of tier {tier['name']} have no outcome yet ({', '.join(left[:judge.NAMED_HOSTS])}): "
             "expected the whole tier to be patched before its verdict. Run the same command again."
         )
 
 
 def _found(state, args, hostvars, now):
     if args["after"] == "slice":
-        return evidence.of_slice(state, args["hosts"], _results(hostvars, evidence.REGISTERED), now)
+        return results.of_slice(state, args["hosts"], _results(hostvars, results.REGISTERED), now)
     if args["after"] != "look" or state.stop:
         return []  # Nobody is looked at after a stop: that says nothing about the patched hosts.
     looks = _delegated(args["hosts"], hostvars) if args["delegated"] else _own(args["hosts"], hostvars)
-    return evidence.of_looks(state, looks, now) + _readings(state, args["sources"], hostvars, now)
+    return results.of_looks(state, looks, now) + _readings(state, args["sources"], hostvars, now)
 
 
 def _readings(state, specs, hostvars, now):
@@ -123,14 +115,14 @@ def _readings(state, specs, hostvars, now):
     addresses = {name: str(hostvars[name].get("ansible_host") or name) for name in state.hosts if name in hostvars}
     arms = view.arms_of(state, addresses)
     since = min(state.planned_at.values(), default=now)
-    return evidence.of_sources(state, [sources.read(source, arms, since, now, _fetch) for source in found])
+    return results.of_sources(state, [sources.read(source, arms, since, now, _fetch) for source in found])
 
 
 def _fetch(url, *, data=None, headers, timeout):
     """Ask over HTTP, with the proxies and certificates that Ansible uses; redirects would take the headers elsewhere."""
     method = "GET" if data is None else "POST"
     with open_url(url, data=data, headers=headers, timeout=timeout, method=method, follow_redirects="none") as response:
-        return sources_fetch.body(response, timeout)
+        return fetching.body(response, timeout)
 
 
 def _results(hostvars, registered):
@@ -143,7 +135,7 @@ def _results(hostvars, registered):
 
 def _own(hosts, hostvars):
     """Return {name: look} of hosts that were looked at as hosts of their play."""
-    return {name: values.plain(hostvars[name].get(evidence.REGISTERED["look"]) or {}) for name in hosts}
+    return {name: values.plain(hostvars[name].get(results.REGISTERED["look"]) or {}) for name in hosts}
 
 
 def _delegated(hosts, hostvars):
@@ -163,14 +155,14 @@ def _result(current, tier, args, verdict, found, turn):
         "reasons": verdict["reasons"],
         "failures": verdict["failures"],
         "evidence": verdict["evidence"],
-        "counts": gate.counts(state),
+        "counts": judge.counts(state),
         "rolls_back": bool(state.aborted and state.aborted["override"] == "rollback"),
         "progress": _progress(state, tier, args, verdict, found, turn),
         "timeline": timeline.tiers(state, time.time()),
         **turn,
     }
     if verdict["verdict"] == "stop":
-        report = view.report(state, current.path)
+        report = messages.report(state, current.path)
         result.update(
             {key: report[key] for key in ("journal", "stop_message", "rollback", "summary", "table", "stats")}
         )
@@ -187,7 +179,7 @@ def _progress(state, tier, args, verdict, found, turn):
     if args["after"] == "tier" and (verdict["verdict"] == "pass" or verdict["reasons"] == before.get("reasons")):
         return []  # The last look has said it.
     if args["after"] == "slice":
-        where += f", slice {args['slice']}: {summary.count_line(counts)}"
+        where += f", slice {args['slice']}: {values.count_line(counts)}"
     elif args["after"] == "wait" and verdict["verdict"] == "pass":
         return [f"{where}: the next slice begins in {turn['wait']} s"] if turn["wait"] else []
     elif state.stop is None and state.soaks.get(tier["number"]):

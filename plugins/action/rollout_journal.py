@@ -8,21 +8,19 @@ import os
 import time
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
-    evidence,
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, timeline
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
     journal,
     lock,
     looking,
-    messages,
     overrides,
     plan,
+    results,
     session,
-    summary,
-    timeline,
-    values,
     view,
 )
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 KINDS = ["slice", "soak", "wait", "rollback", "rolled_back", "keep", "persisted", "end", "override", "read"]
 SPEC = {
@@ -103,7 +101,7 @@ def _write(args, task_vars):
 
 def _read(path):
     current = _existing(path)
-    return dict(view.report(current.state, path), changed=False, progress=[])
+    return dict(messages.report(current.state, path), changed=False, progress=[])
 
 
 def _existing(path):
@@ -218,12 +216,12 @@ def _rolled_back(current, args, hostvars):
         bad = [one for one in besides if one.get("failed") or one.get("unreachable")]
         return values.plain(bad[0] if bad else hostvars[name].get("livepatch_result_rollback") or {})
 
-    found = evidence.of_rollback(current.state, args["hosts"], result)
+    found = results.of_rollback(current.state, args["hosts"], result)
     current.add(found)
     failed = [entry for entry in found if entry["outcome"] == "rollback_failed"]
     progress = [f"rolled back {len(found) - len(failed)} of {len(found)} hosts"]
     progress += [f"{entry['host']} is not rolled back: {entry['reason']}" for entry in failed]
-    return dict(view.report(current.state, current.path), changed=True, progress=progress)
+    return dict(messages.report(current.state, current.path), changed=True, progress=progress)
 
 
 def _keep(current, args, unused):
@@ -231,10 +229,10 @@ def _keep(current, args, unused):
 
 
 def _persisted(current, args, hostvars):
-    results = {name: values.plain(hostvars[name].get("livepatch_result_persistence") or {}) for name in args["hosts"]}
-    entry = evidence.of_persistence(results)
+    answers = {name: values.plain(hostvars[name].get("livepatch_result_persistence") or {}) for name in args["hosts"]}
+    entry = results.of_persistence(answers)
     current.add([entry])
-    progress = [f"{len(entry['hosts'])} of {len(results)} hosts keep the livepatch over reboots"]
+    progress = [f"{len(entry['hosts'])} of {len(answers)} hosts keep the livepatch over reboots"]
     return {"changed": True, "progress": progress + messages.not_persistent_lines(entry["failed"])}
 
 
@@ -252,9 +250,9 @@ def _end(current, args, unused):
     if changed:
         current.add([{"kind": "end", "result": args["result"]}])
     current.release()
-    report = view.report(current.state, current.path)
+    report = messages.report(current.state, current.path)
     words = f"waiting, tier {next(iter(left.values()))} is next" if args["result"] == "waiting" else args["result"]
-    return dict(report, changed=changed, progress=[f"{words}: {summary.count_line(report['counts'])}"])
+    return dict(report, changed=changed, progress=[f"{words}: {values.count_line(report['counts'])}"])
 
 
 ENTRIES = {

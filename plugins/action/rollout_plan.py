@@ -12,21 +12,12 @@ from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.collection_loader import AnsibleCollectionConfig
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
-    copies,
-    cores,
-    fleet,
-    gate,
-    lock,
-    opening,
-    rules,
-    session,
-    sources,
-    timeline,
-    values,
-    view,
-)
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import ansible_core, collection_copies, values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge, rules
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, timeline
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import fleet, lock, session, start, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import sources
 
 SPEC = {
     "release": {"type": "raw", "required": True},
@@ -80,10 +71,10 @@ class ActionModule(ActionBase):
         owner = lock.controller(task_vars)
         request = _request(args, task_vars, owner["user"])
         takeover = values.own_words(args["takeover"], "livepatch_takeover")
-        unused = copies.others(AnsibleCollectionConfig.collection_paths)
+        unused = collection_copies.others(AnsibleCollectionConfig.collection_paths)
         if unused:
-            self._display.warning(copies.warning(request["run"]["collection"], unused))
-        unknown = cores.warning(ansible_version)
+            self._display.warning(collection_copies.warning(request["run"]["collection"], unused))
+        unknown = ansible_core.warning(ansible_version)
         if unknown:
             self._display.warning(unknown)
         sources.check(args["sources"] or [])
@@ -100,7 +91,7 @@ class ActionModule(ActionBase):
             resumed = current.state.tiers is not None and not current.state.over
             if not dry and current.state.tiers is not None:
                 current.take_overrides()  # What was said to the last run is not meant for a retry or a new round.
-            entries, notes = opening.opening(current.state, request, seen)
+            entries, notes = start.opening(current.state, request, seen)
             _check_last_tier(current.state, entries, args["last_tier"], request)
             current.add(entries, current.state.runs + 1)
             self._judge(current)
@@ -111,7 +102,7 @@ class ActionModule(ActionBase):
         """What was found at a resume may be too much already."""
         if current.state.stop:
             return
-        verdict = gate.judge(current.state, time.time())
+        verdict = judge.judge(current.state, time.time())
         if verdict["verdict"] == "stop":
             current.add([verdict])
 
@@ -136,7 +127,7 @@ def _request(args, task_vars, user):
             "user": user,
             "controller": os.uname().nodename,
             "ansible": ansible_version,
-            "collection": copies.copy(),
+            "collection": collection_copies.copy(),
             "playbook": _playbook(),
             "inventory": values.plain(task_vars.get("ansible_inventory_sources") or []),
         },
@@ -195,10 +186,10 @@ def _raw_host(variables):
 def _result(current, last, resumed, changed, notes):
     state = current.state
     tiers = view.tiers(state, time.time(), last)
-    result = view.report(state, current.path) if state.stop or state.ended == "complete" else {}
+    result = messages.report(state, current.path) if state.stop or state.ended == "complete" else {}
     result.update(
         journal=current.path,
-        counts=gate.counts(state),
+        counts=judge.counts(state),
         hosts_patched=state.patched(),
         changed=changed,
         resumed=resumed,

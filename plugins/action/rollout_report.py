@@ -7,8 +7,10 @@
 import time
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import files, journal, report, report_page, values
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import files, rollout_page, rollout_report
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
 
 SPEC = {
     "journal": {"type": "path", "required": True},
@@ -40,6 +42,6 @@ def _write(args, check_mode):
             f"{args['journal']}: expected the journal of a rollout with a finished plan, found "
             f"{'a plan that was never finished' if entries else 'no such file'}. Check livepatch_rollout and livepatch_journal_dir."
         )
-    found = report.report(entries, args["journal"], time.time())
-    written = files.write(found, report_page.render, args["page"], args["data"], check_mode)
+    found = rollout_report.report(entries, args["journal"], time.time())
+    written = files.write(found, rollout_page.render, args["page"], args["data"], check_mode)
     return {"changed": bool(written), "written": written, "journal": args["journal"], "result": found["result"]}

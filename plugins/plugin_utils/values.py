@@ -112,3 +112,8 @@ def duration(value, what):
     if not match:
         raise RolloutError(f"{what} is {value!r}: expected seconds, or a number with s, m, h or d, like '30m' or '4h'.")
     return int(match.group(1)) * SECONDS[match.group(2)]
+
+
+def count_line(found):
+    """Return counts (dict) as text: "3 patched, 1 already"."""
+    return ", ".join(f"{number} {outcome.replace('_', ' ')}" for outcome, number in sorted(found.items())) or "no hosts"

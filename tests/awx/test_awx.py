@@ -15,7 +15,7 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
 from tests.awx.server import TOKEN, Server
 from tests.awx.test_surveys import QUESTIONS
 from tests.unit.plugin_utils.rollouts import Rollout

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import overrides, values
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import overrides
 
 ROOT = Path(__file__).resolve().parents[2]
 SURVEYS = yaml.safe_load((ROOT / "playbooks/vars/awx/surveys.yml").read_text())

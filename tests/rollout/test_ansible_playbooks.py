@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tools")]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import lock, overrides
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import lock, overrides
 from tests.lab import processes
 from tests.rollout.conftest import CHECKOUT, ENVIRONMENT
 from tests.rollout.test_rollout import entries, wait_for, written

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import sources
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import sources
 from tests.lab import prerequisites, processes
 from tests.unit.plugin_utils.sources_web import fetch
 

@@ -11,8 +11,9 @@ import sys
 import time
 from collections import Counter
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import exposure
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.exposure import Event, Span, Tally
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import exposure
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate.exposure import Event, Span, Tally
+
 from tests.simulation import ROOT, fleet
 from tests.simulation.world import HOUR, START
 

@@ -8,8 +8,9 @@ from collections import namedtuple
 
 import numpy
 import yaml
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import plan
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import plan, values
 from tests.simulation import ROOT
 
 # Cohort: share of the fleet, crashes per host-hour. The mean is 3.2e-5.

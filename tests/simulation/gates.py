@@ -3,7 +3,8 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import bets, exposure
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import bets, exposure
+
 from tests.simulation import verdict
 
 LAG = 0.5  # hours until a crash is reported, on both arms

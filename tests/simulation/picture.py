@@ -9,9 +9,9 @@ import zlib
 from collections import namedtuple
 
 import numpy
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate.exposure import BIN
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import chart
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import chart
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.exposure import BIN
 from tests.simulation import ROOT, models, verdict
 from tests.simulation import fleet as fleets
 from tests.simulation.rollout import Rollout
@@ -51,7 +51,7 @@ def watch(model, run):
     def look(now):
         said = judge(now)
         tier = rollout.progress.tier
-        looks.append(Look(now, rollout.gate.evidence, said[0], tier.name if tier else None, world.patched))
+        looks.append(Look(now, rollout.gate.findings, said[0], tier.name if tier else None, world.patched))
         return said
 
     rollout.gate.look = look

@@ -3,7 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import findings, rules
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import findings, rules
 
 # The product's own defaults: stop_evidence, hold_evidence, look_interval, max_hold.
 RULES = rules.parse({})

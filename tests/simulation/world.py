@@ -6,8 +6,8 @@
 from collections import Counter
 
 import numpy
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate.exposure import Event, Span, Tally
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.exposure import Event, Span, Tally
 from tests.simulation import fleet as fleets
 
 HOUR = 3600.0

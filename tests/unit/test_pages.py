@@ -10,7 +10,9 @@ import re
 import pytest
 import yaml
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import netconsole, plan, sources
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import netconsole
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import plan
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import sources
 from tests.docs import pages
 from tests.unit.test_collection import FQCN, OPTIONS, ROLE_VARS, SPECS, TASKS, made, read, specified, stems, walk
 

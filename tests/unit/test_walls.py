@@ -15,7 +15,7 @@ TARGET_MAY = (OURS + "plugins.module_utils", "ansible.module_utils")
 PARSERS = (OURS + "plugins.module_utils._kernel_alarms", OURS + "plugins.module_utils._kernel_log.Record")
 # Libraries that a controller needs for one kind of evidence only; the file asks for it when it is used.
 CONTROLLER_LIBRARIES = {
-    "jmespath": ["plugins/plugin_utils/sources_http.py"],
+    "jmespath": ["plugins/plugin_utils/sources/http.py"],
     "netaddr": ["plugins/plugin_utils/netconsole.py"],
 }
 # What opens crash dumps, on an analysis host: the module says so when it is missing.
@@ -24,7 +24,7 @@ ANALYSIS_LIBRARIES = {
     + ["plugins/module_utils/_vmcore_%s.py" % part for part in ("dump", "types")],
 }
 # Libraries that every controller has, as Ansible itself needs them.
-ANSIBLES_LIBRARIES = {"jinja2": ["plugins/plugin_utils/page.py"]}
+ANSIBLES_LIBRARIES = {"jinja2": ["plugins/plugin_utils/report/html.py"]}
 
 
 def sources(room):
@@ -75,6 +75,36 @@ def forbidden(room, allowed):
 def test_a_room_imports_only_what_its_walls_let_in(room, allowed):
     assert sources(room), f"no file in plugins/{room}"
     assert forbidden(room, allowed) == []
+
+
+def upward(room, floors):
+    """Return (file, import) for each import between the folders of a room that does not go to a lower floor."""
+    top = OURS + "plugins." + room + "."
+    found = []
+    for path in sources(room):
+        floor = os.path.relpath(path, os.path.join(ROOT, "plugins", room)).split(os.sep)[0]
+        lower = floors[floors.index(floor) + 1 :] if floor in floors else []
+        found += [
+            (os.path.relpath(path, ROOT), name)
+            for name in sorted(imports(path))
+            if name.startswith(top)
+            and name[len(top) :].split(".")[0] in floors
+            and name[len(top) :].split(".")[0] not in [floor, *lower]
+        ]
+    return found
+
+
+CONTROLLER_FLOORS = ["report", "rollout", "gate", "sources"]
+
+
+def test_imports_between_the_folders_of_the_controller_go_down_only():
+    folders = {os.path.relpath(os.path.dirname(path), os.path.join(ROOT, "plugins", "plugin_utils")) for path in sources("plugin_utils")}
+    assert folders == {".", *CONTROLLER_FLOORS}
+    assert upward("plugin_utils", CONTROLLER_FLOORS) == []
+
+
+def test_an_import_that_goes_up_would_be_noticed():
+    assert upward("plugin_utils", CONTROLLER_FLOORS[::-1])
 
 
 def test_nothing_under_plugins_imports_tests():

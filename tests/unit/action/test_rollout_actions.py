@@ -388,7 +388,7 @@ def test_the_journal_names_the_copy_of_the_collection_that_runs_and_one_that_doe
 def test_an_ansible_core_newer_than_the_collection_was_tested_with_is_warned_of_and_nothing_is_refused(site):
     older = site.path / "older" / "ansible_collections" / "kernel" / "livepatch"
     shutil.copytree(os.path.join(ROOT, "plugins"), older / "plugins")
-    code = older / "plugins" / "plugin_utils" / "cores.py"
+    code = older / "plugins" / "plugin_utils" / "ansible_core.py"
     code.write_text(re.sub('NEWEST = ".*"', 'NEWEST = "2.9"', code.read_text()))
     site.collections = [str(site.path / "older")]
     code, output = site.run([site.plan()])

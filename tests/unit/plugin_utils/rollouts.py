@@ -3,8 +3,16 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence, fleet, gate, journal, looking, opening, rules, view
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import state as states
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge, rules
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
+    fleet,
+    journal,
+    looking,
+    results,
+    start,
+    view,
+)
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
 
 TIERS = [{"name": "canary", "hosts": 2}, {"name": "rest", "share": "100%"}]
 
@@ -117,7 +125,7 @@ class Rollout:
             known = changed.get(name.replace("-", "_"), {})
             changed[name.replace("-", "_")] = known if known is None else dict({"enabled": "hotfix3"}, **known)
         wanted = request(**dict(self.options, retry=retry, **(options or {})))
-        found, self.notes = opening.opening(self.state, wanted, fleet.survey(raw(self.names, **changed), "hotfix3"))
+        found, self.notes = start.opening(self.state, wanted, fleet.survey(raw(self.names, **changed), "hotfix3"))
         self.write(found, self.state.runs + 1)
         return found
 
@@ -131,7 +139,7 @@ class Rollout:
         """Patch the next slice; bad: host name (with _ for -) -> steps for good(). Returns the verdict."""
         number, names = self.begin(tier)
         self.now += 10
-        self.write(evidence.of_slice(self.state, names, _results(bad), self.now))
+        self.write(results.of_slice(self.state, names, _results(bad), self.now))
         return self.judge(tier, number)
 
     def look(self, tier, names=None, after=100, **bad):
@@ -140,14 +148,14 @@ class Rollout:
         if tier not in self.state.soaks and not self.state.remaining(tier):
             self.write([{"kind": "soak", "tier": tier, "until": journal.now(lambda: view.soak_until(self.state, tier, self.now))}])
         names = [entry["host"] for entry in view.to_look_at(self.state)] if names is None else names
-        self.write(evidence.of_looks(self.state, {name: _results(bad)(name)["look"] for name in names}, self.now))
-        self.write(evidence.of_silence(self.state, self.now))
+        self.write(results.of_looks(self.state, {name: _results(bad)(name)["look"] for name in names}, self.now))
+        self.write(results.of_silence(self.state, self.now))
         verdict = self.judge(tier, looked=True)
         if looking.tier_is_done(self.state, tier, verdict, self.now):
             self.write([{"kind": "tier_done", "tier": tier}])
         return verdict
 
     def judge(self, tier, number=None, **more):
-        verdict = gate.judge(self.state, self.now, tier, number)
+        verdict = judge.judge(self.state, self.now, tier, number)
         self.write([{**verdict, **more}])
         return verdict

@@ -6,17 +6,11 @@
 import random
 
 import pytest
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import arms, findings, judge, rules
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import looking, results, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import (
-    arms,
-    evidence,
-    findings,
-    gate,
-    looking,
-    rules,
-    view,
-)
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import state as states
 from tests.unit.plugin_utils.rollouts import Rollout, hosts
 
 TIERS = [
@@ -238,7 +232,7 @@ def test_the_same_journal_gives_the_same_verdict():
     found = in_second_tier(count=60)
     found.look(2, after=3600, **{key(name): crashed(60) for name in found.state.tier_hosts(2)[:2]})
     again = states.state(found.entries)
-    first, second = (gate.judge(state, found.now, 2) for state in (found.state, again))
+    first, second = (judge.judge(state, found.now, 2) for state in (found.state, again))
     assert first == second
     assert {
         key: value for key, value in found.state.verdicts[-1].items() if key not in ("time", "run", "looked")
@@ -283,7 +277,7 @@ def test_report_only_says_what_it_would_have_done():
 
 def said(found, override, **more):
     found.write([{"kind": "override", "number": 1, "override": override, "user": "ann", "reason": "shop", **more}])
-    return gate.judge(found.state, found.now, 2)
+    return judge.judge(found.state, found.now, 2)
 
 
 def test_people_can_pause_resume_and_abort():
@@ -316,7 +310,7 @@ def test_a_soak_is_watched_at_every_interval_and_once_more_at_its_end():
     turn = looking.turn(found.state, 2, verdict, found.now)
     assert turn["again"] and turn["wait"] == 900 and len(turn["look_at"]) == 12
     found.now = found.state.soaks[2] - 100
-    found.write([dict(gate.judge(found.state, found.now, 2), looked=True)])
+    found.write([dict(judge.judge(found.state, found.now, 2), looked=True)])
     turn = looking.turn(found.state, 2, verdict, found.now)
     assert turn["wait"] == 100 and len(turn["look_at"]) == 12
 
@@ -382,10 +376,10 @@ def test_a_stop_stays_a_stop_when_the_evidence_falls():
     found.state.stop["reasons"] = reasons
     calm = found.state
     calm.crashes = {}
-    again = gate.judge(calm, found.now, 2)
+    again = judge.judge(calm, found.now, 2)
     assert (again["verdict"], again["reasons"]) == ("stop", reasons)
     calm.report_only = True
-    assert gate.judge(calm, found.now, 2)["verdict"] == "stop"
+    assert judge.judge(calm, found.now, 2)["verdict"] == "stop"
 
 
 def test_hosts_that_are_tried_again_are_no_crashes_of_the_control_arm():
@@ -396,7 +390,7 @@ def test_hosts_that_are_tried_again_are_no_crashes_of_the_control_arm():
     assert found.state.stop
     found.open(retry="the power is back", **{key(name): {"boot_id": f"new {name}", "enabled": None} for name in names})
     assert tally(found).incidents == {"patched": 0, "control": 0}
-    assert gate.judge(found.state, found.now)["verdict"] == "pass"
+    assert judge.judge(found.state, found.now)["verdict"] == "pass"
 
 
 def test_a_power_loss_of_both_arms_and_the_controller_is_seen_on_both_arms():
@@ -437,11 +431,11 @@ def test_a_canary_of_which_a_source_tells_first_fails_all_the_same():
     name = found.state.tier_hosts(1)[0]
     event = {"host": name, "kind": "crash", "time": found.now, "signature": None, "text": "Kernel panic"}
     reading = {"name": "netconsole", "type": "log", "verdict": "pass", "reason": "1 event", "events": [event]}
-    found.write(evidence.of_sources(found.state, [reading]))
+    found.write(results.of_sources(found.state, [reading]))
     assert found.state.outcomes[name]["outcome"] == "rebooted"
     verdict = found.look(1)
     assert verdict["verdict"] == "stop" and f"{name} crash: Kernel panic (told by netconsole)" in verdict["reasons"][0]
-    assert evidence.of_sources(found.state, [reading])[1:] == [], "it is told once"
+    assert results.of_sources(found.state, [reading])[1:] == [], "it is told once"
 
 
 def test_a_crash_from_before_a_host_was_patched_of_which_a_dump_tells_late_is_not_the_livepatchs():
@@ -451,9 +445,9 @@ def test_a_crash_from_before_a_host_was_patched_of_which_a_dump_tells_late_is_no
     name = found.state.tier_hosts(1)[0]
     event = {"host": name, "kind": "crash", "time": before, "signature": None, "text": "Kernel panic"}
     reading = {"name": "dumps", "type": "events", "verdict": "pass", "reason": "1 event", "events": [event]}
-    assert [entry["kind"] for entry in evidence.of_sources(found.state, [reading])] == ["reading"]
+    assert [entry["kind"] for entry in results.of_sources(found.state, [reading])] == ["reading"]
     event["time"] = found.now
-    assert [entry["kind"] for entry in evidence.of_sources(found.state, [reading])] == ["reading", "event", "outcome"]
+    assert [entry["kind"] for entry in results.of_sources(found.state, [reading])] == ["reading", "event", "outcome"]
 
 
 def test_what_a_control_host_logged_before_the_rollout_is_nothing_new_when_it_comes_again():
@@ -484,7 +478,7 @@ def test_a_soak_with_more_looks_than_ansible_bears_is_refused():
 def test_a_journal_whose_verdicts_tell_no_evidence_can_be_reported():
     found = in_second_tier()
     entries = [{key: value for key, value in entry.items() if key != "evidence"} for entry in found.entries]
-    assert "rollout web" in view.report(states.state(entries), "web.jsonl")["lines"][0]
+    assert "rollout web" in messages.report(states.state(entries), "web.jsonl")["lines"][0]
 
 
 def test_a_host_that_crashed_before_it_was_patched_counts_once_and_on_the_control_arm():

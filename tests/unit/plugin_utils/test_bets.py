@@ -6,10 +6,9 @@
 import math
 
 import pytest
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import bets
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import bets
 
 ONE_CELL = [
     ((0, 0, 10, 9990), 1, 1.000000),

@@ -4,10 +4,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import pytest
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import chart
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import chart
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import pytest
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import exposure
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate.exposure import BIN, HOUR, Event, Span, Tally
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import exposure
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.exposure import BIN, HOUR, Event, Span, Tally
 
 NOON = 1000 * BIN
 

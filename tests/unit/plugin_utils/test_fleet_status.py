@@ -7,8 +7,8 @@ import json
 import time
 
 import pytest
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import fleet_page, fleet_status
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import fleet_page, fleet_status
 from tests.unit.plugin_utils.rollouts import facts
 from tests.unit.plugin_utils.test_report import NASTY, Tags
 

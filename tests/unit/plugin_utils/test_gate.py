@@ -4,8 +4,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import pytest
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import summary
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import gate, summary
 from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, hosts
 
 ALARM = {"look": {"events": [{"kind": "bug", "text": "kernel BUG at fs/ext4/inode.c:1", "signature": "bug:ext4"}]}}
@@ -199,11 +200,11 @@ def test_a_patched_host_that_was_not_looked_at_after_the_soak_holds_the_rollout(
 
 
 def test_a_host_of_the_slice_that_got_lost_on_the_way_counts_as_unreachable():
-    from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence
+    from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import results
 
     rollout = Rollout(hosts(2), slice=2)
     rollout.begin(1)
-    rollout.write(evidence.of_slice(rollout.state, [], None, rollout.now))
+    rollout.write(results.of_slice(rollout.state, [], None, rollout.now))
     assert set(rollout.state.failures) == {"host-1", "host-2"}
 
 
@@ -225,8 +226,8 @@ def test_a_tier_in_which_some_host_has_a_build_goes_on():
 
 def test_the_same_state_gives_the_same_verdict_and_a_stop_stays_a_stop():
     rollout, unused = failing(3)
-    assert gate.judge(rollout.state, rollout.now, 2, 3) == gate.judge(rollout.state, rollout.now, 2, 3)
-    assert gate.judge(rollout.state, rollout.now, 2)["verdict"] == "stop"
+    assert judge.judge(rollout.state, rollout.now, 2, 3) == judge.judge(rollout.state, rollout.now, 2, 3)
+    assert judge.judge(rollout.state, rollout.now, 2)["verdict"] == "stop"
 
 
 def test_a_message_about_many_failures_stays_short():
@@ -265,7 +266,7 @@ def test_a_later_tier_in_which_no_host_has_a_build_goes_on():
     rollout.patch(1)
     rollout.look(1)
     verdict = rollout.patch(2, **{key(name): NO_BUILD for name in rollout.state.remaining(2)})
-    assert verdict["verdict"] == "pass" and gate.counts(rollout.state) == {"patched": 2, "not_applicable": 2}
+    assert verdict["verdict"] == "pass" and judge.counts(rollout.state) == {"patched": 2, "not_applicable": 2}
 
 
 def test_a_first_tier_that_has_lost_all_its_hosts_before_they_were_patched_is_no_pass():

@@ -11,14 +11,13 @@ import subprocess
 import sys
 
 import pytest
-
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
 
 # Appends entries of about 20 KB and acknowledges each on its standard output.
 WRITER = """
 import os, sys
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
 path, number = sys.argv[1], int(sys.argv[2])
 while True:
     journal.append(path, [{"kind": "look", "number": number, "half": half, "text": "x" * 10000} for half in (1, 2)], 1)
@@ -98,7 +97,7 @@ def test_a_full_disk_leaves_the_journal_as_it_was(path):
     before = os.stat(path).st_size
     script = (
         "import resource, signal, sys\n"
-        "from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal\n"
+        "from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "journal.append(sys.argv[1], [{'kind': 'look', 'text': 'x' * 5000}], 1)\n"

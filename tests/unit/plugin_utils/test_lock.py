@@ -8,14 +8,13 @@ import subprocess
 import sys
 
 import pytest
-
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import lock
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import lock
 
 # Tries to take the lock as soon as it is told to, says how it went, and lives on until its input ends.
 RACER = """
 import os, sys
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import lock
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import lock
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 me = lock.owner(os.getpid(), "racer", "4711")
 print("ready", flush=True)
@@ -215,7 +214,7 @@ def test_where_there_is_no_proc_a_living_process_still_holds_its_lock(journal):
 def test_the_worker_of_a_killed_controller_does_not_take_the_lock(journal):
     script = (
         "import multiprocessing, os, sys, time\n"
-        "from ansible_collections.kernel.livepatch.plugins.plugin_utils import lock\n"
+        "from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import lock\n"
         "def work():\n"
         "    first = lock.controller({})['pid']\n"
         "    os.kill(first, 9)\n"

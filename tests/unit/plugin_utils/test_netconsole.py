@@ -6,11 +6,10 @@
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.netconsole import check
+from hypothesis import given
+from hypothesis import strategies as st
 
 GOOD = {"name": "dc1", "remote_ip": "192.0.2.10"}
 

@@ -6,9 +6,11 @@
 import shlex
 
 import pytest
-
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import evidence, fleet, gate, messages, summary, view
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, summary
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import fleet, results, view
+
 from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, good, hosts, raw
 
 
@@ -36,7 +38,7 @@ def finished(count=6):
 
 def test_a_good_rollout_passes_every_gate_and_ends_with_all_hosts_patched():
     rollout = finished()
-    assert gate.counts(rollout.state) == {"patched": 6}
+    assert judge.counts(rollout.state) == {"patched": 6}
     assert [row["effective_release"] for row in summary.rows(rollout.state)] == ["6.1.0-1-hotfix3"] * 6
     assert summary.summary(rollout.state, "/j/web.jsonl")["result"] == "complete"
 
@@ -44,7 +46,7 @@ def test_a_good_rollout_passes_every_gate_and_ends_with_all_hosts_patched():
 def test_hosts_that_run_the_release_or_cannot_are_counted_and_not_planned():
     rollout = Rollout(hosts(6), {"host_1": {"enabled": "hotfix3"}, "host_2": {"supported": False}, "host_3": None})
     assert set(rollout.state.hosts) == {"host-4", "host-5", "host-6"}
-    assert gate.counts(rollout.state) == {"already": 1, "unsupported": 1, "unreachable": 1, "untouched": 3}
+    assert judge.counts(rollout.state) == {"already": 1, "unsupported": 1, "unreachable": 1, "untouched": 3}
     assert "not in the plan: 1 already, 1 unreachable, 1 unsupported" in rollout.notes
 
 
@@ -230,7 +232,7 @@ def test_a_done_host_that_rebooted_since_counts_as_failed_at_the_resume():
     name = next(iter(rollout.state.outcomes))
     rollout.open(**{key(name): {"boot_id": "new"}})
     assert outcome(rollout, name) == "rebooted"
-    verdict = gate.judge(rollout.state, rollout.now)
+    verdict = judge.judge(rollout.state, rollout.now)
     assert verdict["verdict"] == "stop" and f"{name} rebooted since it was patched" in verdict["reasons"][0]
 
 
@@ -267,7 +269,7 @@ def test_a_host_that_ran_the_release_before_its_slice_came_is_already():
     rollout = Rollout(hosts(2))
     idle = {"package": {"changed": False, "outcome": "already_installed"}, "apply": {"changed": False}}
     rollout.patch(1, host_1=idle, host_2=idle)
-    assert set(gate.counts(rollout.state)) <= {"already", "untouched"} and rollout.state.touched() == []
+    assert set(judge.counts(rollout.state)) <= {"already", "untouched"} and rollout.state.touched() == []
 
 
 def test_a_begun_host_that_came_back_with_another_boot_id_counts_as_rebooted():
@@ -275,7 +277,7 @@ def test_a_begun_host_that_came_back_with_another_boot_id_counts_as_rebooted():
     unused, names = rollout.begin(1)
     rollout.open(**{key(names[0]): {"boot_id": "new"}})
     assert outcome(rollout, names[0]) == "rebooted"
-    assert gate.judge(rollout.state, rollout.now)["verdict"] == "stop"
+    assert judge.judge(rollout.state, rollout.now)["verdict"] == "stop"
 
 
 def test_a_begun_host_that_did_not_come_back_counts_as_unreachable():
@@ -301,7 +303,7 @@ def test_a_host_excluded_at_a_resume_stays_in_the_summary_once():
     name = rollout.state.tier_hosts(2)[0]
     rollout.open(**{key(name): None})
     assert [row["outcome"] for row in summary.rows(rollout.state) if row["host"] == name] == ["unreachable"]
-    assert sum(gate.counts(rollout.state).values()) == 6
+    assert sum(judge.counts(rollout.state).values()) == 6
 
 
 def stopped():
@@ -391,9 +393,9 @@ def test_a_retry_of_a_rollout_that_never_failed_is_ignored_and_this_is_said():
 def test_rolled_back_hosts_are_patched_again_after_a_retry():
     rollout, name = stopped()
     names = [entry["host"] for entry in view.to_roll_back(rollout.state)]
-    results = {host: {"changed": True} for host in names}
-    results[name] = {"failed": True, "msg": "no answer"}
-    rollout.write(evidence.of_rollback(rollout.state, names, results.get))
+    answers = {host: {"changed": True} for host in names}
+    answers[name] = {"failed": True, "msg": "no answer"}
+    rollout.write(results.of_rollback(rollout.state, names, answers.get))
     assert sorted(outcome(rollout, host) for host in names) == ["rollback_failed", "rolled_back"]
     assert rollout.state.stop, "a rollback does not undo the verdict"
     assert rollout.state.touched() == [name]
@@ -430,7 +432,7 @@ def test_a_host_that_a_retry_does_again_keeps_what_it_had_before_the_rollout():
 def test_a_host_whose_rollback_failed_stays_touched_after_a_retry():
     rollout, name = stopped()
     names = [entry["host"] for entry in view.to_roll_back(rollout.state)]
-    rollout.write(evidence.of_rollback(rollout.state, names, {host: {"failed": True} for host in names}.get))
+    rollout.write(results.of_rollback(rollout.state, names, {host: {"failed": True} for host in names}.get))
     rollout.open(retry="fixed build", **{key(name): None})
     assert sorted(rollout.state.touched()) == sorted(names)
 
@@ -442,7 +444,7 @@ def test_a_rollback_takes_the_hosts_of_former_rounds_back_too():
     rollout.patch(1)
     found = [entry["host"] for entry in view.to_roll_back(rollout.state)]
     assert sorted(found) == hosts(7) and found[0] == "host-7", "the latest first"
-    rollout.write(evidence.of_rollback(rollout.state, found, {host: {"changed": True} for host in found}.get))
+    rollout.write(results.of_rollback(rollout.state, found, {host: {"changed": True} for host in found}.get))
     assert view.to_roll_back(rollout.state) == []
     assert rollout.state_after({"kind": "retry", "reason": "again", "user": "ann"}).remaining(1) == ["host-7"]
 
@@ -453,9 +455,9 @@ def test_a_former_rounds_host_that_cannot_be_rolled_back_says_why_and_one_that_w
     assert rollout.state.remaining(1) == ["host-1"], "planned anew, and not touched by this round"
     found = [entry["host"] for entry in view.to_roll_back(rollout.state)]
     assert sorted(found) == hosts(6)
-    results = {host: {"changed": True} for host in found}
-    results["host-2"] = {"failed": True, "msg": "no answer"}
-    rollout.write(evidence.of_rollback(rollout.state, found, results.get))
+    answers = {host: {"changed": True} for host in found}
+    answers["host-2"] = {"failed": True, "msg": "no answer"}
+    rollout.write(results.of_rollback(rollout.state, found, answers.get))
     left, = view.to_roll_back(rollout.state)
     assert (left["host"], left["outcome"], left["reason"]) == ("host-2", "rollback_failed", "the rollback failed: no answer")
     assert left["enabled_before"] is None
@@ -463,7 +465,7 @@ def test_a_former_rounds_host_that_cannot_be_rolled_back_says_why_and_one_that_w
 
 def test_a_rollback_that_enabled_another_livepatch_than_before_has_failed():
     rollout = finished()
-    found = evidence.of_rollback(rollout.state, ["host-1"], {"host-1": {"changed": True, "name": "hotfix2"}}.get)
+    found = results.of_rollback(rollout.state, ["host-1"], {"host-1": {"changed": True, "name": "hotfix2"}}.get)
     assert (found[0]["outcome"], found[0]["reason"]) == ("rollback_failed", "runs hotfix2 instead of no livepatch")
 
 
@@ -478,7 +480,7 @@ def test_a_complete_rollout_plans_a_new_round_for_hosts_that_lack_the_release():
     rollout.names.append("host-7")
     rollout.open()
     assert list(rollout.state.hosts) == ["host-7"] and rollout.state.rounds == 2
-    assert gate.counts(rollout.state) == {"already": 6, "untouched": 1}
+    assert judge.counts(rollout.state) == {"already": 6, "untouched": 1}
 
 
 def test_the_soak_goes_on_where_it_was_after_a_resume():
@@ -490,7 +492,7 @@ def test_the_soak_goes_on_where_it_was_after_a_resume():
 
 
 def test_the_state_is_the_same_however_the_entries_come_in():
-    from ansible_collections.kernel.livepatch.plugins.plugin_utils import state as states
+    from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
 
     rollout, unused = stopped()
     for cut in range(len(rollout.entries)):
@@ -508,7 +510,7 @@ def test_a_journal_cut_off_anywhere_can_be_resumed():
             while rollout.state.remaining(tier):
                 assert rollout.patch(tier)["verdict"] == "pass"
             assert rollout.look(tier)["verdict"] == "pass"
-        assert gate.counts(rollout.state) == {"patched": 6}
+        assert judge.counts(rollout.state) == {"patched": 6}
 
 
 @pytest.mark.parametrize(
@@ -527,7 +529,7 @@ def test_an_entry_of_an_unknown_kind_is_passed_over():
 def test_good_results_are_what_the_other_tests_take_them_for():
     rollout = Rollout(hosts(2))
     rollout.begin(1)
-    found = evidence.of_slice(rollout.state, ["host-1"], good, rollout.now)
+    found = results.of_slice(rollout.state, ["host-1"], good, rollout.now)
     assert {entry["kind"] for entry in found} <= {"outcome", "look"}
 
 
@@ -551,7 +553,7 @@ def test_a_patched_host_is_looked_at_from_where_the_last_look_ended_and_nobody_a
 def test_after_a_rollback_of_a_complete_rollout_the_same_command_plans_anew():
     rollout = finished()
     names = [entry["host"] for entry in view.to_roll_back(rollout.state)]
-    rollout.write(evidence.of_rollback(rollout.state, names, lambda name: {"changed": True}))
+    rollout.write(results.of_rollback(rollout.state, names, lambda name: {"changed": True}))
     rollout.write([{"kind": "end", "result": "rolled_back"}])
     assert rollout.state.over
     rollout.open(**{key(name): {"enabled": None} for name in names})

@@ -8,12 +8,12 @@ import subprocess
 import sys
 
 import pytest
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import rules
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import overrides
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout.state import State
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import overrides, rules
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.state import State
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_what_makes_no_sense_is_refused_and_not_written(path, arguments, message
 
 SPEAKER = """
 import sys
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import overrides
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import overrides
 for turn in range(20):
     overrides.say(sys.argv[1], "pause", f"user {sys.argv[2]}", f"reason {turn}")
 """

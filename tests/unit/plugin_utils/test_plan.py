@@ -8,11 +8,11 @@ from collections import Counter
 
 import pytest
 import yaml
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import plan, values
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 FLEETS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 5)), min_size=1, max_size=300)
 SHARES = st.lists(st.integers(1, 999), max_size=5, unique=True).map(sorted)

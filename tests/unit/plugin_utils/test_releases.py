@@ -4,11 +4,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import pytest
-
 from ansible_collections.kernel.livepatch.plugins.module_utils import _package_names
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import releases
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.releases import livepatch_name
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import releases
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout.releases import livepatch_name
 
 KERNELS = [
     ("hotfix3", "6.12.107+deb13-amd64", "x86_64", ["debian"], "hotfix3"),

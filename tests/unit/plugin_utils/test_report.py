@@ -9,8 +9,10 @@ import time
 from html.parser import HTMLParser
 
 import pytest
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import rules
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import html, rollout_page, rollout_report
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import journal, page, report, report_page, rules
 from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, hosts
 
 TIERS = [{"name": "canary", "hosts": 2, "soak": "10m"}, {"name": "rest", "share": "100%", "soak": "10m"}]
@@ -22,7 +24,7 @@ def rollout(count=6, **options):
 
 
 def of(found):
-    return report.report(found.entries, "/var/lib/livepatch/web.jsonl", found.now)
+    return rollout_report.report(found.entries, "/var/lib/livepatch/web.jsonl", found.now)
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ def test_what_people_said_and_how_long_a_tier_was_held_is_told(passed):
     found = of(passed)
     assert [(said["override"], said["reason"]) for said in found["overrides"]] == [("pause", "lunch"), ("resume", "back")]
     assert [until - since for since, until in found["tiers"][1]["holds"]] == [600]
-    assert "lunch" in report_page.render(found)
+    assert "lunch" in rollout_page.render(found)
 
 
 def test_a_hold_that_lasts_reaches_to_the_end(passed):
@@ -139,14 +141,14 @@ def test_many_verdicts_are_thinned_and_keep_their_peaks_and_their_end():
         {"crashes": {"e": float(number == 777)}, "alarms": {"e": float(number == 888)}, "number": number}
         for number in range(5000)
     ]
-    found = report._thinned(points)
-    assert len(found) <= report.MOST_POINTS + 1
+    found = rollout_report._thinned(points)
+    assert len(found) <= rollout_report.MOST_POINTS + 1
     assert found[-1]["number"] == 4999 and {777, 888} < {point["number"] for point in found}
 
 
 def test_the_page_is_whole_and_tells_what_the_data_tells(passed):
     found = of(passed)
-    tags = Tags(report_page.render(found))
+    tags = Tags(rollout_page.render(found))
     words = " ".join(" ".join(tags.words).split())
     assert tags.names.count("svg") == 2 and "script" not in tags.names and "img" not in tags.names
     for told in ("web", "hotfix3", "unfinished", "canary", "rest", "not begun", "stop at 20", "hold at 5", "by ann on desk"):
@@ -155,13 +157,13 @@ def test_the_page_is_whole_and_tells_what_the_data_tells(passed):
 
 
 def test_the_page_needs_nothing_from_anywhere_and_follows_the_readers_scheme(passed):
-    text = report_page.render(of(passed))
+    text = rollout_page.render(of(passed))
     assert "prefers-color-scheme: dark" in text and "default-src 'none'" in text
     assert not re.search(r"(src|href)=|url\(|@import|https?:", text)
 
 
 def test_a_rollout_that_has_just_been_planned_has_a_page(passed):
-    assert "Nothing has been judged yet" in report_page.render(of(rollout()))
+    assert "Nothing has been judged yet" in rollout_page.render(of(rollout()))
 
 
 NASTY = '<script>alert(1)</script>"&\''
@@ -171,7 +173,7 @@ def test_whatever_hosts_tiers_and_reasons_are_called_is_text_and_never_markup():
     found = Rollout([NASTY, "b"], tiers=[{"name": "all", "share": "100%"}], slice="50%")
     found.patch(1, b={"apply": {"failed": True, "error": "stalled", "msg": NASTY}})
     found.write([{"kind": "override", "number": 1, "override": "pause", "user": NASTY, "reason": NASTY, "tier": None}])
-    text = report_page.render(report.report(found.entries, NASTY, found.now))
+    text = rollout_page.render(rollout_report.report(found.entries, NASTY, found.now))
     assert "<script" not in text
     assert NASTY in "".join(Tags(text).words)
 
@@ -201,8 +203,8 @@ def large(count):
 def test_a_hundred_thousand_hosts_make_a_page_of_bounded_size_in_bounded_time():
     entries = large(100000)
     before = time.process_time()
-    text = report_page.render(report.report(entries, "web.jsonl", 1000100.0))
+    text = rollout_page.render(rollout_report.report(entries, "web.jsonl", 1000100.0))
     assert time.process_time() - before < 30
     assert len(text.encode()) < 50e6
-    assert text.count("<tr>") < 2 * page.MOST_ROWS and text.count("<pre>") <= 100000 / page.LINES + 1
+    assert text.count("<tr>") < 2 * html.MOST_ROWS and text.count("<pre>") <= 100000 / html.LINES + 1
     assert "web-099999.example.com" in text

@@ -7,10 +7,10 @@ import json
 import os
 
 import pytest
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import events as events_source
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import sources
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import sources, sources_events
 
 SETTINGS = settings(max_examples=150, deadline=None, database=None, derandomize=True)
 NOW = 1_800_000_000
@@ -119,7 +119,7 @@ def test_a_rule_limits_the_events_of_patched_hosts(events):
 
 
 def test_of_a_long_file_the_end_is_read_and_a_gap_since_the_rollout_holds(events, monkeypatch):
-    monkeypatch.setattr(sources_events, "MAX_BYTES", 1000)
+    monkeypatch.setattr(events_source, "MAX_BYTES", 1000)
     events.write(*[{**CRASH, "time": NOW - 100 + number} for number in range(30)])
     found = events.read()
     assert found["verdict"] == "hold" and "the file is longer than" in found["reason"] and found["events"]

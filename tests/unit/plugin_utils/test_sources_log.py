@@ -9,10 +9,9 @@ import os
 import time
 
 import pytest
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import both_arms, files, log, sources
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import sources, sources_arms, sources_files, sources_log
 
 SETTINGS = settings(max_examples=150, deadline=None, database=None, derandomize=True)
 NOW = 1_800_000_000
@@ -259,7 +258,7 @@ def test_a_ratio_compares_alarms_per_host(logs):
 
 
 def test_of_a_long_file_the_end_is_read_and_a_gap_since_the_rollout_holds(logs, monkeypatch):
-    monkeypatch.setattr(sources_log, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(log, "MAX_FILE_BYTES", 1000)
     late = [f"{iso(NOW - 60)} web1 kernel: noise {number}" for number in range(100)]
     logs.write("web1.log", f"{iso(NOW - 70)} web1 kernel: {PANIC}", *late)
     found = logs.read()
@@ -273,7 +272,7 @@ def test_of_a_long_file_the_end_is_read_and_a_gap_since_the_rollout_holds(logs, 
 
 
 def test_an_alarm_that_was_read_counts_whatever_was_not(logs, monkeypatch):
-    monkeypatch.setattr(sources_log, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(log, "MAX_FILE_BYTES", 1000)
     late = [f"{iso(NOW - 60)} web1 kernel: noise {number}" for number in range(100)]
     logs.write("web1.log", *late, f"{iso(NOW - 50)} web1 kernel: {PANIC}")
     found = logs.read(rule={"max": 0}, on_violation="stop")
@@ -292,14 +291,14 @@ def test_a_packed_or_unreadable_file_holds(logs, monkeypatch):
     def refuse(path, most):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(sources_files, "tail", refuse)
+    monkeypatch.setattr(files, "tail", refuse)
     found = logs.read()
     assert found["verdict"] == "hold" and "web1.log cannot be read: Permission denied" in found["reason"]
 
 
 @pytest.mark.parametrize("bound, most", [("MAX_FILES", 1), ("MAX_TOTAL_BYTES", 2)])
 def test_more_than_the_bounds_of_a_reading_hold(logs, monkeypatch, bound, most):
-    monkeypatch.setattr(sources_log, bound, most)
+    monkeypatch.setattr(log, bound, most)
     for number in range(1, 8):
         logs.write(f"web1.log.{number}", "x", changed=NOW - number)
     found = logs.read()
@@ -308,7 +307,7 @@ def test_more_than_the_bounds_of_a_reading_hold(logs, monkeypatch, bound, most):
 
 
 def test_more_entries_than_the_bound_hold(logs, monkeypatch):
-    monkeypatch.setattr(sources_log, "MAX_ENTRIES", 1)
+    monkeypatch.setattr(log, "MAX_ENTRIES", 1)
     logs.write("web1.log", "x")
     logs.write("web1.log.1", "x")
     assert "has more than 1 entries" in logs.read()["reason"]
@@ -321,11 +320,11 @@ def test_a_reading_ends_when_its_time_is_over(logs):
     ticks = iter(range(0, 10**6, 20))
     spec = {"name": "l", "type": "log", "directory": str(logs.directory), "timeout": 30}
     source = sources.check([spec])[0]
-    found = sources_log.read(source, sources_arms.Arms(ARMS), SINCE, NOW, None, clock=lambda: next(ticks))
+    found = log.read(source, both_arms.Arms(ARMS), SINCE, NOW, None, clock=lambda: next(ticks))
     assert any("was left out" in gap for gap in found.gaps)
     ticks = iter([0, 0, 0, 100] * 100)
     source = sources.check([{**spec, "directory": str(all_in_one), "pattern": "(?P<host>[^:]+)"}])[0]
-    found = sources_log.read(source, sources_arms.Arms(ARMS), SINCE, NOW, None, clock=lambda: next(ticks))
+    found = log.read(source, both_arms.Arms(ARMS), SINCE, NOW, None, clock=lambda: next(ticks))
     assert any("lines were not read in time" in gap for gap in found.gaps)
 
 
@@ -344,7 +343,7 @@ def test_pipes_links_and_directories_are_passed_over(logs, tmp_path):
     (logs.directory / "web3").mkdir()
     assert logs.read()["verdict"] == "pass"
     with pytest.raises(OSError, match="not a regular file"):
-        sources_files.tail(str(logs.directory / "web1.log"), 10)
+        files.tail(str(logs.directory / "web1.log"), 10)
 
 
 def test_control_characters_of_a_log_do_not_reach_the_journal(logs):
@@ -368,5 +367,5 @@ def test_no_bytes_of_a_log_raise(tmp_path_factory, data):
 @given(st.text(max_size=120))
 @SETTINGS
 def test_no_line_raises(text):
-    line = sources_log._line(text, {"web1"}, NOW)
+    line = log._line(text, {"web1"}, NOW)
     assert isinstance(line.text, str)

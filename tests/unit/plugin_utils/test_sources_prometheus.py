@@ -8,10 +8,9 @@ import re
 import urllib.parse
 
 import pytest
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import prometheus, sources
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import sources, sources_prometheus
 
 SETTINGS = settings(max_examples=150, deadline=None, database=None, derandomize=True)
 NOW = 1_800_000_000
@@ -176,7 +175,7 @@ def test_a_query_that_names_both_arms_is_asked_once():
 
 
 def test_a_fleet_too_large_for_a_query_is_told_to_use_a_label(monkeypatch):
-    monkeypatch.setattr(sources_prometheus, "MAX_QUERY_BYTES", 50)
+    monkeypatch.setattr(prometheus, "MAX_QUERY_BYTES", 50)
     assert "use label for a fleet of this size" in read(Server(), query=PER_ARM)["reason"]
 
 

@@ -3,7 +3,8 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import timeline
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import timeline
+
 from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, hosts
 
 TIERS = [{"name": "canary", "hosts": 2, "soak": "10m"}, {"name": "rest", "share": "100%", "soak": "10m"}]
@@ -57,7 +58,7 @@ def test_one_host_is_no_hosts():
 
 
 def test_without_a_plan_there_is_nothing_to_tell():
-    from ansible_collections.kernel.livepatch.plugins.plugin_utils.state import State
+    from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout.state import State
 
     assert timeline.tiers(State(), 0) == []
 

@@ -6,7 +6,6 @@
 from fractions import Fraction
 
 import pytest
-
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 

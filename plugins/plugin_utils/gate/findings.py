@@ -1,0 +1,175 @@
+# What the evidence says: numbers for the journal, sentences for people, and whether they stop or hold a rollout. Pure.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import arms, bets, exposure
+
+NAMED_HOSTS = 10
+# Livepatches that make hosts crash this many times as often are what the sentence on power is about.
+SHOWN_RATIOS = (20, 5)
+CEILING_INCIDENTS = 3
+MOST_ROLLOUTS = 1000000
+# A crash rate of the control hosts is known from so many crashes on.
+ENOUGH_TO_TELL = 3
+# Fewer host-hours than that tell nothing.
+WORTH_TELLING = 0.5
+
+
+def evidence(state, now):
+    """Return the evidence (dict) as it stands: crashes and alarms, each with numbers of both arms and the e-values."""
+    known = state.rules["history"]
+    history = (known["crashes"], known["host_hours"]) if known else None
+    crashed = arms.tally(state, now, arms.crashes(state, now))
+    alarmed = arms.tally(state, now, state.alarms)
+    return {
+        "crashes": {**_numbers(state, crashed, history), **_power(state, crashed, history)},
+        "alarms": _numbers(state, alarmed, None),
+        "readings": [
+            {"source": name, "verdict": entry["verdict"], "reason": entry["reason"]}
+            for name, entry in state.readings.items()
+        ],
+    }
+
+
+def _numbers(state, tally, history):
+    found = exposure.weigh(tally, history)
+    hours = {arm: tally.total(arm) for arm in ("patched", "control")}
+    incidents = tally.incidents
+    ratio = None
+    if hours["patched"] and hours["control"] and incidents["control"]:
+        ratio = incidents["patched"] / hours["patched"] / (incidents["control"] / hours["control"])
+    cells = [cell for cells in tally.cells().values() for cell in cells]
+    return {
+        "e": found["e"],
+        "bets": {bet: value for bet, value in found.items() if bet != "e"},
+        "patched": {"incidents": incidents["patched"], "hosts": len(state.patched_at), "host_hours": hours["patched"]},
+        "control": {
+            "incidents": incidents["control"],
+            "hosts": len(state.seen_control),
+            "host_hours": hours["control"],
+        },
+        "rate_ratio": ratio,
+        "p_value": bets.p_value(cells),
+    }
+
+
+def _power(state, tally, history):
+    """What the gate would have seen by now: how many crashes would stop, and how likely a bad livepatch brings them."""
+    needed = exposure.crashes_to(tally, state.rules["stop_evidence"], history)
+    hours, control = tally.total("patched"), tally.total("control")
+    if history:
+        rate = history[0] / history[1]
+    elif control and tally.incidents["control"] >= ENOUGH_TO_TELL:
+        rate = tally.incidents["control"] / control
+    else:
+        rate = None  # How often hosts crash anyway is not known.
+    seen = {}
+    if needed is not None and rate is not None:
+        seen = {str(ratio): bets.poisson_at_least(needed, ratio * rate * hours) for ratio in SHOWN_RATIOS}
+    return {"would_stop": needed, "would_have_seen": seen}
+
+
+def reached(e, rules):
+    """Return what evidence of crashes (float) alone leads to: stop, hold or pass."""
+    return "stop" if e >= rules["stop_evidence"] else "hold" if e >= rules["hold_evidence"] else "pass"
+
+
+def stops(state, found):
+    """Return the sentences (list) of what stops the rollout."""
+    reasons = []
+    if reached(found["crashes"]["e"], state.rules) == "stop":
+        reasons.append(_compared("crash", "crashes", found["crashes"]))
+    if reached(found["alarms"]["e"], state.rules) == "stop" and state.rules["on_alarm"] == "stop":
+        reasons.append(_compared("host with a new kernel alarm", "hosts with new kernel alarms", found["alarms"]))
+    # The reason of a reading begins with the name of its source.
+    return reasons + [entry["reason"] for entry in found["readings"] if entry["verdict"] == "stop"]
+
+
+def holds(state, found):
+    """Return the sentences (list) of what holds the rollout."""
+    reasons = []
+    if reached(found["crashes"]["e"], state.rules) != "pass":
+        reasons.append(_compared("crash", "crashes", found["crashes"]))
+    if reached(found["alarms"]["e"], state.rules) != "pass" and state.rules["on_alarm"] != "report":
+        reasons.append(_compared("host with a new kernel alarm", "hosts with new kernel alarms", found["alarms"]))
+    reasons += _ceiling(state, found["crashes"]["patched"])
+    return reasons + [entry["reason"] for entry in found["readings"] if entry["verdict"] == "hold"]
+
+
+def _ceiling(state, patched):
+    ceiling = state.rules["crash_ceiling"]
+    if (
+        ceiling is None
+        or patched["incidents"] < CEILING_INCIDENTS
+        or patched["incidents"] <= ceiling * patched["hosts"]
+    ):
+        return []
+    return [
+        f"{patched['incidents']} crashes on {_many(patched['hosts'])} patched hosts are more than the ceiling of "
+        f"{ceiling * 1000:g} per 1000 hosts"
+    ]
+
+
+def sentence(state, found, tier):
+    """Return the sentence (str) of a pass: what the tier has come to, and what was compared with what."""
+    words = []
+    if tier:
+        words.append(
+            f"{tier['failed']} of {tier['hosts']} hosts of tier {tier['name']} failed, {tier['tolerated']} tolerated"
+        )
+    both = [found["crashes"][arm] for arm in ("patched", "control")]
+    if any(arm["incidents"] for arm in both) or both[0]["host_hours"] >= WORTH_TELLING:
+        words.append(arms_line(found["crashes"]))
+    return "; ".join(words) or "nothing was touched yet"
+
+
+def arms_line(found):
+    """Return the crashes of both arms and E as a line for people (str)."""
+    return f"{_arms('crash', 'crashes', found)}, E {found['e']:.2g}"
+
+
+def power_line(verdict):
+    """Return the sentence (str) on what this gate would have seen by a verdict (entry), '' where that cannot be said."""
+    found = (verdict.get("evidence") or {}).get("crashes") or {}
+    if found.get("would_stop") is None:
+        return ""
+    number = found["would_stop"]
+    enough = f"{number} {'crash' if number == 1 else 'crashes'} on patched hosts, evenly spread, would have stopped"
+    told = [
+        f"a {ratio}-fold crash rate with {_per_cent(chance)} chance"
+        for ratio, chance in found["would_have_seen"].items()
+    ]
+    if not told:
+        return f"by now {enough}"
+    return f"by now this gate would have seen {', '.join(told)}; {enough}"
+
+
+def _compared(one, many, found):
+    return (
+        f"{_arms(one, many, found)}; a harmless livepatch would look this bad in fewer than 1 of "
+        f"{_many(int(min(found['e'], MOST_ROLLOUTS)))} rollouts"
+    )
+
+
+def _arms(one, many, found):
+    patched, control = found["patched"], found["control"]
+    return (
+        f"{patched['incidents']} {one if patched['incidents'] == 1 else many} on {_many(patched['hosts'])} patched hosts in "
+        f"{_hours(patched['host_hours'])} host-hours, {control['incidents']} on {_many(control['hosts'])} unpatched in "
+        f"{_hours(control['host_hours'])}"
+    )
+
+
+def _hours(hours):
+    return _many(round(hours)) if hours >= 10 else f"{hours:.1f}"
+
+
+def _many(number):
+    """12000 as "12 000"."""
+    return f"{number:,}".replace(",", " ")
+
+
+def _per_cent(chance):
+    return f"{chance * 100:.0f} %" if 0.005 <= chance < 0.995 else "under 1 %" if chance < 0.5 else "over 99 %"

@@ -1,0 +1,151 @@
+# What a person is told when a rollout does not go on: where, why, and which commands come next. Pure.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import shlex
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import findings, judge
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import summary
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal as journals
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import view
+
+
+def stop_message(state, journal):
+    """Return what a person is told when the rollout is stopped (str): where, why, and what they may do next.
+
+    journal: its path, which the commands name.
+    """
+    verdict = state.stop
+    where = next((tier["name"] for tier in state.tiers if tier["number"] == verdict["tier"]), None)
+    after = (
+        f" after tier {where}" + (f", slice {verdict['slice']}" if verdict["slice"] else "")
+        if where
+        else " at its resume"
+    )
+    untouched = judge.counts(state).get("untouched", 0)
+    return "\n".join(
+        [
+            f"{_name(state)} was stopped{after}; {_hosts(untouched)} left untouched.",
+            *verdict["reasons"],
+            f"To roll back what it touched ({_hosts(len(state.to_roll_back()))}): {command(state, journal, 'rollback')}",
+            "To go on, with the failed hosts tried again, once the reason is known: "
+            + command(state, journal, None, livepatch_retry="REASON"),
+            _hint(journal),
+        ]
+    )
+
+
+def hold_message(state, journal):
+    """Return what a person is told when a rollout ends on hold (str)."""
+    verdict = state.verdicts[-1]
+    where = next((tier["name"] for tier in state.tiers if tier["number"] == verdict["tier"]), None)
+    power = findings.power_line(verdict)
+    return "\n".join(
+        [
+            f"{_name(state)} is on hold in tier {where}: nobody else was patched.",
+            *verdict["reasons"],
+            *([f"To judge that by: {power}."] if power else []),
+            f"To look again, and go on as soon as nothing holds it back: {command(state, journal, None)}",
+            f"To roll back what it touched ({_hosts(len(state.to_roll_back()))}): {command(state, journal, 'rollback')}",
+            _hint(journal),
+        ]
+    )
+
+
+def _name(state):
+    of = "" if state.rollout == state.release else f" of release {state.release}"
+    return f"The rollout {state.rollout}{of}"
+
+
+def _hosts(number):
+    return "1 host" if number == 1 else f"{number} hosts"
+
+
+def _hint(journal):
+    return (
+        f"Further variables of the first command, if it had any, belong to these commands too. The journal: {journal}"
+    )
+
+
+def status_lines(state, journal):
+    """Return where the rollout stands, as lines for people (list of str)."""
+    tiers = [
+        f"tier {tier['name']}: {len(state.tier_hosts(tier['number']))} hosts, {_of_tier(state, tier)}"
+        for tier in state.tiers
+    ]
+    said = state.verdicts[-1] if state.verdicts else None
+    verdict = [*said["reasons"], findings.power_line(said)] if said else []
+    result = "stopped" if state.stop else state.ended or "unfinished"
+    return [
+        f"rollout {state.rollout} of release {state.release}: {result}; {values.count_line(judge.counts(state))}",
+        *tiers,
+        *[line for line in verdict if line],
+        *not_persistent_lines(state.persistence),
+        f"journal: {journal}",
+    ]
+
+
+def not_persistent_lines(reasons):
+    """Return a line (str) for each reason why hosts lose the livepatch at a boot; reasons: name of a host -> reason, or empty."""
+    hosts = {}
+    for name, reason in reasons.items():
+        if reason:
+            hosts.setdefault(reason, []).append(name)
+    lines = [
+        f"{judge.named(names)} without the livepatch after the next boot: {reason}" for reason, names in hosts.items()
+    ]
+    more = len(lines) - judge.NAMED_HOSTS
+    return lines[: judge.NAMED_HOSTS] + ([f"and {more} more reasons, in the journal"] if more > 0 else [])
+
+
+def _of_tier(state, tier):
+    if tier["number"] in state.tiers_done:
+        return "done"
+    left = len(state.remaining(tier["number"]))
+    if left:
+        return f"{left} of them untouched"
+    return (
+        f"soaks until {journals.now(lambda: state.soaks[tier['number']])}"
+        if tier["number"] in state.soaks
+        else "patched"
+    )
+
+
+def command(state, journal, playbook, **more):
+    """Return the command line (str) that runs a playbook of this collection, or, for None, the rollout's own, once more."""
+    run = state.last_run
+    words = [
+        "ansible-playbook",
+        f"kernel.livepatch.{playbook}" if playbook else run.get("playbook") or "kernel.livepatch.rollout",
+    ]
+    for source in run.get("inventory", []):
+        words += ["-i", source]
+    settings = {"livepatch_release": state.release}
+    if state.rollout != state.release:
+        settings["livepatch_rollout"] = state.rollout
+    settings["livepatch_journal_dir"] = journal.rpartition("/")[0] or "/"
+    for name, value in {**settings, **more}.items():
+        # Ansible splits name=value at spaces unless the value has quotes of its own.
+        words += ["-e", f'{name}="{value}"' if name in more or " " in value else f"{name}={value}"]
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def report(state, path):
+    """Return what every action hands back: the journal, counts, and rows and lines of the summary."""
+    rows = summary.rows(state)
+    found = summary.summary(state, path)
+    return {
+        "journal": path,
+        "counts": found["counts"],
+        "hosts_patched": state.patched(),
+        "rollback": view.to_roll_back(state),
+        "summary": rows,
+        "lines": status_lines(state, path),
+        "table": summary.table(rows),
+        "stats": {"livepatch_summary": found},
+        **({"stop_message": stop_message(state, path)} if state.stop else {}),
+        **({"hold_message": hold_message(state, path)} if state.held_since and not state.stop else {}),
+    }

@@ -1,0 +1,103 @@
+# The summary of a rollout: one row a host, for a table and for programs.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal as journals
+
+HEAD = ("host", "kernel release", "tier", "effective release", "outcome")
+QUIET = ("patched", "already", "untouched")
+MOST_ROWS = 60
+
+
+def rows(state):
+    """Return a dict a host: host, kernel_release, tier (name or None), effective_release, outcome, reason."""
+    names = {tier["number"]: tier["name"] for tier in state.tiers or []}
+    found = [_planned_row(state, name, names) for name in state.hosts if name not in state.excluded]
+    return found + [_excluded_row(state, entry) for entry in state.excluded.values()]
+
+
+def _planned_row(state, name, names):
+    host, outcome = state.hosts[name], state.outcomes.get(name, {})
+    return {
+        "host": name,
+        "kernel_release": host["kernel_release"],
+        "tier": names.get(host["tier"]),
+        "effective_release": outcome.get("effective_release") or host.get("effective_release"),
+        "outcome": outcome.get("outcome", "untouched"),
+        "reason": outcome.get("reason", ""),
+    }
+
+
+def _excluded_row(state, entry):
+    known = state.hosts.get(entry["host"], {})
+    return {
+        "host": entry["host"],
+        "kernel_release": entry.get("kernel_release") or known.get("kernel_release"),
+        "tier": None,
+        "effective_release": entry["effective_release"],
+        "outcome": entry["outcome"],
+        "reason": entry["reason"],
+    }
+
+
+def table(found):
+    """Return the lines of the table; a large fleet shows only the hosts that need a person's eye."""
+    shown = found if len(found) <= MOST_ROWS else [row for row in found if row["outcome"] not in QUIET][:MOST_ROWS]
+    if not shown:
+        return [f"all {len(found)} hosts are in the journal; none needs a person"]
+    cells = [HEAD] + [_cells(row) for row in shown]
+    lines = aligned(cells)
+    if len(shown) < len(found):
+        lines.append(f"({len(found) - len(shown)} more hosts are in the journal)")
+    return lines
+
+
+def aligned(cells):
+    """Return rows of texts (list of tuple of str, all of one length) as lines with straight columns (list of str)."""
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
+
+
+def _cells(row):
+    return tuple(str(row[key] or "-") for key in ("host", "kernel_release", "tier", "effective_release", "outcome"))
+
+
+def summary(state, journal):
+    """Return what a run ends with (dict): rollout, release, seed, round, result, verdict, reasons, counts, tiers, journal.
+
+    It holds no host, as whoever keeps it (the artifacts of a job, variables of the next one) keeps it whole.
+    """
+    said = state.stop or _last_verdict(state)
+    return {
+        "rollout": state.rollout,
+        "release": state.release,
+        "seed": state.seed,
+        "round": state.rounds,
+        "result": "stopped" if state.stop else state.ended or "unfinished",
+        "counts": judge.counts(state),
+        "verdict": said.get("verdict"),
+        "reasons": said.get("reasons", []),
+        "tiers": [_tier(state, tier) for tier in state.tiers or []],
+        "journal": journal,
+    }
+
+
+def _last_verdict(state):
+    """The last verdict (dict), {} where there is none or a retry has forgiven it."""
+    last = state.verdicts[-1] if state.verdicts else None
+    return last if last and journals.seconds(last["time"]) >= state.evidence_from else {}
+
+
+def _tier(state, tier):
+    number = tier["number"]
+    hosts = state.tier_hosts(number)
+    return {
+        "number": number,
+        "name": tier["name"],
+        "hosts": len(hosts),
+        "untouched": len(state.remaining(number)),
+        "done": number in state.tiers_done,
+    }

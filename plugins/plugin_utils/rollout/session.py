@@ -1,0 +1,108 @@
+# One controller at work on one journal: it holds the lock, reads the state, and adds to it.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import os
+import time
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal, lock, overrides, state
+
+
+class Session:
+    """The journal at `path`, locked for `owner` (from lock.owner) unless `dry`: then nothing is written.
+
+    takeover: why whoever has the lock elsewhere is gone (str); notes: lines for people that tell what was made of it.
+    As a context manager it gives the lock back when something fails: that ends the run.
+    """
+
+    def __init__(self, path, owner, dry=False, clock=time.time, takeover=None):
+        self.path, self.owner, self.dry, self.clock = path, owner, dry, clock
+        self.notes = []
+        gone = None if dry else lock.take(path, owner, takeover)
+        with self:
+            self.state = state.state(journal.read(path))
+            if gone:
+                self._taken_over(gone, takeover)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, unused, also_unused):
+        if kind:
+            self.release()
+
+    def _taken_over(self, gone, reason):
+        known = {key: gone.get(key) for key in ("controller", "pid", "user", "job", "since")}
+        known["silence"] = round(gone["silence"])
+        self.add([{"kind": "takeover", "user": self.owner["user"], "reason": reason, "of": known}])
+        self.notes.append(f"taken over from {lock.who(gone)}, silent for {lock.age(gone['silence'])}: {reason}")
+
+    def add(self, entries, run=None):
+        """Write the entries and advance the state by them; run: the number of this run, by default the last one's."""
+        number = self.state.runs if run is None else run
+        if self.dry:
+            stamp = journal.now(self.clock)
+            written = [dict({"time": stamp, "run": number}, **entry) for entry in entries]
+        else:
+            written = journal.append(self.path, entries, number, self.clock) if entries else []
+        self.state = state.advance(self.state, written)
+
+    def take_overrides(self):
+        """Copy what was said from outside since the last time into the journal; return these entries (list)."""
+        entries = overrides.new(self.path, self.state.overrides)
+        self.add(entries)
+        return entries
+
+    def release(self):
+        """Let another controller have the rollout."""
+        if not self.dry:
+            lock.release(self.path, self.owner)
+
+
+def existing(path, owner, takeover=None):
+    """Return the Session of a journal that rollout_plan has made, or raise RolloutError; takeover: see Session."""
+    if not os.path.isfile(path):
+        raise RolloutError(
+            f"There is no journal {path}: run kernel.livepatch.rollout_plan first, and give its journal."
+        )
+    session = Session(path, owner, takeover=takeover)
+    with session:
+        if session.state.tiers is None:
+            raise RolloutError(
+                f"The journal {path} has no finished plan: run the rollout again, it makes the plan anew."
+            )
+    return session
+
+
+def refuse_overlap(path, owner, names):
+    """Raise RolloutError when another rollout of the same directory runs now and has one of these hosts (names)."""
+    directory, own = os.path.split(path)
+    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
+        other = os.path.join(directory, name)
+        if not name.endswith(".jsonl") or name == own:
+            continue
+        who = lock.holder(other, owner)
+        shared = sorted(set(names) & set(state.state(journal.read(other)).hosts)) if who else []
+        if shared:
+            raise RolloutError(
+                f"{len(shared)} hosts of this rollout ({', '.join(shared[:10])}) are also in the rollout {name[:-6]}, on which "
+                f"{lock.who(who)}, works since {who['since']}. Wait for it to end, halt it, or leave these hosts out with "
+                "livepatch_hosts. If that controller is gone for good, go on with that rollout, or roll it back: it says how."
+            )
+
+
+def make_directory(path):
+    """Make the journal's directory, for its owner alone, or raise RolloutError."""
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise RolloutError(
+            f"The journal's directory {path} cannot be made: {error.strerror}. Set livepatch_journal_dir to a writable one."
+        ) from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise RolloutError(
+            f"The journal's directory {path} is not writable. Set livepatch_journal_dir to a writable one."
+        )
