@@ -12,75 +12,74 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate.exposure imp
 MOST_COHORTS = 20
 
 
-def crashes(state, now):
+def _crashes(state, now):
     """Return {name: (time, reason)} of the hosts that crashed, or have not answered for longer than the grace."""
-    grace = state.rules["unreachable_grace"]
-    silent = {
-        name: (since, "does not answer")
-        for name, since in state.lost.items()
-        if now - since >= grace and name not in state.crashes
-    }
-    return {**state.crashes, **silent}
+    grace, found = state.rules["unreachable_grace"], {}
+    for name, host in state.hosts.items():
+        if host.crash:
+            found[name] = host.crash
+        elif host.lost is not None and now - host.lost >= grace:
+            found[name] = (host.lost, "does not answer")
+    return found
 
 
-def unresolved(state, now):
+def silent(state, now):
     """Return the names of the patched hosts that do not answer, and have not been silent for the whole grace."""
-    known, watched = crashes(state, now), set(state.watched())
-    return [name for name in state.lost if name in watched and name not in known]
+    grace = state.rules["unreachable_grace"]
+    return [host.name for host in state.watched() if host.lost is not None and now - host.lost < grace]
 
 
-def tally(state, now, events):
-    """Return the Tally of these events (name -> (time, ...)): a host's first one ends its host-hours on either arm.
-
-    A host counts as watched for as long as looks have found it in good health. On the control arm that is every host that
-    was looked at before it was patched.
-    """
-    cohorts = _cohorts(state)
-    found = {name: entry[0] for name, entry in events.items() if _counts(state, name, entry[0])}
+def tally(state, now, kind):
+    """Return the Tally of the events of a kind (crash or alarm): a host's first one ends its host-hours on either arm."""
+    merged = cohorts(state)
+    events = _crashes(state, now) if kind == "crash" else {n: h.alarm for n, h in state.hosts.items() if h.alarm}
+    found = {name: entry[0] for name, entry in events.items() if _counts(state, state.hosts[name], entry[0])}
     return Tally(
-        _spans(state, cohorts, True, found),
-        _spans(state, cohorts, False, found),
-        [_event(state, cohorts, name, moment) for name, moment in found.items()],
+        _spans(state, merged, True, found),
+        _spans(state, merged, False, found),
+        [_event(state, merged, state.hosts[name], moment) for name, moment in found.items()],
         now - state.rules["report_lag"],
     )
 
 
-def _counts(state, name, moment):
-    return moment >= state.evidence_from and (name in state.patched_at or name in state.seen_control)
+def _counts(state, host, moment):
+    return moment >= state.evidence_from and (_with_livepatch(host, moment) or host.control is not None)
 
 
-def _with_livepatch(state, name, moment):
-    return name in state.patched_at and moment >= state.patched_at[name]
+def _with_livepatch(host, moment):
+    return host.patched is not None and moment >= host.patched[0]
 
 
-def _spans(state, cohorts, with_livepatch, events):
-    begins, ends = (state.patched_at, state.seen_patched) if with_livepatch else (state.planned_at, state.seen_control)
+def _spans(state, merged, with_livepatch, events):
     rows = Counter()
-    for name in begins if with_livepatch else ends:
-        begin, end = begins[name], ends.get(name)
+    for name, host in state.hosts.items():
+        watch = host.patched if with_livepatch else host.control
+        if watch is None:
+            continue
+        begin, end = watch
+        first = host.crash if host.crash and not _with_livepatch(host, host.crash[0]) else None
+        if with_livepatch and first:
+            continue  # It had its event on the control arm, or where nobody watched it, and counts once.
         if name in events:
-            moment = events[name]
-            if _with_livepatch(state, name, moment) == with_livepatch:
-                end = moment  # It was alive until then, though that lies between two looks.
+            if _with_livepatch(host, events[name]) == with_livepatch:
+                end = events[name]  # It was alive until then, though that lies between two looks.
             elif with_livepatch:
-                continue  # It had its event on the control arm, and counts once.
+                continue
         begin = max(begin, state.evidence_from)
-        if end is not None and end > begin:
-            rows[cohorts[state.hosts[name]["cohort"]], begin, end] += 1
+        if end > begin:
+            rows[merged[host.cohort], begin, end] += 1
     return [Span(cohort, begin, end, hosts) for (cohort, begin, end), hosts in rows.items()]
 
 
-def _event(state, cohorts, name, moment):
-    host = state.hosts[name]
+def _event(state, merged, host, moment):
     # Without a declared failure domain every host has its own fate.
-    fate = ("domain", host["domain"]) if host["domain"] else ("host", name)
-    patched_at = state.patched_at[name] if _with_livepatch(state, name, moment) else None
-    return Event(moment, cohorts[host["cohort"]], fate, patched_at)
+    fate = ("domain", host.domain) if host.domain else ("host", host.name)
+    return Event(moment, merged[host.cohort], fate, host.patched[0] if _with_livepatch(host, moment) else None)
 
 
-def _cohorts(state):
+def cohorts(state):
     """Return {cohort: the one it counts for}."""
-    sizes = Counter(entry["cohort"] for entry in state.hosts.values())
+    sizes = Counter(host.cohort for host in state.hosts.values())
     kept = [cohort for cohort, unused in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))]
     if len(kept) <= MOST_COHORTS:
         return {cohort: cohort for cohort in kept}
@@ -92,14 +91,14 @@ def control_sample(state):
 
     The planned order mixes cohorts and domains, so that its end is a fair sample, and one that stays.
     """
-    waiting = [name for name in state.waiting() if name not in state.crashes]
+    waiting = [host for host in state.waiting() if host.arm == "control" and not host.crash]
     wanted = state.rules["control_hosts"]
     if len(waiting) <= wanted:
-        return waiting
-    last = {state.hosts[name]["cohort"]: name for name in waiting}
+        return [host.name for host in waiting]
+    last = {host.cohort: host.name for host in waiting}
     sample = set(sorted(last.values())[:wanted])
-    for name in reversed(waiting):
+    for host in reversed(waiting):
         if len(sample) >= wanted:
             break
-        sample.add(name)
-    return [name for name in waiting if name in sample]
+        sample.add(host.name)
+    return [host.name for host in waiting if host.name in sample]

@@ -21,8 +21,8 @@ def evidence(state, now):
     """Return the evidence (dict) as it stands: crashes and alarms, each with numbers of both arms and the e-values."""
     known = state.rules["history"]
     history = (known["crashes"], known["host_hours"]) if known else None
-    crashed = arms.tally(state, now, arms.crashes(state, now))
-    alarmed = arms.tally(state, now, state.alarms)
+    crashed = arms.tally(state, now, "crash")
+    alarmed = arms.tally(state, now, "alarm")
     return {
         "crashes": {**_numbers(state, crashed, history), **_power(state, crashed, history)},
         "alarms": _numbers(state, alarmed, None),
@@ -44,10 +44,10 @@ def _numbers(state, tally, history):
     return {
         "e": found["e"],
         "bets": {bet: value for bet, value in found.items() if bet != "e"},
-        "patched": {"incidents": incidents["patched"], "hosts": len(state.patched_at), "host_hours": hours["patched"]},
+        "patched": {"incidents": incidents["patched"], "hosts": sum(host.patched is not None for host in state.hosts.values()), "host_hours": hours["patched"]},
         "control": {
             "incidents": incidents["control"],
-            "hosts": len(state.seen_control),
+            "hosts": sum(host.control is not None for host in state.hosts.values()),
             "host_hours": hours["control"],
         },
         "rate_ratio": ratio,

@@ -10,7 +10,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import findings, judge
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import summary
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal as journals
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import schedule
 
 
 def stop_message(state, journal):
@@ -38,9 +38,23 @@ def stop_message(state, journal):
     )
 
 
+def rolled_back_message(state, journal):
+    """Return what a person is told who runs a rollout again whose rollback has begun (str)."""
+    left = state.to_roll_back()
+    return "\n".join(
+        [
+            f"{_name(state)} was rolled back: {state.rollback['reason']}. Nobody is patched until a person says why it goes on.",
+            *([f"To roll back what is left ({_hosts(len(left))}): {command(state, journal, 'rollback')}"] if left else []),
+            "To begin again, with the same plan, once the reason is known: "
+            + command(state, journal, None, livepatch_retry="REASON"),
+            _hint(journal),
+        ]
+    )
+
+
 def hold_message(state, journal):
     """Return what a person is told when a rollout ends on hold (str)."""
-    verdict = state.verdicts[-1]
+    verdict = state.verdict
     where = next((tier["name"] for tier in state.tiers if tier["number"] == verdict["tier"]), None)
     power = findings.power_line(verdict)
     return "\n".join(
@@ -76,16 +90,21 @@ def status_lines(state, journal):
         f"tier {tier['name']}: {len(state.tier_hosts(tier['number']))} hosts, {_of_tier(state, tier)}"
         for tier in state.tiers
     ]
-    said = state.verdicts[-1] if state.verdicts else None
+    said = state.verdict
     verdict = [*said["reasons"], findings.power_line(said)] if said else []
-    result = "stopped" if state.stop else state.ended or "unfinished"
+    result = summary.result(state)
     return [
         f"rollout {state.rollout} of release {state.release}: {result}; {values.count_line(judge.counts(state))}",
         *tiers,
         *[line for line in verdict if line],
-        *not_persistent_lines(state.persistence),
+        *not_persistent_lines(persistence(state)),
         f"journal: {journal}",
     ]
+
+
+def persistence(state):
+    """Return {host: why it loses the livepatch at a boot, empty where it keeps it} of the hosts that were asked to keep it."""
+    return {host.name: host.persistence for host in state.hosts.values() if host.persistence is not None}
 
 
 def not_persistent_lines(reasons):
@@ -141,7 +160,7 @@ def report(state, path):
         "journal": path,
         "counts": found["counts"],
         "hosts_patched": state.patched(),
-        "rollback": view.to_roll_back(state),
+        "rollback": schedule.to_roll_back(state),
         "summary": rows,
         "lines": status_lines(state, path),
         "table": summary.table(rows),

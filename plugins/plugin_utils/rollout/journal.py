@@ -12,7 +12,7 @@ import os
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def read(path):
@@ -47,28 +47,33 @@ def _entry(path, number, line):
         )
     if number == 1 and entry.get("schema") != SCHEMA:
         raise RolloutError(
-            f"{path} has schema {entry.get('schema')!r}, expected {SCHEMA}: it was written by another version of this collection."
+            f"{path} has schema {entry.get('schema')!r}, expected {SCHEMA}: it was written by another version of this collection. "
+            "Finish that rollout, or roll it back, with the version that began it, or give this one another livepatch_rollout."
         )
     return entry
 
 
-def append(path, entries, run, clock=None):
-    """Write the entries (dicts) durably and return them as written.
-
-    When this returns they are on disk, and when it raises none of them is.
+def stamped(entries, run, clock=None):
+    """Return the entries (list of dicts) with time and run, as they are written.
 
     run: number of this controller process' run of the rollout; clock: returns the time in seconds since 1970.
-    Adds time, run and, to the first entry of the file, schema. Raises RolloutError where the file cannot be written.
     """
-    stamped = [dict({"time": now(clock), "run": run}, **entry) for entry in entries]
+    moment = now(clock)
+    return [dict({"time": moment, "run": run}, **entry) for entry in entries]
+
+
+def append(path, entries):
+    """Write the entries (from stamped) durably; the first entry of the file gets the schema.
+
+    When this returns they are on disk, and when it raises none of them is. Raises RolloutError where the file cannot be written.
+    """
     try:
-        _append(path, stamped)
+        _append(path, entries)
     except OSError as error:
         raise RolloutError(
             f"The journal {path} cannot be written: {error.strerror}. "
             "Nothing goes on without it: make the directory writable and the disk roomy, then run the same command again."
         ) from None
-    return stamped
 
 
 def _append(path, entries):

@@ -28,7 +28,7 @@ def say(journal_path, override, user, reason, tier=None):
     entry = {"kind": "override", "override": override, "user": user, "reason": values.reason(reason, "reason")}
     if tier is not None:
         entry["tier"] = tier
-    journal.append(path(journal_path), [entry], 0)
+    journal.append(path(journal_path), journal.stamped([entry], 0))
 
 
 def holds(journal_path, state, override, reason, tier=None):

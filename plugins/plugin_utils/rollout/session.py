@@ -41,14 +41,16 @@ class Session:
         self.notes.append(f"taken over from {lock.who(gone)}, silent for {lock.age(gone['silence'])}: {reason}")
 
     def add(self, entries, run=None):
-        """Write the entries and advance the state by them; run: the number of this run, by default the last one's."""
-        number = self.state.runs if run is None else run
-        if self.dry:
-            stamp = journal.now(self.clock)
-            written = [dict({"time": stamp, "run": number}, **entry) for entry in entries]
-        else:
-            written = journal.append(self.path, entries, number, self.clock) if entries else []
-        self.state = state.advance(self.state, written)
+        """Advance the state by the entries, then write them; run: the number of this run, by default the last one's.
+
+        What the state cannot take is never written, so the journal can always be read again.
+        """
+        if not entries:
+            return
+        stamped = journal.stamped(entries, self.state.runs if run is None else run, self.clock)
+        self.state = state.advance(self.state, stamped)
+        if not self.dry:
+            journal.append(self.path, stamped)
 
     def take_overrides(self):
         """Copy what was said from outside since the last time into the journal; return these entries (list)."""

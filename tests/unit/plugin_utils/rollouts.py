@@ -5,12 +5,12 @@
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge, rules
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
+    answers,
     fleet,
     journal,
-    looking,
-    results,
+    outcomes,
+    schedule,
     start,
-    view,
 )
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
 
@@ -83,7 +83,7 @@ def good(name, **steps):
             "sources": {"kmsg": "read"},
         },
     }
-    return {step: dict(found, **steps.get(step, {})) for step, found in results.items()}
+    return {step: answers.result(dict(found, **steps.get(step, {}))) for step, found in results.items()}
 
 
 def _results(bad):
@@ -115,9 +115,7 @@ class Rollout:
         return states.state([*self.entries, {**stamp, **entry}])
 
     def write(self, entries, run=None):
-        number = self.state.runs if run is None else run
-        stamp = journal.now(lambda: self.now)
-        self.entries += [dict({"time": stamp, "run": number}, **entry) for entry in entries]
+        self.entries += journal.stamped(entries, self.state.runs if run is None else run, lambda: self.now)
 
     def open(self, retry=None, options=None, **changed):
         """One start of a controller; changed: as in raw(), on top of what the rollout has brought."""
@@ -130,28 +128,30 @@ class Rollout:
         return found
 
     def begin(self, tier, names=None):
-        number = self.state.hosts[self.state.remaining(tier)[0]]["slice"]
-        names = names or [name for name in self.state.remaining(tier) if self.state.hosts[name]["slice"] == number]
+        number = self.state.hosts[self.state.remaining(tier)[0]].slice
+        names = names or [name for name in self.state.remaining(tier) if self.state.hosts[name].slice == number]
         self.write([{"kind": "slice", "tier": tier, "slice": number, "hosts": names}])
         return number, names
 
     def patch(self, tier, **bad):
         """Patch the next slice; bad: host name (with _ for -) -> steps for good(). Returns the verdict."""
-        number, names = self.begin(tier)
+        number, unused = self.begin(tier)
         self.now += 10
-        self.write(results.of_slice(self.state, names, _results(bad), self.now))
+        self.write(outcomes.of_slice(self.state, _results(bad), self.now))
         return self.judge(tier, number)
 
     def look(self, tier, names=None, after=100, **bad):
         """Let the tier soak, look at these hosts (default: all that looks are for) and judge. Returns the verdict."""
         self.now += after
         if tier not in self.state.soaks and not self.state.remaining(tier):
-            self.write([{"kind": "soak", "tier": tier, "until": journal.now(lambda: view.soak_until(self.state, tier, self.now))}])
-        names = [entry["host"] for entry in view.to_look_at(self.state)] if names is None else names
-        self.write(results.of_looks(self.state, {name: _results(bad)(name)["look"] for name in names}, self.now))
-        self.write(results.of_silence(self.state, self.now))
+            until = schedule.soak_until(self.state, tier, self.now)
+            self.write([{"kind": "soak", "tier": tier, "until": journal.now(lambda: until)}])
+        names = schedule.to_look_at(self.state) if names is None else names
+        self.write(outcomes.of_looks(self.state, {name: _results(bad)(name)["look"] for name in names}, self.now))
+        self.write(outcomes.of_silence(self.state, self.now))
         verdict = self.judge(tier, looked=True)
-        if looking.tier_is_done(self.state, tier, verdict, self.now):
+        step = schedule.step(self.state, tier, verdict, self.now)
+        if step.do == "pass" and tier not in self.state.tiers_done:
             self.write([{"kind": "tier_done", "tier": tier}])
         return verdict
 
