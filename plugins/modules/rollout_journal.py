@@ -69,10 +69,10 @@ options:
   override:
     description:
       - V(pause) holds the rollout until V(resume). V(promote) ends the soak of a tier. V(abort) stops it, V(rollback) stops it and
-        has its hosts rolled back. V(report_only) lets no further verdict stop or hold it.
+        has its hosts rolled back.
       - Required with O(entry=override).
     type: str
-    choices: [pause, resume, promote, abort, rollback, report_only]
+    choices: [pause, resume, promote, abort, rollback]
   takeover:
     description: Why whoever has the lock elsewhere is gone for good, see O(kernel.livepatch.rollout_plan#module:takeover).
     type: raw

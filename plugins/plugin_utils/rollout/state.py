@@ -562,6 +562,10 @@ def _override(current, entry):
         current.aborted = entry
 
 
+def _override_unread(current, entry):
+    current.overrides.add(entry["id"])
+
+
 def _rollback(current, entry):
     current.rollback = entry
 
@@ -589,6 +593,7 @@ HANDLERS = {
     "event": _event,
     "reading": _reading,
     "override": _override,
+    "override_unread": _override_unread,
     "verdict": _verdict,
     "tier_done": _tier_done,
     "soak": _soak,
