@@ -23,7 +23,7 @@ ANOTHER_MACHINE = 60
 FLOOD_RATIO, FLOOD_COUNT = 10, 10
 
 
-@dataclass
+@dataclass(eq=False)
 class Host:
     """What is known of one host of the plan. Times are seconds since 1970 by the controller's clock.
 

@@ -8,7 +8,7 @@ import random
 import pytest
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import arms, findings, judge, rules
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import looking, results, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import outcomes, schedule
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
 
 from tests.unit.plugin_utils.rollouts import Rollout, hosts
@@ -289,7 +289,7 @@ def test_people_can_pause_resume_and_abort():
 
 def test_people_can_end_a_soak():
     found = in_second_tier()
-    assert view.soak_left(found.state, 2, found.now) > 3600
+    assert schedule.soak_left(found.state, 2, found.now) > 3600
     verdict = said(found, "promote", tier=2)
     assert looking.tier_is_done(found.state, 2, verdict, found.now)
 
@@ -323,7 +323,7 @@ def test_after_a_soak_of_no_time_only_those_are_looked_at_who_were_not_seen_sinc
     )
     found.patch(1)
     found.write(
-        [{"kind": "soak", "tier": 1, "until": states.journal.now(lambda: view.soak_until(found.state, 1, found.now))}]
+        [{"kind": "soak", "tier": 1, "until": states.journal.now(lambda: schedule.soak_until(found.state, 1, found.now))}]
     )
     turn = looking.turn(found.state, 1, {"verdict": "pass"}, found.now)
     assert turn["again"] and turn["wait"] == 0
@@ -335,15 +335,15 @@ def test_slices_are_spread_over_the_time_of_their_tier_and_not_brought_forward_a
     found = rollout(10, tiers=tiers, slice="25%")
     found.patch(1)
     found.look(1)
-    assert view.slice_due(found.state, 2) == 0.0
+    assert schedule.slice_due(found.state, 2) == 0.0
     found.patch(2)
-    assert view.slice_due(found.state, 2) == found.now - 10 + 900
+    assert schedule.slice_due(found.state, 2) == found.now - 10 + 900
     found.now += 7200
     found.patch(2)
-    assert view.slice_due(found.state, 2) == found.now - 10 + 900
+    assert schedule.slice_due(found.state, 2) == found.now - 10 + 900
     while found.state.remaining(2):
         found.patch(2)
-    assert view.soak_until(found.state, 2, found.now) == found.now + 3600, "the hour of the slices is part of the two"
+    assert schedule.soak_until(found.state, 2, found.now) == found.now + 3600, "the hour of the slices is part of the two"
 
 
 SILENT = {"skipped": True, "enabled": None, "effective_release": None, "boot_id": None, "sequence": None}
@@ -361,7 +361,7 @@ def test_a_host_that_dies_while_the_livepatch_comes_in_is_evidence_too():
         assert set(names) <= set(found.state.lost) and verdict["verdict"] in ("hold", "stop")
         if verdict["verdict"] == "stop":
             break
-        assert view.look_due(found.state) == 0.0, "only a look tells how the others are"
+        assert schedule.look_due(found.state) == 0.0, "only a look tells how the others are"
         verdict = found.look(3, after=900, **{key(name): LOST for name in found.state.lost})
         if verdict["verdict"] == "stop":
             break
@@ -398,17 +398,17 @@ def test_a_power_loss_of_both_arms_and_the_controller_is_seen_on_both_arms():
     lost = found.state.tier_hosts(2)[:5] + found.state.waiting()[:5]
     found.open(**{key(name): None for name in lost})
     assert set(found.state.lost) == set(lost)
-    assert view.look_due(found.state) == 0.0, "a run that goes on looks first"
+    assert schedule.look_due(found.state) == 0.0, "a run that goes on looks first"
     found.now += 1800
     assert tally(found).incidents == {"patched": 5, "control": 5}
 
 
 def test_a_soak_ends_when_it_was_to_also_after_a_host_of_the_tier_has_crashed_in_it():
     found = in_second_tier(count=60)
-    until = view.soak_until(found.state, 2, found.now)
+    until = schedule.soak_until(found.state, 2, found.now)
     found.look(2, after=600, **{key(found.state.tier_hosts(2)[0]): crashed(60)})
     assert found.state.crashes
-    assert view.soak_until(found.state, 2, found.now) == until
+    assert schedule.soak_until(found.state, 2, found.now) == until
 
 
 def test_a_pause_holds_a_rollout_that_only_reports():
@@ -431,11 +431,11 @@ def test_a_canary_of_which_a_source_tells_first_fails_all_the_same():
     name = found.state.tier_hosts(1)[0]
     event = {"host": name, "kind": "crash", "time": found.now, "signature": None, "text": "Kernel panic"}
     reading = {"name": "netconsole", "type": "log", "verdict": "pass", "reason": "1 event", "events": [event]}
-    found.write(results.of_sources(found.state, [reading]))
+    found.write(outcomes.of_sources(found.state, [reading]))
     assert found.state.outcomes[name]["outcome"] == "rebooted"
     verdict = found.look(1)
     assert verdict["verdict"] == "stop" and f"{name} crash: Kernel panic (told by netconsole)" in verdict["reasons"][0]
-    assert results.of_sources(found.state, [reading])[1:] == [], "it is told once"
+    assert outcomes.of_sources(found.state, [reading])[1:] == [], "it is told once"
 
 
 def test_a_crash_from_before_a_host_was_patched_of_which_a_dump_tells_late_is_not_the_livepatchs():
@@ -445,9 +445,9 @@ def test_a_crash_from_before_a_host_was_patched_of_which_a_dump_tells_late_is_no
     name = found.state.tier_hosts(1)[0]
     event = {"host": name, "kind": "crash", "time": before, "signature": None, "text": "Kernel panic"}
     reading = {"name": "dumps", "type": "events", "verdict": "pass", "reason": "1 event", "events": [event]}
-    assert [entry["kind"] for entry in results.of_sources(found.state, [reading])] == ["reading"]
+    assert [entry["kind"] for entry in outcomes.of_sources(found.state, [reading])] == ["reading"]
     event["time"] = found.now
-    assert [entry["kind"] for entry in results.of_sources(found.state, [reading])] == ["reading", "event", "outcome"]
+    assert [entry["kind"] for entry in outcomes.of_sources(found.state, [reading])] == ["reading", "event", "outcome"]
 
 
 def test_what_a_control_host_logged_before_the_rollout_is_nothing_new_when_it_comes_again():
@@ -501,7 +501,7 @@ def test_a_host_that_crashed_before_it_was_patched_counts_once_and_on_the_contro
 def test_a_patched_host_is_read_on_from_where_its_livepatch_came_in_and_not_from_its_look_as_control():
     found = in_second_tier()
     name = found.state.remaining(3)[0]
-    assert next(entry for entry in view.to_look_at(found.state) if entry["host"] == name)["since"]["sequence"] == 9
+    assert next(entry for entry in schedule.to_look_at(found.state) if entry["host"] == name)["since"]["sequence"] == 9
     found.patch(3, **{key(other): LOST for other in found.state.remaining(3)})
-    since = view._since(found.state, name)
+    since = schedule._since(found.state, name)
     assert since == {"boot_id": f"boot-{name}", "sequence": 5}

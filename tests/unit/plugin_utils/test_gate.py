@@ -204,7 +204,7 @@ def test_a_host_of_the_slice_that_got_lost_on_the_way_counts_as_unreachable():
 
     rollout = Rollout(hosts(2), slice=2)
     rollout.begin(1)
-    rollout.write(results.of_slice(rollout.state, [], None, rollout.now))
+    rollout.write(outcomes.of_slice(rollout.state, [], None, rollout.now))
     assert set(rollout.state.failures) == {"host-1", "host-2"}
 
 

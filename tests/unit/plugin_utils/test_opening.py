@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, summary
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import fleet, results, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import fleet, outcomes, schedule
 
 from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, good, hosts, raw
 
@@ -77,7 +77,7 @@ def test_an_engine_that_comes_after_a_host_was_patched_takes_nothing_from_it_at_
 
 
 def kept(rollout, tier=1):
-    return [entry["host"] for entry in view.to_keep(rollout.state, tier)]
+    return [entry["host"] for entry in schedule.to_keep(rollout.state, tier)]
 
 
 def persisted(rollout, *names, **failed):
@@ -114,7 +114,7 @@ def test_a_host_that_failed_in_a_former_round_is_kept_and_rolled_back_by_what_th
     assert rollout.state.rounds == 2 and list(rollout.state.hosts) == [bad]
     rollout.patch(1)
     assert kept(rollout) == [bad]
-    row = next(row for row in view.to_roll_back(rollout.state) if row["host"] == bad)
+    row = next(row for row in schedule.to_roll_back(rollout.state) if row["host"] == bad)
     assert (row["outcome"], row["livepatch"], row["reason"]) == ("patched", "hotfix3", "")
 
 
@@ -179,14 +179,14 @@ def test_a_resume_reads_the_plan_and_leaves_only_what_is_not_done():
     done = list(rollout.state.outcomes)
     rollout.open()
     assert [name for name, unused in before] == list(rollout.state.hosts)
-    left = view.tiers(rollout.state, rollout.now)[0]
+    left = schedule.tiers(rollout.state, rollout.now)[0]
     assert left["hosts"] == [name for name in canary(rollout) if name not in done]
     assert left["serial"] == [len(left["hosts"])]
     assert rollout.state.runs == 2
 
 
 def test_a_tier_that_is_done_has_no_hosts_left_but_a_serial():
-    found = view.tiers(finished().state, 0)
+    found = schedule.tiers(finished().state, 0)
     assert [(tier["hosts"], tier["serial"], tier["done"], tier["soak_seconds"]) for tier in found] == [
         ([], [1], True, 0)
     ] * 2
@@ -392,10 +392,10 @@ def test_a_retry_of_a_rollout_that_never_failed_is_ignored_and_this_is_said():
 
 def test_rolled_back_hosts_are_patched_again_after_a_retry():
     rollout, name = stopped()
-    names = [entry["host"] for entry in view.to_roll_back(rollout.state)]
+    names = [entry["host"] for entry in schedule.to_roll_back(rollout.state)]
     answers = {host: {"changed": True} for host in names}
     answers[name] = {"failed": True, "msg": "no answer"}
-    rollout.write(results.of_rollback(rollout.state, names, answers.get))
+    rollout.write(outcomes.of_rollback(rollout.state, names, answers.get))
     assert sorted(outcome(rollout, host) for host in names) == ["rollback_failed", "rolled_back"]
     assert rollout.state.stop, "a rollback does not undo the verdict"
     assert rollout.state.touched() == [name]
@@ -407,7 +407,7 @@ def test_what_is_to_be_rolled_back_tells_what_each_host_had_before():
     rollout = Rollout(hosts(2))
     rollout.patch(1, host_1={"package": {"before": "hotfix-2-1"}, "apply": {"before": {"enabled": "hotfix2"}}})
     rollout.begin(1)
-    found = {entry["host"]: entry for entry in view.to_roll_back(rollout.state)}
+    found = {entry["host"]: entry for entry in schedule.to_roll_back(rollout.state)}
     if rollout.state.outcomes.get("host-1"):
         assert (found["host-1"]["package_before"], found["host-1"]["enabled_before"]) == ("hotfix-2-1", "hotfix2")
     assert len(found) == 2, "a host that was begun may have been changed"
@@ -420,19 +420,19 @@ def test_a_host_that_a_retry_does_again_keeps_what_it_had_before_the_rollout():
     rollout.patch(1, **{key(name): dict(had, look={"events": [{"kind": "warning", "text": "WARNING: a.c:1"}]})})
     assert outcome(rollout, name) == "alarmed"
     rollout.open(retry="known and harmless", **{key(name): {"enabled": "hotfix3"}})
-    waiting = {entry["host"]: entry for entry in view.to_roll_back(rollout.state)}[name]
+    waiting = {entry["host"]: entry for entry in schedule.to_roll_back(rollout.state)}[name]
     assert (waiting["package_before"], waiting["enabled_before"]) == ("hotfix-2-1", "hotfix2")
     idle = {"package": {"changed": False}, "apply": {"changed": False, "before": {"enabled": "hotfix3"}}}
     assert rollout.patch(1, **{key(name): idle})["verdict"] == "pass"
     assert outcome(rollout, name) == "patched", "it is looked at again"
-    done = {entry["host"]: entry for entry in view.to_roll_back(rollout.state)}[name]
+    done = {entry["host"]: entry for entry in schedule.to_roll_back(rollout.state)}[name]
     assert (done["package_before"], done["enabled_before"]) == ("hotfix-2-1", "hotfix2")
 
 
 def test_a_host_whose_rollback_failed_stays_touched_after_a_retry():
     rollout, name = stopped()
-    names = [entry["host"] for entry in view.to_roll_back(rollout.state)]
-    rollout.write(results.of_rollback(rollout.state, names, {host: {"failed": True} for host in names}.get))
+    names = [entry["host"] for entry in schedule.to_roll_back(rollout.state)]
+    rollout.write(outcomes.of_rollback(rollout.state, names, {host: {"failed": True} for host in names}.get))
     rollout.open(retry="fixed build", **{key(name): None})
     assert sorted(rollout.state.touched()) == sorted(names)
 
@@ -442,10 +442,10 @@ def test_a_rollback_takes_the_hosts_of_former_rounds_back_too():
     rollout.names.append("host-7")
     rollout.open()
     rollout.patch(1)
-    found = [entry["host"] for entry in view.to_roll_back(rollout.state)]
+    found = [entry["host"] for entry in schedule.to_roll_back(rollout.state)]
     assert sorted(found) == hosts(7) and found[0] == "host-7", "the latest first"
-    rollout.write(results.of_rollback(rollout.state, found, {host: {"changed": True} for host in found}.get))
-    assert view.to_roll_back(rollout.state) == []
+    rollout.write(outcomes.of_rollback(rollout.state, found, {host: {"changed": True} for host in found}.get))
+    assert schedule.to_roll_back(rollout.state) == []
     assert rollout.state_after({"kind": "retry", "reason": "again", "user": "ann"}).remaining(1) == ["host-7"]
 
 
@@ -453,19 +453,19 @@ def test_a_former_rounds_host_that_cannot_be_rolled_back_says_why_and_one_that_w
     rollout = finished()
     rollout.open(host_1={"enabled": None, "boot_id": "new"})
     assert rollout.state.remaining(1) == ["host-1"], "planned anew, and not touched by this round"
-    found = [entry["host"] for entry in view.to_roll_back(rollout.state)]
+    found = [entry["host"] for entry in schedule.to_roll_back(rollout.state)]
     assert sorted(found) == hosts(6)
     answers = {host: {"changed": True} for host in found}
     answers["host-2"] = {"failed": True, "msg": "no answer"}
-    rollout.write(results.of_rollback(rollout.state, found, answers.get))
-    left, = view.to_roll_back(rollout.state)
+    rollout.write(outcomes.of_rollback(rollout.state, found, answers.get))
+    left, = schedule.to_roll_back(rollout.state)
     assert (left["host"], left["outcome"], left["reason"]) == ("host-2", "rollback_failed", "the rollback failed: no answer")
     assert left["enabled_before"] is None
 
 
 def test_a_rollback_that_enabled_another_livepatch_than_before_has_failed():
     rollout = finished()
-    found = results.of_rollback(rollout.state, ["host-1"], {"host-1": {"changed": True, "name": "hotfix2"}}.get)
+    found = outcomes.of_rollback(rollout.state, ["host-1"], {"host-1": {"changed": True, "name": "hotfix2"}}.get)
     assert (found[0]["outcome"], found[0]["reason"]) == ("rollback_failed", "runs hotfix2 instead of no livepatch")
 
 
@@ -485,10 +485,10 @@ def test_a_complete_rollout_plans_a_new_round_for_hosts_that_lack_the_release():
 
 def test_the_soak_goes_on_where_it_was_after_a_resume():
     rollout = Rollout(hosts(4), tiers=[{"name": "canary", "hosts": 2, "soak": "1h"}, {"name": "rest", "share": "100%"}])
-    assert view.soak_left(rollout.state, 1, rollout.now) == 3600
+    assert schedule.soak_left(rollout.state, 1, rollout.now) == 3600
     rollout.write([{"kind": "soak", "tier": 1, "until": "1970-01-12T13:46:41.000Z"}])
-    assert view.soak_left(rollout.state, 1, 1000000) == 1
-    assert view.soak_left(rollout.state, 1, 1000099) == 0
+    assert schedule.soak_left(rollout.state, 1, 1000000) == 1
+    assert schedule.soak_left(rollout.state, 1, 1000099) == 0
 
 
 def test_the_state_is_the_same_however_the_entries_come_in():
@@ -529,7 +529,7 @@ def test_an_entry_of_an_unknown_kind_is_passed_over():
 def test_good_results_are_what_the_other_tests_take_them_for():
     rollout = Rollout(hosts(2))
     rollout.begin(1)
-    found = results.of_slice(rollout.state, ["host-1"], good, rollout.now)
+    found = outcomes.of_slice(rollout.state, ["host-1"], good, rollout.now)
     assert {entry["kind"] for entry in found} <= {"outcome", "look"}
 
 
@@ -537,7 +537,7 @@ def test_a_package_that_a_dead_controller_had_installed_already_is_not_taken_for
     rollout = Rollout(hosts(2))
     rollout.patch(1, host_1={"package": {"changed": False, "before": "hotfix-3-1.x86_64"}})
     rollout.patch(1, host_1={"package": {"changed": False, "before": "hotfix-3-1.x86_64"}})
-    found = {entry["host"]: entry for entry in view.to_roll_back(rollout.state)}
+    found = {entry["host"]: entry for entry in schedule.to_roll_back(rollout.state)}
     assert found["host-1"]["package"] == "hotfix-3-1.x86_64" and found["host-1"]["package_before"] is None
 
 
@@ -545,15 +545,15 @@ def test_a_patched_host_is_looked_at_from_where_the_last_look_ended_and_nobody_a
     rollout = Rollout(hosts(2))
     rollout.patch(1)
     first = rollout.state.patched()[0]
-    assert view.to_look_at(rollout.state) == [{"host": first, "since": {"boot_id": f"boot-{first}", "sequence": 9, "time": None}}]
+    assert schedule.to_look_at(rollout.state) == [{"host": first, "since": {"boot_id": f"boot-{first}", "sequence": 9, "time": None}}]
     rollout.patch(1, **{key(name): REBOOTED for name in rollout.names if name != first})
-    assert rollout.state.stop and view.to_look_at(rollout.state) == []
+    assert rollout.state.stop and schedule.to_look_at(rollout.state) == []
 
 
 def test_after_a_rollback_of_a_complete_rollout_the_same_command_plans_anew():
     rollout = finished()
-    names = [entry["host"] for entry in view.to_roll_back(rollout.state)]
-    rollout.write(results.of_rollback(rollout.state, names, lambda name: {"changed": True}))
+    names = [entry["host"] for entry in schedule.to_roll_back(rollout.state)]
+    rollout.write(outcomes.of_rollback(rollout.state, names, lambda name: {"changed": True}))
     rollout.write([{"kind": "end", "result": "rolled_back"}])
     assert rollout.state.over
     rollout.open(**{key(name): {"enabled": None} for name in names})
