@@ -17,7 +17,6 @@ from ansible_collections.kernel.livepatch.plugins.module_utils import (
     _package_gone,
     _packages,
     _proof,
-    _publish,
     _refusals,
     _replacement,
     _result,
@@ -38,14 +37,16 @@ _PROOF_SECONDS = 2
 class Run(object):
     """One execution of the module livepatch.
 
-    params: the module's options. run_command: AnsibleModule.run_command. The rest is for tests: the root of the file
-    system, who changes the kernel, reads its log and keeps the time.
+    params: the module's options. run_command: AnsibleModule.run_command. tell: a function of the root and the warnings
+    (list, added to), called after a change. The rest is for tests: the root of the file system, who changes the kernel,
+    reads its log and keeps the time.
     """
 
-    def __init__(self, params, run_command, check_mode, root="/", kernel=_kernel, log=_kernel_log, clock=None):
+    def __init__(self, params, run_command, check_mode, tell, root="/", kernel=_kernel, log=_kernel_log, clock=None):
         self.params = params
         self.run_command = run_command
         self.check_mode = check_mode
+        self.tell = tell
         self.root = root
         self.kernel = kernel
         self.log = log
@@ -81,7 +82,7 @@ class Run(object):
             raise
         finally:
             if self.may_change:
-                _publish.update(self.root, self.warnings)
+                self.tell(self.root, self.warnings)
 
     def _identify(self):
         params = self.params
