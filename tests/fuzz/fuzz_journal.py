@@ -5,7 +5,8 @@
 
 import json
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _bounded, _journal
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import bounded
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import journal as _journal
 from tests.fuzz import inputs
 
 
@@ -50,7 +51,7 @@ def one_input(data):
         return answer
 
     journal = _journal.read(run_command, lambda name: "/usr/bin/" + name, _journal.THIS_BOOT)
-    assert journal.status in (_bounded.READ, _bounded.ABSENT, _bounded.TRUNCATED, _bounded.UNREADABLE)
+    assert journal.status in (bounded.READ, bounded.ABSENT, bounded.TRUNCATED, bounded.UNREADABLE)
     assert (journal.booted is None) == (journal.end is None) == (not journal.records)
     assert all(0 <= record.level <= 7 and isinstance(record.text, str) for record in journal.records)
     json.dumps(journal)

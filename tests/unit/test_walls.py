@@ -12,7 +12,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 OURS = "ansible_collections.kernel.livepatch."
 TARGET_MAY = (OURS + "plugins.module_utils", "ansible.module_utils")
 # Pure parsers of the target side that the controller uses for logs that reach it.
-PARSERS = (OURS + "plugins.module_utils._kernel_alarms", OURS + "plugins.module_utils._kernel_log.Record")
+PARSERS = (
+    OURS + "plugins.module_utils._health.kernel_alarms",
+    OURS + "plugins.module_utils._kernel.kernel_log.Record",
+)
 # Libraries that a controller needs for one kind of evidence only; the file asks for it when it is used.
 CONTROLLER_LIBRARIES = {
     "jmespath": ["plugins/plugin_utils/sources/http.py"],
@@ -21,7 +24,7 @@ CONTROLLER_LIBRARIES = {
 # What opens crash dumps, on an analysis host: the module says so when it is missing.
 ANALYSIS_LIBRARIES = {
     "drgn": ["plugins/modules/livepatch_vmcore.py"]
-    + ["plugins/module_utils/_vmcore_%s.py" % part for part in ("dump", "types")],
+    + ["plugins/module_utils/_vmcore/%s.py" % part for part in ("dump", "kernel_types")],
 }
 # Libraries that every controller has, as Ansible itself needs them.
 ANSIBLES_LIBRARIES = {"jinja2": ["plugins/plugin_utils/report/html.py"]}
@@ -132,7 +135,7 @@ def test_an_execution_environment_gets_the_libraries_of_the_controller():
 
 
 def test_the_pure_parsers_that_the_controller_may_use_touch_nothing_of_a_target():
-    path = os.path.join(ROOT, "plugins", "module_utils", "_kernel_alarms.py")
+    path = os.path.join(ROOT, "plugins", "module_utils", "_health", "kernel_alarms.py")
     assert imports(path) <= {"collections", "re"}
 
 

@@ -5,9 +5,9 @@
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._livepatch import Run
-from ansible_collections.kernel.livepatch.plugins.module_utils._publish import update
+from ansible_collections.kernel.livepatch.plugins.module_utils._change.livepatch import Run
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._visibility.publish import update
 
 OPTIONS = dict(
     name=None,

@@ -1,0 +1,96 @@
+# What every program on a host can read about its livepatches: two small files, and metrics where they are wanted.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# PRIVATE to this collection: anything may change without notice.
+
+import json
+import os
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading, run_files
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import visibility_files
+
+# Below /run/livepatch: a line for each livepatch, and the effective release.
+ACTIVE, RELEASE = "active", "effective-release"
+METRICS = "livepatch.prom"
+
+
+def active(root, host):
+    """Return the content of the file active (str) for a sysfs.Host.
+
+    One line for each livepatch that is enabled or in transition, oldest first: name, state (enabled, patching or
+    unpatching) and build id of the code in the kernel (- when it has none), with tabs between them.
+    """
+    lines = []
+    for name, patch in host.patches.items():
+        lines.append("%s\t%s\t%s\n" % (name, sysfs.patch_state(patch), sysfs.build_id(root, name) or "-"))
+    return "".join(lines)
+
+
+def settings(root):
+    """Return what the module livepatch_visibility was told (dict), empty where it was not."""
+    try:
+        found = json.loads((reading.read_bytes(os.path.join(root, visibility_files.SETTINGS)) or b"{}").decode("utf-8"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def publish(root="/", log=None):
+    """Write all files as the host is now, and tell netconsole. Raises LivepatchError and EnvironmentError.
+
+    log: a function that returns the records of the kernel's log (list of kernel_log.Record), asked only during a
+    transition; None for the log of this machine.
+    """
+    wanted, host = settings(root), sysfs.read_host(root)
+    _write_state(root, host)
+    if wanted.get("textfile_directory"):
+        _write_metrics(root, host, wanted["textfile_directory"].lstrip("/"), log)
+    if wanted.get("netconsole_targets") is not None:
+        # Imported by a run only when there is somebody to tell.
+        from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import netconsole
+
+        netconsole.publish(root, wanted["netconsole_targets"], host)
+
+
+def update(root, warnings):
+    """The same after a change, in a run whose result does not depend on it: what fails is added to warnings (list).
+
+    Only where livepatch_visibility was asked for: elsewhere nobody would keep the files true.
+    """
+    try:
+        if settings(root):
+            publish(root)
+    except Exception as error:  # pylint: disable=broad-except
+        warnings.append("What runs could not be told to other programs: %s." % error)
+
+
+def _write_state(root, host):
+    run_files.directory(root)
+    for name, text in ((RELEASE, host.effective_release + "\n"), (ACTIVE, active(root, host))):
+        # The time of the file is that of the last change.
+        if reading.read_bytes(run_files.path(root, name)) != text.encode("utf-8"):
+            run_files.write_text(root, name, text)
+
+
+def _write_metrics(root, host, directory, log):
+    from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts, metrics
+
+    facts = kernel_facts.of_kernel(root, host)
+    seconds, blockers = None, {}
+    if facts["transition"]:
+        seconds, blockers = _of_transition(root, facts["transition"]["livepatch"], log)
+    changed = os.stat(run_files.path(root, ACTIVE)).st_mtime
+    place = os.path.join(root, directory)
+    run_files.replace(place, METRICS, metrics.render(facts, seconds, blockers, changed))
+
+
+def _of_transition(root, name, log):
+    from ansible_collections.kernel.livepatch.plugins.module_utils._change import stalls
+    from ansible_collections.kernel.livepatch.plugins.module_utils._health import livepatch_log
+    from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log
+
+    records = log() if log else kernel_log.read().records
+    return livepatch_log.lasts(records, name, root), stalls.reasons(root, name)
