@@ -6,7 +6,7 @@
 import json
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import bounded
-from ansible_collections.kernel.livepatch.plugins.module_utils._health import boot_log, journal as _journal
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import boot_log
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log
 from tests.fuzz import inputs
 
@@ -47,7 +47,7 @@ def one_input(data):
     earlier, wanted = ([one for one in records if (one.sequence < begin) == side] for side in (True, False))
     status = (kernel_log.LOST, kernel_log.READ, kernel_log.TRUNCATED)[flags % 3]
     reading = kernel_log.Reading(wanted, begin, status, "why" if status != kernel_log.READ else None, earlier)
-    journal = _journal.Journal(_records(lost, 0), 1e9, 2e9, bounded.READ, None if flags & 4 else "some reason")
+    journal = boot_log.Journal(_records(lost, 0), 1e9, 2e9, bounded.READ, None if flags & 4 else "some reason")
     since_boot = None if flags & 8 else begin / 2.0
     log = boot_log.BootLog(reading, begin, since_boot, lambda boot: journal)
     new = log.new_alarms()

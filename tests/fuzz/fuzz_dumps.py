@@ -6,7 +6,7 @@
 import json
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import bounded
-from ansible_collections.kernel.livepatch.plugins.module_utils._health import crash_events, kdump, pstore
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import crash_events, dumps
 from tests.fuzz import inputs
 
 _TEXT = (
@@ -80,7 +80,7 @@ def one_input(data):
             (name, _NOW - age, inputs.text(inputs.repeated(content)))
         )
     source = _Source(files)
-    evidence = kdump.find(source, ["/var/crash"], _NOW - 1e4) + pstore.find(source, _NOW - 1e4, _NOW - 50)
+    evidence = dumps.find_kdump(source, ["/var/crash"], _NOW - 1e4) + dumps.find_pstore(source, _NOW - 1e4, _NOW - 50)
     end = crash_events.Evidence(crash_events.BOOT, _NOW, [], None, True, "booted")
     for ends in ((), [end]):
         crashes = crash_events.tell(evidence, ends)

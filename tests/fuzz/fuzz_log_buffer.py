@@ -3,10 +3,10 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore import log_buffer, vmcoreinfo
+from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore import log_buffer
 from tests.unit.fakes import dead_kernel
 
-_INFO = vmcoreinfo.VmcoreInfo(dead_kernel.vmcoreinfo())
+_INFO = log_buffer.VmcoreInfo(dead_kernel.vmcoreinfo())
 
 
 def _log(*texts):
@@ -39,7 +39,7 @@ def one_input(data):
 
     try:
         records = log_buffer.read(log_buffer.Memory(read), _INFO)
-    except (vmcoreinfo.Unknown, LookupError):
+    except (log_buffer.Unknown, LookupError):
         return
     assert len(records) <= 8
     for record in records:

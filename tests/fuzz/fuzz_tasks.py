@@ -5,8 +5,8 @@
 
 import json
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import stalls
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import proc_tasks, sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import stalls, sysfs
 from tests.fuzz import inputs, memory
 
 _TREE = "/sys/kernel/livepatch/p/"
@@ -70,7 +70,7 @@ def one_input(data):
             _TREE + "vmlinux/schedule,1/x": b"",
         }
     )
-    with memory.instead_of_os(memory.MemoryOs(files), sysfs, stalls, proc_tasks):
+    with memory.instead_of_os(memory.MemoryOs(files), reading, sysfs, stalls):
         found = stalls.find("/", "p", None, None, None)
     json.dumps(found)
     assert found.count <= 1 and found.told_by == "stacks"

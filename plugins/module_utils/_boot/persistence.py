@@ -2,8 +2,6 @@
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
-#
-# PRIVATE to this collection: anything may change without notice.
 
 import hashlib
 import os
@@ -11,9 +9,9 @@ import re
 import stat
 from collections import OrderedDict
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_files, boot_record
+from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record
 from ansible_collections.kernel.livepatch.plugins.module_utils._change import source
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc, systemd
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
@@ -65,7 +63,7 @@ class Run(object):
         other = self.params["instead_of"] and module_name(self.params["instead_of"])
         if other and other not in [record["name"] for record in records.values()]:
             return records
-        if not systemd.runs(self.root):
+        if not etc.has_systemd(self.root):
             raise LivepatchError(
                 "no_systemd",
                 "Expected systemd, which starts what enables a livepatch at boot; this host runs without it. "
@@ -134,19 +132,19 @@ class Run(object):
     def _files(self, records, wanted):
         """(path, text or None) of every file that may have to change, in the order in which it is safe to do so."""
         if not wanted:
-            yield boot_files.WANTS + "/" + boot_files.SERVICE, None
-            yield boot_files.STATUS, None
+            yield boot_record.WANTS + "/" + boot_record.SERVICE, None
+            yield boot_record.STATUS, None
         for kernel in records:
             if kernel not in wanted:
                 yield _record(kernel), None
                 yield _guard(kernel), None
         if self.params["clear_guard"]:
-            for kernel in boot_record.listing(self._place(boot_files.GUARDS)):
+            for kernel in boot_record.listing(self._place(boot_record.GUARDS)):
                 yield _guard(kernel), None
             guard = boot_record.facts(self.root, self.kernel)[1]
             if guard and guard["state"] == "tripped":
-                yield boot_files.STATUS, None
-        for path, text in sorted(boot_files.contents(self.params["guard_minutes"]).items()):
+                yield boot_record.STATUS, None
+        for path, text in sorted(boot_record.contents(self.params["guard_minutes"]).items()):
             if not wanted or self.params["state"] == "present":
                 yield path, text if wanted else None
         for kernel, record in wanted.items():
@@ -154,8 +152,8 @@ class Run(object):
                 yield _record(kernel), rendered(record)
 
     def _apply(self, changes, enable, records):
-        if boot_files.WANTS + "/" + boot_files.SERVICE in changes:
-            self._systemctl("disable", "--now", boot_files.SERVICE)
+        if boot_record.WANTS + "/" + boot_record.SERVICE in changes:
+            self._systemctl("disable", "--now", boot_record.SERVICE)
         try:
             self._flush_modules(changes, records)
             for path, text in changes.items():
@@ -163,14 +161,14 @@ class Run(object):
         except EnvironmentError as error:
             raise etc.refusal(error, "/" + path, "/etc and /var")
         if enable:
-            self._systemctl("enable", boot_files.SERVICE, needed=True)
+            self._systemctl("enable", boot_record.SERVICE, needed=True)
             # systemctl does not: a crash right now would leave a record that nothing reads.
-            for path in (boot_files.WANTS, boot_files.UNITS):
+            for path in (boot_record.WANTS, boot_record.UNITS):
                 etc.sync(self._place(path))
-        elif any(path.startswith(boot_files.UNITS) for path in changes):
+        elif any(path.startswith(boot_record.UNITS) for path in changes):
             self._systemctl("daemon-reload")
         if changes and (not records or self.params["clear_guard"]):
-            self._systemctl("reset-failed", boot_files.SERVICE)
+            self._systemctl("reset-failed", boot_record.SERVICE)
 
     def _flush_modules(self, changes, records):
         """A module file that was installed a moment ago need not be on the disk yet."""
@@ -181,10 +179,10 @@ class Run(object):
                 etc.sync(os.path.dirname(place))
 
     def _systemctl(self, *words, **options):
-        systemd.systemctl(self.run_command, words, **options)
+        etc.systemctl(self.run_command, words, **options)
 
     def _is_enabled(self):
-        return os.path.lexists(self._place(boot_files.WANTS + "/" + boot_files.SERVICE))
+        return os.path.lexists(self._place(boot_record.WANTS + "/" + boot_record.SERVICE))
 
     def _place(self, path):
         return os.path.join(self.root, path)
@@ -207,7 +205,7 @@ class Run(object):
             "kernel_release": self.kernel,
             "livepatches": after["livepatches"],
             "name": name,
-            "by": boot_files.SERVICE if record else KPATCH_SERVICE if name else None,
+            "by": boot_record.SERVICE if record else KPATCH_SERVICE if name else None,
             "boot_guard": boot_record.facts(self.root, self.kernel)[1],
         }
 
@@ -280,11 +278,11 @@ def _not_enabled(expected, found):
 
 
 def _record(kernel):
-    return "%s/%s" % (boot_files.RECORDS, kernel)
+    return "%s/%s" % (boot_record.RECORDS, kernel)
 
 
 def _guard(kernel):
-    return "%s/%s" % (boot_files.GUARDS, kernel)
+    return "%s/%s" % (boot_record.GUARDS, kernel)
 
 
 def _short(record):

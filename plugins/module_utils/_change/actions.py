@@ -2,14 +2,12 @@
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
-#
-# PRIVATE to this collection: anything may change without notice.
 
 import errno
 import os
 from collections import OrderedDict
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import refusals, replacement, steps
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import checks, steps
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs, transitions
 
@@ -82,8 +80,8 @@ class Actions(object):
             self.kernel.load(self.file.path, self.file.image, self.file.packed)
         except OSError as error:
             self.unload_depends()
-            refused = refusals.explain_load(error, self.file, self.root, self.log, self.sequence)
-            refused.message += replacement.still_runs(sysfs.read_host(self.root), list(former))
+            refused = checks.explain_load(error, self.file, self.root, self.log, self.sequence)
+            refused.message += checks.still_runs(sysfs.read_host(self.root), list(former))
             raise refused
         self._contradicted_early(name, started)
         self._end_transition(name, True, started, loaded=True)
@@ -244,7 +242,7 @@ class Actions(object):
         self._refuse(name, shown, gone, self.take_out)
 
     def _refuse(self, name, replaces, gone, undo):
-        refused = replacement.refusal(self.params, name, replaces, gone, undo)
+        refused = checks.refusal_to_replace(self.params, name, replaces, gone, undo)
         if refused is not None:
             raise refused
 

@@ -2,26 +2,15 @@
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
-#
-# PRIVATE to this collection: anything may change without notice.
 
 import os
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import (
-    actions,
-    options,
-    proof,
-    refusals,
-    replacement,
-    result as _result,
-    source,
-    steps,
-)
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import actions, checks, interface, source, steps
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import run_files
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log, syscalls, sysfs, transitions
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
-from ansible_collections.kernel.livepatch.plugins.module_utils._packages import engines, gone, rpm
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import engines, rpm
 
 # A step is planned anew after each change; a host with more livepatches than this is not expected.
 _MAX_STEPS = 256
@@ -81,7 +70,7 @@ class Run(object):
 
     def _identify(self):
         params = self.params
-        options.check(params)
+        interface.check(params)
         if params["state"] == "enabled":
             self._check_supported()
         if params["name"] is not None:
@@ -89,7 +78,7 @@ class Run(object):
         try:
             path = self._path()
         except LivepatchError as error:
-            gone.explain(error, self.params, self.root)
+            interface.explain_gone(error, self.params, self.root)
             raise
         if path is not None:
             self._take_file(path)
@@ -128,8 +117,8 @@ class Run(object):
                 state=self.params["state"],
                 name=self.name,
                 every=self.params["all"],
-                file_code=proof.file_code(self.file) if self.file else None,
-                loaded_code=proof.loaded_code(self.root, self.file) if self.file else None,
+                file_code=checks.file_code(self.file) if self.file else None,
+                loaded_code=checks.loaded_code(self.root, self.file) if self.file else None,
                 replace=self._will_replace(),
                 unload_inert=self.params["unload_inert"],
             ),
@@ -149,10 +138,10 @@ class Run(object):
 
     def _check(self, host, plan):
         if self.params["state"] == "enabled":
-            refusals.check_file(self.file, host, os.uname().machine)
+            checks.check_file(self.file, host, os.uname().machine)
             self._check_replaced(host.patches.get(self.name), plan.replaced)
         if any(step.action == steps.LOAD for step in plan.steps):
-            refusals.check_host(self.file, self.root)
+            checks.check_host(self.file, self.root)
             self._check_engines(host)
         if plan.steps and os.geteuid() != 0:
             raise LivepatchError(
@@ -165,7 +154,7 @@ class Run(object):
         if self.params["state"] != "enabled":
             return
         shown = patch.replace if patch is not None and patch.replace is not None else self.file.replace
-        refused = replacement.refusal(self.params, self.name, shown, replaced, lambda: "Nothing was changed.")
+        refused = checks.refusal_to_replace(self.params, self.name, shown, replaced, lambda: "Nothing was changed.")
         if refused is not None:
             raise refused
 
@@ -276,10 +265,10 @@ class Run(object):
 
     def _problems(self, host):
         if self.params["state"] == "enabled":
-            return proof.against_enabled(self.root, host, self.file)
+            return checks.against_enabled(self.root, host, self.file)
         names = list(host.patches) if self.params["all"] else [self.name]
         unloaded = self.params["state"] == "absent" and not self.params["all"]
-        return proof.against_gone(host, names, unloaded)
+        return checks.against_gone(host, names, unloaded)
 
     def _replaced(self, host):
         if self.params["state"] != "enabled":
@@ -287,7 +276,7 @@ class Run(object):
         return [name for name in reversed(self.before["enabled"]) if name not in host.patches]
 
     def _result(self, before, after, replaced, unloaded, proven):
-        return _result.build(self, before, after, replaced, unloaded, proven)
+        return interface.result(self, before, after, replaced, unloaded, proven)
 
     def _result_of_failure(self):
         host = sysfs.read_host(self.root)

@@ -3,16 +3,14 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # Imported by a run only when a transition lasts.
 
 from collections import namedtuple
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import options, replacement, stalls
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import checks, interface
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import run_files
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs, transitions
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import stalls, sysfs, transitions
 
 # The kernel signals the tasks that have not switched after 15 of its tries, one a second, and again every 15 tries
 # (kernel/livepatch/transition.c, SIGNALS_TIMEOUT); by then what this achieved is seen.
@@ -112,7 +110,7 @@ class Stall(object):
 
     def _restarted_units(self):
         held = {task["unit"] for task in self.actions.found.tasks}
-        names = [unit for unit in options.units(self.params["stall_restart_units"]) if unit in held]
+        names = [unit for unit in interface.units(self.params["stall_restart_units"]) if unit in held]
         if not names:
             return False
         said = {}
@@ -216,7 +214,7 @@ class Stall(object):
         kept = "" if error is None else " Its module could not be unloaded (%s)." % error.strerror
         # What another run had begun to load came in over a host that this run has not seen.
         former = list(host.patches) if actions.former is None else list(actions.former)
-        return "It was turned round.%s%s" % (replacement.still_runs(host, former), kept)
+        return "It was turned round.%s%s" % (checks.still_runs(host, former), kept)
 
     def _stalled_again(self, patience):
         self.look()

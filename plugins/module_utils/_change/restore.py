@@ -3,11 +3,9 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # Imported by a run only when that is needed. The former ones come first, so that no moment is left unpatched.
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import refusals, source
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import checks, source
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs, transitions
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
@@ -68,7 +66,7 @@ def _bring_in(actions, file):
     try:
         actions.kernel.load(file.path, file.image, file.packed)
     except OSError as error:
-        raise refusals.explain_load(error, file, actions.root, actions.log, actions.sequence)
+        raise checks.explain_load(error, file, actions.root, actions.log, actions.sequence)
     timeout = actions.params["timeout"]
     if not transitions.wait(lambda: transitions.is_over(actions.root, file.name), timeout, actions.clock):
         raise LivepatchError("stalled", "livepatch %s: its transition has not ended within %s s" % (file.name, timeout))

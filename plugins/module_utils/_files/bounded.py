@@ -3,8 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # What is listed may be gone when it is opened (a service moves it, a person removes it): that is a normal answer.
 # Some of these directories are open to everybody: no link in them is followed, and nothing but a plain file is read.
 

@@ -3,8 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # The forms of 5.10 to 7.2 were seen on these kernels; their sources are lib/bug.c, kernel/panic.c,
 # kernel/watchdog.c, kernel/rcu/tree_stall.h, kernel/hung_task.c, kernel/locking/lockdep.c,
 # arch/x86/kernel/dumpstack.c, arch/x86/mm/fault.c.

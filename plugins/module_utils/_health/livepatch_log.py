@@ -3,8 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # From its first task to its last one a livepatch's code may run, so a moment inside a transition belongs to the
 # livepatch in transition. The lines were seen on 5.10 to 7.2 (kernel/livepatch/core.c, transition.c).
 

@@ -3,8 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # Documentation/admin-guide/dynamic-debug-howto.rst. The messages are those of kernel/livepatch/transition.c; the kernel
 # writes one for each task that it could not switch, each time it tries, which is once a second.
 
@@ -13,7 +11,7 @@ import contextlib
 import os
 import re
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading, run_files, signals as _signals
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import processes, reading, run_files
 
 # The first is there without debugfs (since 5.7), and is not closed by lockdown.
 _CONTROLS = ("proc/dynamic_debug/control", "sys/kernel/debug/dynamic_debug/control")
@@ -73,7 +71,7 @@ def switched_on(root, kernel):
     off = [line for line in lines if _PRINTS not in line.flags]
     if off:
         run_files.write(root, run_files.DYNAMIC_DEBUG, {"lines": [line._asdict() for line in off]})
-    with _signals.Signals() as signals:
+    with processes.Signals() as signals:
         try:
             for line in off:
                 _set(kernel, control, line, "+" + _PRINTS)

@@ -2,14 +2,12 @@
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
-#
-# PRIVATE to this collection: anything may change without notice.
 
 import os
 from collections import namedtuple
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import proc_tasks
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import stalls
 
 Sleeper = namedtuple("Sleeper", "pid comm state kthread object function")
 Sleeper.__doc__ = """A task. state: the letter that ps shows. object, function: the innermost of those looked for."""
@@ -27,7 +25,7 @@ def find(root, functions, modules, now):
     """
     sleepers, readable, number = [], False, 0
     deadline = now() + SECONDS
-    for number, task in enumerate(proc_tasks.every(root), 1):
+    for number, task in enumerate(stalls.every_task(root), 1):
         if number > MOST_TASKS or now() > deadline:
             return (sleepers, False) if readable else (None, False)
         text = reading.read_text(os.path.join(task, "stack"))
@@ -39,7 +37,7 @@ def find(root, functions, modules, now):
 
 
 def _function(stack, functions, modules):
-    for match in map(proc_tasks.FRAME.match, stack.splitlines()):
+    for match in map(stalls.FRAME.match, stack.splitlines()):
         if match is None:
             continue
         name, owner = match.group("function"), match.group("module") or "vmlinux"
@@ -51,6 +49,6 @@ def _function(stack, functions, modules):
 
 
 def _sleeper(task, key):
-    state, kthread = proc_tasks.state(task)
+    state, kthread = stalls.task_state(task)
     comm = reading.read_text(os.path.join(task, "comm")) or "?"
     return Sleeper(int(os.path.basename(task)), comm, state or "?", kthread, *key)

@@ -3,8 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # Every function takes the root of the file system, so that tests can bring their own.
 
 import os

@@ -3,8 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # Three kinds of file are understood: structs in the data, as in samples/livepatch and from SUSE; the lists of kpatch-build
 # (kpatch-patch.h); those of klp-build (include/linux/livepatch_external.h, since 6.19). Of others nothing is claimed.
 

@@ -3,8 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # Files only: no process, no privileges. What the boot loader keeps to itself is concluded from the versions, and said.
 
 import collections

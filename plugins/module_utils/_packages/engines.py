@@ -3,8 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # A host without another engine pays a look for each engine's file. Only where the file is there its program is asked,
 # with limits, and never through a shell. Livepatches that the kpatch script loads are the kernel's own: no engine.
 

@@ -2,14 +2,12 @@
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
-#
-# PRIVATE to this collection: anything may change without notice.
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import (
     engines,
-    image_based,
+    package_facts,
     package_manager,
     rpm,
 )
@@ -87,7 +85,7 @@ def present(run_command, find, wanted):
 def _require_place(wanted):
     """Raise where a package must not be installed: on an image, and beside another engine at work."""
     subject = "package %s" % wanted.spec
-    image_based.require_none(subject, wanted.root)
+    package_facts.require_no_image(subject, wanted.root)
     if wanted.other_engines == "refuse":
         wanted.warnings.extend(engines.require_idle(engines.find(wanted.root), subject))
 
@@ -122,7 +120,7 @@ def absent(run_command, wanted):
     current = find_installed(run_command, wanted.spec)[0]
     if not current:
         return dict(_result("already_absent", None, None, []), still_running=[])
-    image_based.require_none("package %s" % wanted.spec, wanted.root)
+    package_facts.require_no_image("package %s" % wanted.spec, wanted.root)
     rpm.erase(run_command, current.nevra, test=wanted.check_mode)
     running = _running(current, wanted.root)
     for name in running:

@@ -3,8 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # What is asked for is read from query formats and exit codes. Texts of the tools serve only to choose the error code
 # of a failure that has neither; the tool's own words are in the result in any case.
 

@@ -2,24 +2,16 @@
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
-#
-# PRIVATE to this collection: anything may change without notice.
 
 import os
 import time
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import (
-    proof,
-    refusals,
-    replacement,
-    source,
-    steps,
-)
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import checks, source, steps
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file, patched_functions
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import engines, install, rpm, vendors
-from ansible_collections.kernel.livepatch.plugins.module_utils._preflight import findings, function_checks, host_checks
+from ansible_collections.kernel.livepatch.plugins.module_utils._preflight import findings, host_checks
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
 
 # What refusals.check_file says in one code is two findings here.
@@ -91,9 +83,7 @@ class Preflight(object):
         release = vendors.release_name(self.params["release"])
         values = vendors.placeholders(self.uname.release, self.uname.machine, release)
         vendor = vendors.vendor(kernel_facts.os_family_ids(self.root), release)
-        return vendors.spec(
-            self.params["pattern"] or (vendor.package if vendor else vendors.GENERIC), values
-        )
+        return vendors.spec(self.params["pattern"] or (vendor.package if vendor else vendors.GENERIC), values)
 
     def _path(self, spec):
         if self.params["path"] is not None:
@@ -112,7 +102,7 @@ class Preflight(object):
 
     def _check_file(self, file):
         try:
-            refusals.check_file(file, self.host, self.uname.machine)
+            checks.check_file(file, self.host, self.uname.machine)
         except LivepatchError as error:
             found = "architecture" if _ARCHITECTURE in error.message else error.code
             self.findings.add(found, "%s It says: %s" % (error.message, file.vermagic.strip()))
@@ -155,8 +145,8 @@ class Preflight(object):
             state="enabled",
             name=self.file.name,
             every=False,
-            file_code=proof.file_code(self.file),
-            loaded_code=proof.loaded_code(self.root, self.file),
+            file_code=checks.file_code(self.file),
+            loaded_code=checks.loaded_code(self.root, self.file),
             replace=self._replaces() is not False,
             unload_inert=True,
         )
@@ -166,7 +156,7 @@ class Preflight(object):
 
     def _check_replaced(self, patch):
         shown = patch.replace if patch is not None and patch.replace is not None else self.file.replace
-        refused = replacement.refusal(
+        refused = checks.refusal_to_replace(
             self.params, self.file.name, shown, self.plan.replaced, lambda: "Nothing was changed."
         )
         if refused is not None:
@@ -181,7 +171,7 @@ class Preflight(object):
             self.findings.add(error.code, error.message)
             return
         enabled = self.file.name in self.host.patches
-        function_checks.check(
+        host_checks.check_functions(
             self.findings,
             self.root,
             self.host,

@@ -3,8 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # Documentation/trace/kprobetrace.rst. A probe at a function's entry uses ftrace beside the livepatch, as any other kprobe
 # does there (5.10 to 7.2). It is enabled in an instance of its own that records nothing: only its counter moves.
 
@@ -14,9 +12,9 @@ import re
 from collections import namedtuple
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._change import host_lock
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading, signals as _signals
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import processes, reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kallsyms, sysfs, tracing, transitions
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_functions, sysfs, transitions
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file, patched_functions
 
 GROUP = "livepatch_profile"
@@ -50,7 +48,7 @@ class Profile(object):
         self.refused = {}
 
     def __enter__(self):
-        self.directory = tracing.mounted(self.root, "tracefs")
+        self.directory = kernel_functions.mounted(self.root, "tracefs")
         if self.directory is None:
             raise LivepatchError(
                 "tracefs_missing",
@@ -67,7 +65,7 @@ class Profile(object):
             self._clear()  # what a run that was killed has left
             _mkdir(self._place(INSTANCE))
             self._write(INSTANCE + "/tracing_on", "0")
-            counts = (kallsyms.count(self.root, self.functions, []) or ({}, None))[0]
+            counts = (kernel_functions.count(self.root, self.functions, []) or ({}, None))[0]
             for number, (owner, name) in enumerate(self.functions):
                 self._probe(number, owner, name, counts.get((owner, name), 1))
             if len(self.refused) < len(self.functions):
@@ -112,7 +110,7 @@ class Profile(object):
         if times > 1:
             self.refused[number] = "%d functions have this name: the kernel would count the first one" % times
             return
-        where = name if owner == kallsyms.VMLINUX else "%s:%s" % (owner, name)
+        where = name if owner == kernel_functions.VMLINUX else "%s:%s" % (owner, name)
         try:
             self._append("kprobe_events", "p:%s/%s %s" % (GROUP, EVENT % number, where))
         except EnvironmentError as error:
@@ -207,7 +205,7 @@ def profile(root, functions, seconds, clock):
 
     seconds: for so long at most; it ends early when MOST_CALLS were counted. clock: transitions.Clock.
     """
-    with _signals.Signals() as signals, Profile(root, functions) as probes:
+    with processes.Signals() as signals, Profile(root, functions) as probes:
         try:
             begun, step = clock.now(), FIRST_STEP
             end = begun + seconds

@@ -2,8 +2,6 @@
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
-#
-# PRIVATE to this collection: anything may change without notice.
 
 import os
 
@@ -75,9 +73,8 @@ def _transition(root, host, asked):
     if BLOCKERS not in asked:
         return dict(found, blockers=None, summary=None, seconds=None)
     # Imported by a run only when somebody asks.
-    from ansible_collections.kernel.livepatch.plugins.module_utils._change import stalls
     from ansible_collections.kernel.livepatch.plugins.module_utils._health import livepatch_log
-    from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log
+    from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log, stalls
 
     blockers, summary = stalls.by_stacks(root, name)
     seconds = livepatch_log.lasts(kernel_log.read().records, name, root)

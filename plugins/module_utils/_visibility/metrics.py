@@ -2,15 +2,13 @@
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
-#
-# PRIVATE to this collection: anything may change without notice.
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change.stalls import UNKNOWN
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.dynamic_debug import (
     RUNNING,
     SLEEPING,
     UNRELIABLE,
 )
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.stalls import UNKNOWN
 
 REASONS = (RUNNING, UNRELIABLE, SLEEPING, UNKNOWN)
 

@@ -3,8 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # Documentation/networking/netconsole.rst. Since 6.9 a target has userdata, which ends every message of an extended
 # target; since 6.6 messages may begin with the kernel release. Before that the log itself is told, with each change.
 

@@ -1,20 +1,68 @@
-# What every program on a host can read about its livepatches: two small files, and metrics where they are wanted.
+# What all can read about the livepatches of a host: two small files, metrics where they are wanted; and the units.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
-#
-# PRIVATE to this collection: anything may change without notice.
 
 import json
 import os
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading, run_files
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
-from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import visibility_files
 
 # Below /run/livepatch: a line for each livepatch, and the effective release.
 ACTIVE, RELEASE = "active", "effective-release"
 METRICS = "livepatch.prom"
+
+SERVICE, TIMER = "livepatch-publish.service", "livepatch-publish.timer"
+# The program, and the settings for it.
+PROGRAM = "etc/livepatch/livepatch.fact"
+SETTINGS = "etc/livepatch/visibility.json"
+FACT = "livepatch.fact"
+UNITS = "etc/systemd/system"
+WANTS = {
+    SERVICE: UNITS + "/multi-user.target.wants/" + SERVICE,
+    TIMER: UNITS + "/timers.target.wants/" + TIMER,
+}
+
+_HEAD = "# Written by kernel.livepatch.livepatch_visibility.\n"
+
+# /run/livepatch has more in it than what this service writes: it is not its RuntimeDirectory, which would be removed.
+# A network of its own (PrivateNetwork=) would hide the interfaces that the targets of netconsole are to use.
+_SERVICE_TEXT = (
+    _HEAD
+    + """[Unit]
+Description=Tell programs which livepatches run
+After=livepatch-boot.service kpatch.service local-fs.target network.target
+
+[Service]
+Type=oneshot
+%(before)sExecStart=%(interpreter)s -I /%(program)s publish
+Nice=10
+TimeoutStartSec=60
+NoNewPrivileges=yes
+ProtectHome=read-only
+
+[Install]
+WantedBy=multi-user.target
+"""
+)
+_TIMER_TEXT = (
+    _HEAD
+    + """[Unit]
+Description=Tell programs once a minute which livepatches run
+
+[Timer]
+OnBootSec=1min
+OnUnitActiveSec=1min
+AccuracySec=5s
+
+[Install]
+WantedBy=timers.target
+"""
+)
+
+# The module is needed before its targets can be made; where it is missing the rest is done all the same.
+_LOAD_NETCONSOLE = "ExecStartPre=-/sbin/modprobe -q netconsole\n"
 
 
 def active(root, host):
@@ -32,7 +80,7 @@ def active(root, host):
 def settings(root):
     """Return what the module livepatch_visibility was told (dict), empty where it was not."""
     try:
-        found = json.loads((reading.read_bytes(os.path.join(root, visibility_files.SETTINGS)) or b"{}").decode("utf-8"))
+        found = json.loads((reading.read_bytes(os.path.join(root, SETTINGS)) or b"{}").decode("utf-8"))
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
@@ -88,9 +136,18 @@ def _write_metrics(root, host, directory, log):
 
 
 def _of_transition(root, name, log):
-    from ansible_collections.kernel.livepatch.plugins.module_utils._change import stalls
     from ansible_collections.kernel.livepatch.plugins.module_utils._health import livepatch_log
-    from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log
+    from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log, stalls
 
     records = log() if log else kernel_log.read().records
     return livepatch_log.lasts(records, name, root), stalls.reasons(root, name)
+
+
+def units(interpreter, netconsole=False):
+    """Return {path: text} of the systemd units.
+
+    interpreter: path of the Python that runs the program (str). netconsole: whether its targets are to be set up (bool).
+    """
+    before = _LOAD_NETCONSOLE if netconsole else ""
+    service = _SERVICE_TEXT % {"interpreter": interpreter, "program": PROGRAM, "before": before}
+    return {UNITS + "/" + SERVICE: service, UNITS + "/" + TIMER: _TIMER_TEXT}

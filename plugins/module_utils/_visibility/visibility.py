@@ -2,22 +2,15 @@
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
-#
-# PRIVATE to this collection: anything may change without notice.
 
 import json
 import os
 from collections import OrderedDict
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc, run_files, systemd
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc, run_files
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
-from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import (
-    fact_program,
-    netconsole,
-    publish,
-    visibility_files,
-)
+from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import fact_program, netconsole, publish
 
 _FILE, _EXECUTABLE = 0o644, 0o755
 
@@ -37,7 +30,7 @@ class Run(object):
         self.root = root
         self.warnings = []
         self.present = params["state"] == "present"
-        self.systemd = systemd.runs(root)
+        self.systemd = etc.has_systemd(root)
         self.former = publish.settings(root)
         self.targets = None
 
@@ -48,12 +41,10 @@ class Run(object):
         if self.present and not self.systemd:
             self.warnings.append(
                 "This host runs without systemd: what is written about its livepatches is true until the next boot, "
-                "and until another program changes them. Run '/%s publish' from time to time." % visibility_files.PROGRAM
+                "and until another program changes them. Run '/%s publish' from time to time." % publish.PROGRAM
             )
-        changes = OrderedDict(
-            (path, file) for path, file in self._files() if etc.differs(self.root, path, *file)
-        )
-        enable = [unit for unit, link in sorted(visibility_files.WANTS.items()) if self._keeps() and not self._is(link)]
+        changes = OrderedDict((path, file) for path, file in self._files() if etc.differs(self.root, path, *file))
+        enable = [unit for unit, link in sorted(publish.WANTS.items()) if self._keeps() and not self._is(link)]
         before = {"/" + path: etc.found(self.root, path, file[0]) for path, file in changes.items()}
         after = {"/" + path: "absent" if file[0] is None else "as wanted" for path, file in changes.items()}
         targets = self._own_targets()
@@ -123,11 +114,11 @@ class Run(object):
             "fact_directory": fact_directory,
         }
         if not self.present:
-            for link in sorted(visibility_files.WANTS.values()):
+            for link in sorted(publish.WANTS.values()):
                 yield link, (None, _FILE)
-        yield visibility_files.PROGRAM, (program, _EXECUTABLE)
-        yield visibility_files.SETTINGS, (json.dumps(told, sort_keys=True) + "\n" if self.present else None, _FILE)
-        for path, text in sorted(visibility_files.units(self.interpreter, self.targets is not None).items()):
+        yield publish.PROGRAM, (program, _EXECUTABLE)
+        yield publish.SETTINGS, (json.dumps(told, sort_keys=True) + "\n" if self.present else None, _FILE)
+        for path, text in sorted(publish.units(self.interpreter, self.targets is not None).items()):
             yield path, (text if self._keeps() else None, _FILE)
         if fact_directory:
             yield _fact(fact_directory), (program, _EXECUTABLE)
@@ -143,8 +134,8 @@ class Run(object):
                 yield "%s/%s" % (run_files.DIRECTORY, name), (None, _FILE)
 
     def _apply(self, changes, enable):
-        if any(link in changes for link in visibility_files.WANTS.values()):
-            self._systemctl("disable", "--now", *sorted(visibility_files.WANTS))
+        if any(link in changes for link in publish.WANTS.values()):
+            self._systemctl("disable", "--now", *sorted(publish.WANTS))
         failed = None
         try:
             for path, file in changes.items():
@@ -158,14 +149,14 @@ class Run(object):
         except EnvironmentError as error:
             raise etc.refusal(error, error.filename or "a file", "/etc and /run")
         finally:
-            units = any(path.startswith(visibility_files.UNITS) for path in changes)
+            units = any(path.startswith(publish.UNITS) for path in changes)
             if units and self.systemd:
                 self._systemctl("daemon-reload")
         if enable or (units and self._keeps()):
             # The service is seen to work before anybody relies on it. Of a failed target it would only say the same again.
-            self._systemctl("start", visibility_files.SERVICE, needed=failed is None)
-            self._systemctl("restart", visibility_files.TIMER, needed=True)
-            self._systemctl("enable", *sorted(visibility_files.WANTS), needed=True)
+            self._systemctl("start", publish.SERVICE, needed=failed is None)
+            self._systemctl("restart", publish.TIMER, needed=True)
+            self._systemctl("enable", *sorted(publish.WANTS), needed=True)
 
         if failed:
             raise failed
@@ -184,7 +175,7 @@ class Run(object):
         return None
 
     def _systemctl(self, *words, **options):
-        systemd.systemctl(self.run_command, words, **options)
+        etc.systemctl(self.run_command, words, **options)
 
     def _is(self, path):
         return os.path.lexists(self._place(path))
@@ -199,10 +190,10 @@ class Run(object):
             "diff": diff,
             "effective_release": host.effective_release,
             "active": publish.active(self.root, host).splitlines(),
-            "kept_by": visibility_files.TIMER if self._keeps() else None,
+            "kept_by": publish.TIMER if self._keeps() else None,
             "netconsole": None if self.targets is None else netconsole.described(self.root),
         }
 
 
 def _fact(directory):
-    return os.path.join(directory, visibility_files.FACT).lstrip("/")
+    return os.path.join(directory, publish.FACT).lstrip("/")

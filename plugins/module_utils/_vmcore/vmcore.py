@@ -3,8 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # With the kernel's debug information its structures tell everything; without, its log is found by VMCOREINFO, and says what
 # it can. What is not known is None.
 
@@ -15,14 +13,8 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._files import tim
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._health import crash_events, kernel_alarms, livepatch_log
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
-from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore import (
-    debug_packages,
-    dump,
-    events_file,
-    kernel_types,
-    log_buffer,
-)
-from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore.vmcoreinfo import Unknown, VmcoreInfo
+from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore import dump, events_file, log_buffer
+from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore.log_buffer import Unknown, VmcoreInfo
 
 MOST_EVENTS = 50
 
@@ -85,7 +77,7 @@ def inspect(path, debug_info=(), host=None, time=None):
         build_id=info.build_id,
         architecture=dump.architecture(program),
         told_by="debug_info" if known else "log",
-        debug_package=None if known else debug_packages.package(info.kernel_release),
+        debug_package=None if known else dump.debug_package(info.kernel_release),
         time=times.to_text(died),
         time_of=time_of,
         reasons=reasons,
@@ -107,11 +99,11 @@ def _log(program, info, reasons):
 def _by_types(program, debug_info, info, reasons):
     """Return what the kernel's structures tell (dict), None with a reason where they are not known or not readable."""
     try:
-        if not kernel_types.has_types(program):
+        if not dump.has_types(program):
             reasons.append(_missing(debug_info, info))
             return None
-        host, forced = kernel_types.read_host(program, info.kernel_release)
-        taint = kernel_types.taint(program)
+        host, forced = dump.read_host(program, info.kernel_release)
+        taint = dump.taint(program)
     except Exception as error:  # pylint: disable=broad-except # a damaged dump or vmlinux leads drgn anywhere
         reasons.append("the kernel's lists could not be read: %s" % error)
         return None
@@ -130,7 +122,7 @@ def _by_types(program, debug_info, info, reasons):
 
 
 def _missing(debug_info, info):
-    package = debug_packages.package(info.kernel_release)
+    package = dump.debug_package(info.kernel_release)
     return "no debug information of %s (build id %s) was found%s: what its structures say was not read. %s" % (
         info.kernel_release,
         info.build_id or "unknown",
@@ -214,7 +206,9 @@ def _events(records, history, info, host, died):
     events = [_event(alarm, history) for alarm in alarms[-MOST_EVENTS:]]
     crash = None
     if info.crash_time or any(alarm.kind == "crash" for alarm in alarms):
-        said = crash_events.Evidence("kdump", died, alarms, history.at_end(), True, "a dump without the kernel's reason")
+        said = crash_events.Evidence(
+            "kdump", died, alarms, history.at_end(), True, "a dump without the kernel's reason"
+        )
         (one,) = crash_events.tell([said])
         crash = {
             "host": host,

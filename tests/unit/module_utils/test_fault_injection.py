@@ -10,12 +10,12 @@ import shutil
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import (  # pylint: disable=unused-import
-    stalls,  # noqa: F401 (what is imported late would open files: it shall not count)
-)
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._health import (  # pylint: disable=unused-import
-    health,  # noqa: F401
+    health,  # noqa: F401 (what is imported late would open files: it shall not count)
+)
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import (  # pylint: disable=unused-import
+    stalls,  # noqa: F401
 )
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
 from tests.unit.fakes.faults import Faults, injected

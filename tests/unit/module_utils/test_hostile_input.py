@@ -10,19 +10,18 @@ import time
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import stalls
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import bounded, reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._health import (
-    coredumps,
+    boot_log,
     crash_events,
     dmesg,
-    journal as _journal,
+    dumps,
+    health,
     kernel_alarms,
     livepatch_log,
-    window,
 )
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import stalls, sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.kernel_log import Record
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import package_manager, rpm
@@ -80,8 +79,8 @@ class Names(object):
 
 def comms(tmp_path, pattern, *names):
     (tmp_path / "proc/sys/kernel").mkdir(parents=True)
-    (tmp_path / coredumps.CORE_PATTERN).write_text(pattern)
-    return [dump.comm for dump in coredumps.find(Names(*names), ["/var/cores"], 0, str(tmp_path))]
+    (tmp_path / dumps.CORE_PATTERN).write_text(pattern)
+    return [dump.comm for dump in dumps.find_core_dumps(Names(*names), ["/var/cores"], 0, str(tmp_path))]
 
 
 def test_a_core_pattern_whose_percent_signs_are_literal_has_no_program_in_it(tmp_path):
@@ -97,7 +96,9 @@ def test_a_message_with_any_line_separator_of_unicode_is_one_message():
     message = "a\u2028b\u2029c\x85d\x1ce"
     entry = {"__REALTIME_TIMESTAMP": "1716000000000000", "__MONOTONIC_TIMESTAMP": "1", "MESSAGE": message}
     line = json.dumps(entry, ensure_ascii=False).encode("utf-8")
-    journal = _journal.read(lambda command, **_options: (0, line + b"\n" + line + b"\n", b""), str, _journal.THIS_BOOT)
+    journal = boot_log.read_journal(
+        lambda command, **_options: (0, line + b"\n" + line + b"\n", b""), str, boot_log.THIS_BOOT
+    )
     assert [record.text for record in journal.records] == [message, message]
 
 
@@ -105,8 +106,8 @@ def test_a_message_with_any_line_separator_of_unicode_is_one_message():
 def test_an_uptime_that_is_no_number_counts_as_none(tmp_path, uptime):
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/uptime").write_text(uptime)
-    assert window.Window({}, str(tmp_path), 1.7e9).up_seconds(None) is None
-    assert window.Window({"time": "2023-01-01T00:00:00Z"}, str(tmp_path), 1.7e9).uptime == 0.0
+    assert health.Window({}, str(tmp_path), 1.7e9).up_seconds(None) is None
+    assert health.Window({"time": "2023-01-01T00:00:00Z"}, str(tmp_path), 1.7e9).uptime == 0.0
 
 
 @pytest.mark.parametrize("text", ["\u00b2", "12\u00b2", "\u0663", "1_0", "+1", "0x1", "", "1" * 21, None])

@@ -136,7 +136,7 @@ def test_options_that_do_not_go_together_are_refused(host, run_module, options):
 def test_every_error_that_the_code_can_raise_is_documented():
     documented = set(re.findall(r"^    - ([a-z_]+)$", livepatch_package.RETURN, re.MULTILINE))
     state = livepatch_package.install
-    sources = (state, state.rpm, state.engines, state.image_based, livepatch_package.vendors)
+    sources = (state, state.rpm, state.engines, state.package_facts, livepatch_package.vendors)
     raised = {"disk_full", "repository_unavailable", "bad_signature"}
     for source in sources:
         with open(source.__file__) as handle:

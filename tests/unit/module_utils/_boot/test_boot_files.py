@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_files, boot_record
+from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record
 
 KERNEL = "6.1.0-56-amd64"
 SHELLS = [["sh"]] + ([["bash", "--posix"]] if shutil.which("bash") else [])
@@ -38,7 +38,7 @@ class Host(object):
         self.cmdline("root=/dev/vda ro")
         self.tool("insmod", INSMOD)
         self.tool("modprobe", MODPROBE)
-        text = boot_files.contents(10)[boot_files.PROGRAM]
+        text = boot_record.contents(10)[boot_record.PROGRAM]
         assert text.count("\nroot=\n") == text.count("\nPATH=") == 1
         text = text.replace("\nroot=\n", "\nroot=%s\n" % root).replace("\nPATH=", "\nPATH=%s/tools:" % root)
         self.write("boot.sh", text)

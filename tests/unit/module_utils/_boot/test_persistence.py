@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_files, boot_record, persistence
+from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record, persistence
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
@@ -156,8 +156,8 @@ def test_changed_units_are_read_anew(host):
     host.persist()
     assert host.persist(guard_minutes=3)["changed"]
     assert host.commands[-1] == ["daemon-reload"]
-    timer = boot_files.contents(3)["etc/systemd/system/livepatch-boot-survived.timer"]
-    assert "OnActiveSec=3min" in timer and "@" not in "".join(boot_files.contents(3).values()).replace('"$@"', "")
+    timer = boot_record.contents(3)["etc/systemd/system/livepatch-boot-survived.timer"]
+    assert "OnActiveSec=3min" in timer and "@" not in "".join(boot_record.contents(3).values()).replace('"$@"', "")
 
 
 def test_the_record_says_what_the_program_needs(host):

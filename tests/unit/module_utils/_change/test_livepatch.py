@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import stalls
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import stalls
 from tests.unit.fakes import elf
 from tests.unit.fakes.runs import begin, refusal, run
 

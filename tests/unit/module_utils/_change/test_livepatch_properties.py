@@ -10,9 +10,8 @@ import tempfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import stalls
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import dynamic_debug, sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import dynamic_debug, stalls, sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
 from tests.unit.fakes import elf

@@ -3,7 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._health import boot_log, journal as _journal
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import boot_log
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.kernel_log import LOST, READ, Reading, Record
 
 OTHER = "BUG: sleeping function called"
@@ -26,7 +26,7 @@ def log(
 
     def ask(boot):
         asked.append(boot)
-        return _journal.Journal(list(journal), 0.0, 1.0, journal_status, reason)
+        return boot_log.Journal(list(journal), 0.0, 1.0, journal_status, reason)
 
     reading = Reading(list(records), 500, status, "lost" if status == LOST else None, list(earlier))
     found = boot_log.BootLog(reading, begin, since_boot, ask)
@@ -58,7 +58,7 @@ def test_the_journal_is_not_asked_while_the_kernel_has_its_records():
 def test_what_the_kernel_has_lost_is_taken_from_the_journal():
     journal = [warning(1, "old", 50.0), warning(2, "gap", 110.0), warning(3, "kept", 120.0)]
     found = log([plain(99)], [warning(120, "kept")], LOST, journal=journal)
-    assert found.asked == [_journal.THIS_BOOT]
+    assert found.asked == [boot_log.THIS_BOOT]
     assert new(found) == [("warning:gap", None), ("warning:kept", 120)]
     assert found.known_signatures() == {"warning:old"}
     assert (found.journal_status, found.reasons) == ("read", ["lost"])

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import bounded
-from ansible_collections.kernel.livepatch.plugins.module_utils._health import coredumps
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import dumps
 
 BOOT = "1827be70bda44e3b9598c4aaf5ac32bc"
 SINCE = 1800000000.0
@@ -27,7 +27,7 @@ def put(tmp_path):
 
 def find(tmp_path, *directories):
     source = bounded.Source("coredump")
-    found = coredumps.find(source, directories or ["/cores"], SINCE, str(tmp_path))
+    found = dumps.find_core_dumps(source, directories or ["/cores"], SINCE, str(tmp_path))
     return [(dump.comm, dump.time) for dump in found]
 
 
@@ -82,5 +82,5 @@ def test_directories_and_unfinished_files_are_no_dumps(put, tmp_path):
 
 
 def test_the_name_of_a_program_is_bounded_and_printable():
-    dump = coredumps.parse("x\n" * 200, 1.0, "/p")
+    dump = dumps.parse_core_dump("x\n" * 200, 1.0, "/p")
     assert dump.comm == ("x?" * 200)[:64]

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import bounded
-from ansible_collections.kernel.livepatch.plugins.module_utils._health import crash_events, kdump, pstore as _pstore
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import crash_events, dumps
 from ansible_collections.kernel.livepatch.plugins.module_utils._health.kernel_alarms import Alarm
 
 SINCE = 1800000000.0
@@ -54,8 +54,8 @@ def found(tmp_path):
 
     def look(*ends):
         source = bounded.Source("kdump")
-        evidence = kdump.find(source, ["/var/crash"], SINCE, str(tmp_path))
-        evidence += _pstore.find(source, SINCE, BOOTED, str(tmp_path))
+        evidence = dumps.find_kdump(source, ["/var/crash"], SINCE, str(tmp_path))
+        evidence += dumps.find_pstore(source, SINCE, BOOTED, str(tmp_path))
         look.source = source
         return [
             (crash.source, crash.time - SINCE, crash.signature, crash.effective_release)
@@ -169,7 +169,7 @@ def test_a_file_that_goes_while_it_is_read_is_no_crash(put, found, monkeypatch):
 
 def test_an_oops_that_the_host_survived_is_no_crash(put, tmp_path):
     put("sys/fs/pstore/dmesg-ramoops-0", pstore(*OOPS, header="Oops#1 Part1"))
-    (crash,) = crash_events.tell(_pstore.find(bounded.Source("pstore"), SINCE, BOOTED, str(tmp_path)))
+    (crash,) = crash_events.tell(dumps.find_pstore(bounded.Source("pstore"), SINCE, BOOTED, str(tmp_path)))
     assert (crash.kind, crash.signature, crash.source) == ("oops", "oops:alarm_show", "pstore")
 
 

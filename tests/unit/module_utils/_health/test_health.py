@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._health import health, journal as _journal
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import boot_log, health
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.kernel_log import (
     LOST,
     READ,
@@ -63,10 +63,10 @@ class Journals(object):
 
     def __call__(self, boot):
         self.asked.append(boot)
-        records = self.journals.get("previous" if boot == _journal.PREVIOUS_BOOT else "this", [])
+        records = self.journals.get("previous" if boot == boot_log.PREVIOUS_BOOT else "this", [])
         status = self.journals.get("status", "read" if records else "absent")
         end = FORMER_BOOT + records[-1].seconds if records else None
-        return _journal.Journal(records, FORMER_BOOT, end, status, self.journals.get("reason"))
+        return boot_log.Journal(records, FORMER_BOOT, end, status, self.journals.get("reason"))
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ def test_the_journal_of_the_boot_before_tells_the_reason_of_a_reboot(root, put):
     journal = Journals(previous=former)
     put("cores/prog", age=1250)
     result = look(root, None, journal, boot_id="b0", time=BEGIN)
-    assert journal.asked == [_journal.PREVIOUS_BOOT]
+    assert journal.asked == [boot_log.PREVIOUS_BOOT]
     assert events(result, "kind", "source", "effective_release") == [
         ("coredump", "coredump", "6.0.0-hotfix0"),
         ("crash", "journal", "6.0.0-hotfix0"),

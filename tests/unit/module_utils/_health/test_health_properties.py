@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import bounded, times
 from ansible_collections.kernel.livepatch.plugins.module_utils._health import (
-    coredumps,
+    boot_log,
     crash_events,
     dmesg,
+    dumps,
     health,
-    journal as _journal,
     kernel_alarms,
     livepatch_log,
-    pstore,
 )
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log
 
@@ -125,14 +124,14 @@ def test_any_log_of_livepatches_gives_a_release_or_none(text, whole, enabled, mo
 
 @given(st.integers(0, 255), st.text(max_size=200))
 def test_any_answer_of_journalctl_is_read(code, output):
-    journal = _journal.read(lambda *unused, **unused_too: (code, output, output), str, 0)
+    journal = boot_log.read_journal(lambda *unused, **unused_too: (code, output, output), str, 0)
     assert journal.status in ("read", "absent", "truncated", "unreadable")
 
 
 @given(st.lists(ENTRY, max_size=8))
 def test_any_entries_of_the_journal_are_records_or_passed_over(entries):
     output = "\n".join(json.dumps(entry) for entry in entries)
-    journal = _journal.read(lambda *unused, **unused_too: (0, output.encode("utf-8"), b""), str, 0)
+    journal = boot_log.read_journal(lambda *unused, **unused_too: (0, output.encode("utf-8"), b""), str, 0)
     assert len(journal.records) <= len(entries)
     assert bool(journal.records) == (journal.end is not None)
     kernel_alarms.alarms(journal.records)
@@ -140,14 +139,14 @@ def test_any_entries_of_the_journal_are_records_or_passed_over(entries):
 
 @given(st.text(max_size=80), st.text(max_size=60))
 def test_any_name_of_a_core_dump_and_any_pattern_give_a_bounded_program(name, pattern):
-    dump = coredumps.parse(name, 5.0, "/p", coredumps._names("/cores/" + pattern, "/cores"))
+    dump = dumps.parse_core_dump(name, 5.0, "/p", dumps._core_names("/cores/" + pattern, "/cores"))
     assert dump is None or (len(dump.comm) <= 64 and dump.comm.isprintable())
 
 
 @given(st.text(max_size=60))
 def test_any_name_in_pstore_has_a_time_or_none(name):
     for prefix in ("", "dmesg-efi-", "dmesg-erst-"):
-        saved = pstore.saved_at(prefix + name)
+        saved = dumps.saved_at(prefix + name)
         assert saved is None or saved >= 0
 
 

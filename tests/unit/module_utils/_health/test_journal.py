@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._health import journal as _journal
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import boot_log
 
 BOOTED = 1800000000.0
 
@@ -36,14 +36,14 @@ class Command(object):
         return self.answer
 
 
-def read(output="", code=0, errors="", boot=_journal.PREVIOUS_BOOT, find="/bin/%s".__mod__):
-    return _journal.read(Command(output, code, errors), find, boot)
+def read(output="", code=0, errors="", boot=boot_log.PREVIOUS_BOOT, find="/bin/%s".__mod__):
+    return boot_log.read_journal(Command(output, code, errors), find, boot)
 
 
-@pytest.mark.parametrize("boot,option", [(_journal.PREVIOUS_BOOT, "--boot=-1"), (_journal.THIS_BOOT, "--boot=0")])
+@pytest.mark.parametrize("boot,option", [(boot_log.PREVIOUS_BOOT, "--boot=-1"), (boot_log.THIS_BOOT, "--boot=0")])
 def test_the_question_is_bounded_in_lines_and_seconds(boot, option):
     command = Command(entry(1.0, "x"))
-    _journal.read(command, "/bin/%s".__mod__, boot)
+    boot_log.read_journal(command, "/bin/%s".__mod__, boot)
     words = ["/bin/timeout", "20", "/bin/journalctl", "--quiet", "--no-pager", "-k", option, "-n", "5000", "-o", "json"]
     assert command.command == words
 
@@ -121,11 +121,11 @@ def test_an_answer_that_does_not_come_is_cut_off_and_what_came_is_used():
 
 
 def test_as_many_lines_as_were_asked_for_are_not_all(monkeypatch):
-    monkeypatch.setattr(_journal, "MAX_LINES", 2)
+    monkeypatch.setattr(boot_log, "MAX_LINES", 2)
     journal = read("\n".join([entry(1.0, "x"), entry(2.0, "x")]))
     assert (journal.status, journal.reason) == ("truncated", "journal: read only the last 2 messages of the kernel")
 
 
 def test_an_answer_that_is_text_already_is_read_too():
-    journal = _journal.read(lambda *unused, **unused_too: (0, entry(1.0, "x"), ""), "/bin/%s".__mod__, 0)
+    journal = boot_log.read_journal(lambda *unused, **unused_too: (0, entry(1.0, "x"), ""), "/bin/%s".__mod__, 0)
     assert len(journal.records) == 1

@@ -6,7 +6,7 @@
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._health import window as _window
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import health
 
 NOW = 1800000000.5
 BEGIN = "2027-01-15T07:50:00Z"  # ten minutes before
@@ -19,7 +19,7 @@ def window(tmp_path):
             path = tmp_path / "proc" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        return _window.Window(since, str(tmp_path), NOW)
+        return health.Window(since, str(tmp_path), NOW)
 
     return make
 

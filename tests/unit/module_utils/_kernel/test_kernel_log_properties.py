@@ -57,8 +57,7 @@ def test_any_bytes_are_a_record_or_none(data):
 @given(st.lists(st.tuples(HEADER, LINE), max_size=30))
 def test_any_log_gives_events_that_json_can_carry(entries):
     records = [
-        kernel_log.parse(record(sequence, text, priority, useconds))
-        for (priority, sequence, useconds), text in entries
+        kernel_log.parse(record(sequence, text, priority, useconds)) for (priority, sequence, useconds), text in entries
     ]
     records = [entry for entry in records if entry]
     found = kernel_alarms.alarms(records)

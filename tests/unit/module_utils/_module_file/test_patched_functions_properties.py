@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import tracing
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_functions
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file, patched_functions
 from tests.unit.fakes import patched
 
@@ -68,5 +68,5 @@ def test_whatever_a_livepatch_changes_is_what_is_read(changes, architecture, fun
 
 @given(st.text(max_size=300))
 def test_any_text_of_the_tracing_files_is_parsed(text):
-    assert isinstance(tracing.parse_held(text), list)
-    assert isinstance(tracing.parse_probes(text), list)
+    assert isinstance(kernel_functions.parse_held(text), list)
+    assert isinstance(kernel_functions.parse_probes(text), list)

@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._packages import cves as _cves
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import package_facts
 
 PACKAGE = "klp-6.1.0-56-amd64-hotfix2-1.x86_64"
 UPDATE = """<update type="security"><id>LAB-1</id><references>%s</references>
@@ -40,7 +40,7 @@ def put(root, data, path=CACHE):
 
 def test_cves_are_sorted_by_year_and_number_and_told_once():
     text = "- CVE-2026-9999, CVE-2026-10001 (CVE-2025-40001) fix; CVE-2026-9999 again, xCVE-2026-1111 CVE-26-1"
-    assert _cves.in_text(text) == ["CVE-2025-40001", "CVE-2026-9999", "CVE-2026-10001"]
+    assert package_facts.cves_in_text(text) == ["CVE-2025-40001", "CVE-2026-9999", "CVE-2026-10001"]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_the_advisories_of_exactly_this_package_are_read_packed_or_not(root, suf
     other = PACKAGE.replace("hotfix2", "hotfix3")
     data = updates((PACKAGE, ["CVE-2026-40001"]), (other, ["CVE-2026-40003"]), (PACKAGE, ["CVE-2026-40002"]))
     put(root, pack(data), CACHE + suffix)
-    assert _cves.in_advisories(PACKAGE, root) == (["CVE-2026-40001", "CVE-2026-40002"], "read")
+    assert package_facts.cves_in_advisories(PACKAGE, root) == (["CVE-2026-40001", "CVE-2026-40002"], "read")
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_the_advisories_of_exactly_this_package_are_read_packed_or_not(root, suf
 )
 def test_every_package_managers_advisories_are_found(root, path):
     put(root, updates((PACKAGE, ["CVE-2026-40001"])), path)
-    assert _cves.in_advisories(PACKAGE, root) == (["CVE-2026-40001"], "read")
+    assert package_facts.cves_in_advisories(PACKAGE, root) == (["CVE-2026-40001"], "read")
 
 
 def test_a_host_without_advisories_says_so(root):
-    assert _cves.in_advisories(PACKAGE, root) == ([], "absent")
+    assert package_facts.cves_in_advisories(PACKAGE, root) == ([], "absent")
 
 
 @pytest.mark.parametrize(
@@ -78,21 +78,21 @@ def test_a_host_without_advisories_says_so(root):
 )
 def test_advisories_that_cannot_be_unpacked_are_not_taken_for_none(root, suffix, data):
     put(root, data, CACHE + suffix)
-    assert _cves.in_advisories(PACKAGE, root) == ([], "unreadable")
+    assert package_facts.cves_in_advisories(PACKAGE, root) == ([], "unreadable")
 
 
 def test_an_advisory_across_two_reads_is_read_whole(root, monkeypatch):
-    monkeypatch.setattr(_cves, "_CHUNK", 7)
+    monkeypatch.setattr(package_facts, "_CHUNK", 7)
     put(root, updates((PACKAGE, ["CVE-2026-40001"]), ("other", ["CVE-2026-40002"])))
-    assert _cves.in_advisories(PACKAGE, root) == (["CVE-2026-40001"], "read")
+    assert package_facts.cves_in_advisories(PACKAGE, root) == (["CVE-2026-40001"], "read")
 
 
 @pytest.mark.parametrize("name, value", [("MAX_BYTES", 300), ("MAX_UPDATE", 20), ("MAX_SECONDS", -1.0)])
 def test_reading_ends_at_its_limits_and_says_so(root, monkeypatch, name, value):
-    monkeypatch.setattr(_cves, name, value)
-    monkeypatch.setattr(_cves, "_CHUNK", 50)
+    monkeypatch.setattr(package_facts, name, value)
+    monkeypatch.setattr(package_facts, "_CHUNK", 50)
     put(
         root,
         updates(*[("other%d" % number, ["CVE-2026-40002"]) for number in range(100)], (PACKAGE, ["CVE-2026-40001"])),
     )
-    assert _cves.in_advisories(PACKAGE, root) == ([], "truncated")
+    assert package_facts.cves_in_advisories(PACKAGE, root) == ([], "truncated")

@@ -9,7 +9,7 @@ import os
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._packages import image_based
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import package_facts
 
 Status = collections.namedtuple("Status", "f_flag")
 
@@ -35,8 +35,8 @@ def put(root, path):
 @pytest.mark.parametrize("statvfs", [writable, gone])
 def test_an_ordinary_host_is_no_image(tmp_path, statvfs):
     put(tmp_path, "usr/sbin/transactional-update")
-    assert image_based.kind(str(tmp_path), statvfs) is None
-    image_based.require_none("package klp", str(tmp_path), statvfs)
+    assert package_facts.image_based(str(tmp_path), statvfs) is None
+    package_facts.require_no_image("package klp", str(tmp_path), statvfs)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_an_ordinary_host_is_no_image(tmp_path, statvfs):
 def test_a_system_that_is_an_image_is_refused_by_what_it_is(tmp_path, files, statvfs, kind, words):
     for path in files:
         put(tmp_path, path)
-    assert image_based.kind(str(tmp_path), statvfs) == kind
+    assert package_facts.image_based(str(tmp_path), statvfs) == kind
     with pytest.raises(LivepatchError, match="package klp: .*Nothing was touched") as caught:
-        image_based.require_none("package klp", str(tmp_path), statvfs)
+        package_facts.require_no_image("package klp", str(tmp_path), statvfs)
     assert (caught.value.code, caught.value.details["image_based"]) == ("image_based", kind)
     assert words in caught.value.message

@@ -7,8 +7,9 @@ import os
 
 import pytest
 
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import interface
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._packages import gone, package_facts
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import package_facts
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
 from tests.unit.fakes import elf
 from tests.unit.fakes.elf import KERNEL
@@ -174,7 +175,7 @@ def test_an_ordinary_host_has_the_same_keys(root):
 def test_a_livepatch_that_runs_without_its_package_is_told_to_whoever_asks_for_it(kernel, root, options, name):
     kernel.insert(name, transition=0)
     error = LivepatchError("not_found", "package: not installed.")
-    gone.explain(error, options, root)
+    interface.explain_gone(error, options, root)
     assert "livepatch %s runs all the same: its package was removed" % name in error.message
     assert error.details == {"running": name, "package_removed": True}
 
@@ -191,7 +192,7 @@ def test_a_livepatch_that_runs_without_its_package_is_told_to_whoever_asks_for_i
 )
 def test_another_error_and_another_livepatch_are_left_as_they_are(root, code, options):
     error = LivepatchError(code, "as it was")
-    gone.explain(error, options, root)
+    interface.explain_gone(error, options, root)
     assert (error.message, error.details) == ("as it was", {})
 
 

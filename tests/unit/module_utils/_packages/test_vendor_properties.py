@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import (
-    cves,
     drift,
     engines,
+    package_facts,
     package_manager,
     rpm,
     vendors,
@@ -41,7 +41,7 @@ def test_any_two_kernel_releases_can_be_compared(one, other):
 
 @given(st.text("CVE-0129 \n", max_size=200))
 def test_whatever_a_changelog_says_only_whole_names_are_cves(text):
-    for cve in cves.in_text(text):
+    for cve in package_facts.cves_in_text(text):
         assert cve in text and cve.count("-") == 2
 
 
@@ -49,13 +49,13 @@ def test_whatever_a_changelog_says_only_whole_names_are_cves(text):
 @given(st.binary(max_size=300), st.sampled_from(["", ".gz", ".xz", ".bz2", ".zst"]))
 def test_whatever_lies_among_the_advisories_reading_it_ends_with_a_word(data, suffix):
     with tempfile.TemporaryDirectory() as root:
-        original, cves._files = cves._files, lambda dummy: [root + "/updateinfo.xml" + suffix]
+        original, package_facts._files = package_facts._files, lambda dummy: [root + "/updateinfo.xml" + suffix]
         try:
             with open(root + "/updateinfo.xml" + suffix, "wb") as stream:
                 stream.write(data)
-            found, status = cves.in_advisories("klp-1-1.x86_64", root)
+            found, status = package_facts.cves_in_advisories("klp-1-1.x86_64", root)
         finally:
-            cves._files = original
+            package_facts._files = original
     assert isinstance(found, list) and status in ("read", "truncated", "unreadable")
 
 

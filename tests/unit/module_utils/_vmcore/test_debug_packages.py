@@ -5,7 +5,7 @@
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore.debug_packages import package
+from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore.dump import debug_package
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore.debug_pac
     ],
 )
 def test_the_package_is_called_as_the_vendor_calls_it(kernel_release, expected):
-    assert package(kernel_release) == expected
+    assert debug_package(kernel_release) == expected

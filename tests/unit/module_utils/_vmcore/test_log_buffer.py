@@ -5,14 +5,14 @@
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore import log_buffer, vmcoreinfo
+from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore import log_buffer
 from tests.unit.fakes import dead_kernel
 
 
 def found(log, info=None):
     memory = log_buffer.Memory(log.read, 8, log.little)
     return [
-        tuple(record) for record in log_buffer.read(memory, vmcoreinfo.VmcoreInfo(info or dead_kernel.vmcoreinfo()))
+        tuple(record) for record in log_buffer.read(memory, log_buffer.VmcoreInfo(info or dead_kernel.vmcoreinfo()))
     ]
 
 
@@ -53,7 +53,7 @@ def test_bytes_that_are_no_text_do_no_harm():
 
 @pytest.mark.parametrize("missing", sorted(dead_kernel.OFFSETS) + ["prb", "prb_desc"])
 def test_what_vmcoreinfo_does_not_say_is_named(missing):
-    with pytest.raises(vmcoreinfo.Unknown, match=missing.split(".")[0]):
+    with pytest.raises(log_buffer.Unknown, match=missing.split(".")[0]):
         found(dead_kernel.Log().write("a"), dead_kernel.vmcoreinfo(without=[missing]))
 
 
@@ -64,7 +64,7 @@ def test_a_place_that_holds_no_log_is_told(sizes):
         (address, real_data if number != 1 else _with(real_data, sizes))
         for number, (address, real_data) in enumerate(real())
     ]
-    with pytest.raises(vmcoreinfo.Unknown, match="there is none"):
+    with pytest.raises(log_buffer.Unknown, match="there is none"):
         found(log)
 
 
@@ -78,13 +78,13 @@ def _with(head, sizes):
 @pytest.mark.parametrize("size", [b"0", b"1025", b"9" * 19])
 def test_a_size_that_no_structure_has_is_told_before_anything_is_read(size):
     info = dead_kernel.vmcoreinfo().replace(b"SIZE(printk_info)=88", b"SIZE(printk_info)=" + size)
-    with pytest.raises(vmcoreinfo.Unknown, match="leads to 16 structures"):
+    with pytest.raises(log_buffer.Unknown, match="leads to 16 structures"):
         found(dead_kernel.Log().write("a"), info)
 
 
 def test_a_member_outside_of_its_structure_is_told():
     info = dead_kernel.vmcoreinfo().replace(b"SIZE(prb_desc)=24", b"SIZE(prb_desc)=4")
-    with pytest.raises(vmcoreinfo.Unknown, match="contradicts itself"):
+    with pytest.raises(log_buffer.Unknown, match="contradicts itself"):
         found(dead_kernel.Log().write("a"), info)
 
 
@@ -94,11 +94,11 @@ def test_memory_that_is_not_in_the_dump_is_the_readers_to_tell():
 
 
 def test_vmcoreinfo_says_what_the_kernel_was_and_when_it_died():
-    info = vmcoreinfo.VmcoreInfo(b"OSRELEASE=6.1.0\nBUILD-ID=00ff\nCRASHTIME=1700000000\nrubbish\n\xff=1\nCRASH")
+    info = log_buffer.VmcoreInfo(b"OSRELEASE=6.1.0\nBUILD-ID=00ff\nCRASHTIME=1700000000\nrubbish\n\xff=1\nCRASH")
     assert (info.kernel_release, info.build_id, info.crash_time) == ("6.1.0", "00ff", 1700000000)
 
 
 @pytest.mark.parametrize("text", [b"", b"CRASHTIME=tomorrow", b"CRASHTIME=" + b"9" * 30])
 def test_what_it_does_not_say_is_not_known(text):
-    info = vmcoreinfo.VmcoreInfo(text)
+    info = log_buffer.VmcoreInfo(text)
     assert (info.kernel_release, info.build_id, info.crash_time) == (None, None, None)

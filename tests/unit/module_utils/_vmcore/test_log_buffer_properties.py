@@ -8,11 +8,11 @@ import re
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore import log_buffer, vmcoreinfo
+from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore import log_buffer
 from tests.unit.fakes import dead_kernel
 
 TEXT_OF_INFO = dead_kernel.vmcoreinfo()
-INFO = vmcoreinfo.VmcoreInfo(TEXT_OF_INFO)
+INFO = log_buffer.VmcoreInfo(TEXT_OF_INFO)
 NUMBERS = sorted(set(re.findall(rb"=([0-9]+)\n", TEXT_OF_INFO)))
 TEXT = some.text(some.characters(min_codepoint=32, max_codepoint=0x2FF), max_size=24)
 RECORD = some.tuples(
@@ -50,16 +50,16 @@ def test_damaged_memory_gives_records_or_a_clear_error(data):
         return log.read(address, size)
 
     try:
-        read(log, bounded, vmcoreinfo.VmcoreInfo(data.draw(some.sampled_from([TEXT_OF_INFO, info]))))
-    except (vmcoreinfo.Unknown, LookupError):
+        read(log, bounded, log_buffer.VmcoreInfo(data.draw(some.sampled_from([TEXT_OF_INFO, info]))))
+    except (log_buffer.Unknown, LookupError):
         pass
 
 
 @given(some.binary(max_size=300))
 def test_any_text_is_a_vmcoreinfo_that_says_something_or_nothing(text):
-    info = vmcoreinfo.VmcoreInfo(text)
+    info = log_buffer.VmcoreInfo(text)
     assert info.kernel_release is None or isinstance(info.kernel_release, str)
     try:
         info.symbol("prb")
-    except vmcoreinfo.Unknown:
+    except log_buffer.Unknown:
         pass

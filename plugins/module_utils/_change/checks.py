@@ -1,9 +1,7 @@
-# Why the kernel would refuse, or has refused, a livepatch.
+# Why a livepatch is refused: by the kernel, or for what it replaces; and whether what is wanted is there.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
-#
-# PRIVATE to this collection: anything may change without notice.
 
 import errno
 import os
@@ -34,6 +32,8 @@ _BY_LOG = (
     ("not_a_livepatch", re.compile(r"not marked as a livepatch module"), 'Build it with MODULE_INFO(livepatch, "Y").'),
     ("vermagic", re.compile(r"version magic|disagrees about version"), "Install the build for exactly this kernel."),
 )
+
+_KINDS = {True: "one that replaces all others", False: "one that stacks on the others"}
 
 
 def check_file(module, host, machine):
@@ -155,3 +155,68 @@ def _lockdown(root):
     text = reading.read_text(os.path.join(root, "sys/kernel/security/lockdown")) or ""
     found = re.search(r"\[(\w+)\]", text)
     return found.group(1) if found else None
+
+
+def refusal_to_replace(params, name, replaces, gone, undo):
+    """Return the LivepatchError for a livepatch that replaces what it must not, or None.
+
+    params: the module's options. replaces: whether it replaces the others (bool), None where nobody can tell. gone: names
+    of the livepatches that it replaces. undo: called when it is refused; takes it out, returns a sentence about that.
+    """
+    expected = params["replace"]
+    if None not in (replaces, expected) and replaces != expected:
+        return LivepatchError(
+            "replace_mismatch",
+            "livepatch %s: expected %s, found %s. %s Correct the option replace, or the build."
+            % (name, _KINDS[expected], _KINDS[replaces], undo()),
+        )
+    spared = sorted(set(gone) - set(params["replaces"])) if params["replaces"] is not None else []
+    if spared:
+        return LivepatchError(
+            "replaces_others",
+            "livepatch %s: expected it to replace nothing%s, found that it replaces %s. %s Name what it may replace in "
+            "the option replaces, or take a livepatch that stacks on the others."
+            % (name, " but " + ", ".join(params["replaces"]) if params["replaces"] else "", ", ".join(spared), undo()),
+        )
+    return None
+
+
+def still_runs(host, former):
+    """Return a sentence that says whether a host (sysfs.Host) has the same livepatches as before (names, oldest first)."""
+    if list(host.patches) == former:
+        return " This host runs %s as before." % host.effective_release
+    return " This host runs %s now; before it had %s: somebody else changes it." % (
+        host.effective_release,
+        ", ".join(former) or "no livepatch",
+    )
+
+
+def file_code(file):
+    """Build id, else srcversion, of a ModuleFile; None where it has neither."""
+    return file.build_id or file.srcversion
+
+
+def loaded_code(root, file):
+    """The same of the module of that name in the kernel: both sides must be of the kind that the file has."""
+    return sysfs.build_id(root, file.name) if file.build_id else sysfs.srcversion(root, file.name)
+
+
+def against_enabled(root, host, file):
+    """What speaks against the livepatch of a file (ModuleFile) being enabled, as a list of words for people."""
+    patch = host.patches.get(file.name)
+    if patch is None or file.name not in host.enabled:
+        return ["%s is not enabled for all tasks" % file.name]
+    problems = []
+    code, loaded = file_code(file), loaded_code(root, file)
+    if code is None or code != loaded:
+        problems.append("the code in the kernel is %s, that of the file %s" % (loaded, code))
+    for name, parts in patch.objects.items():
+        if parts["patched"] is False and (name == "vmlinux" or name in host.modules):
+            problems.append("%s is not patched" % name)
+    return problems
+
+
+def against_gone(host, names, unloaded):
+    """What speaks against livepatches (names) being disabled, and unloaded (bool) too, as a list of words for people."""
+    problems = ["%s is enabled" % name for name in names if name in host.patches]
+    return problems + ["%s is loaded" % name for name in names if unloaded and name in host.modules]

@@ -1,9 +1,7 @@
-# Who else holds functions of the kernel: probes, tracers and BPF programs, as tracefs and debugfs show them.
+# The kernel's functions: which it has, and who else holds them: probes, tracers and BPF programs.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
-#
-# PRIVATE to this collection: anything may change without notice.
 #
 # Nothing is mounted for a look: where a file system is not there the answer is None. Looking below
 # /sys/kernel/debug/tracing would make the kernel mount tracefs there, so that the table of mounts is asked first.
@@ -30,6 +28,8 @@ _PROBE = re.compile(
     r"\A\S+\s+(?P<kind>[a-z])\s+(?P<function>[^\s+]+)\+0x(?P<offset>[0-9a-f]+)\s*(?P<object>[^\s\[]*)\s*(?P<flags>[\[A-Z\]]*)\Z"
 )
 _OCTAL = re.compile(r"\\([0-7]{3})")
+
+VMLINUX = "vmlinux"
 
 
 def mounted(root, kind):
@@ -128,3 +128,35 @@ def parse_probes(text):
 
 def _read(directory, name):
     return None if directory is None else reading.read_text(os.path.join(directory, name))
+
+
+def count(root, functions, names):
+    """Return ((object, name) -> how often the kernel has it, the set of those names that anything has).
+
+    functions: pairs of object (vmlinux or a module) and name. names: of symbols, wherever they are. Returns None where
+    the kernel does not list its symbols. The names are listed to anybody; only addresses are kept from some.
+    """
+    wanted = {(owner.encode(), name.encode()) for owner, name in functions}
+    plain = {name for _owner, name in wanted}
+    imports = {name.encode(): name for name in names}
+    # Of an exported symbol that is not listed itself at least the entry in the table of exports is.
+    imports.update({b"__ksymtab_" + name.encode(): name for name in names})
+    counts, found, lines = {}, set(), 0
+    try:
+        with open(os.path.join(root, "proc/kallsyms"), "rb") as stream:
+            for lines, line in enumerate(stream, 1):
+                # ffffffff81e00000 t name, and for a module's a tab and its name in brackets
+                words = line.split()
+                if len(words) < 3:
+                    continue
+                name = words[2]
+                if name in imports:
+                    found.add(imports[name])
+                if name in plain:
+                    owner = words[3].strip(b"[]") if len(words) > 3 else VMLINUX.encode()
+                    counts[owner, name] = counts.get((owner, name), 0) + 1
+    except EnvironmentError:
+        return None
+    if not lines:
+        return None
+    return {(owner.decode(), name.decode()): counts.get((owner, name), 0) for owner, name in wanted}, found

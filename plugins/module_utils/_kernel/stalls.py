@@ -3,8 +3,6 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# PRIVATE to this collection: anything may change without notice.
-#
 # Imported by a run only when a transition has stalled.
 
 import os
@@ -13,7 +11,7 @@ from collections import OrderedDict, namedtuple
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import dynamic_debug, proc_tasks, sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import dynamic_debug, sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.dynamic_debug import (
     RUNNING,
     SLEEPING,
@@ -40,6 +38,11 @@ tasks: at most 50 of the blockers, described (list of dict). count: of all (int)
 (str). told_by: "kernel" when the kernel said why, "stacks" when only stacks were read. note: why not the kernel (str or
 None).
 """
+
+# A line of /proc/PID/task/TID/stack: the function, and its module where it is not the kernel's own.
+FRAME = re.compile(r"\A(?:\[<[0-9a-fx]*>\]\s*)?(?P<function>[^\s+]+)(?:\+\S+)?(?:\s+\[(?P<module>[^\]\s]+)\])?")
+
+_PF_KTHREAD = 0x00200000  # include/linux/sched.h
 
 
 def count(root, name):
@@ -127,7 +130,7 @@ def _blocking(root, name):
     if patch is None or not patch.transition:
         return []
     other = 0 if patch.enabled else 1
-    return [task for task in proc_tasks.every(root) if reading.read_number(os.path.join(task, "patch_state")) == other]
+    return [task for task in every_task(root) if reading.read_number(os.path.join(task, "patch_state")) == other]
 
 
 def _ask(root, kernel, log, clock):
@@ -160,7 +163,7 @@ def _sorted_out(messages):
 def _describe(task, said, livepatch):
     pid = int(os.path.basename(task))
     stack = (reading.read_text(os.path.join(task, "stack")) or "").splitlines()[:_MAX_FRAMES]
-    state, kthread = proc_tasks.state(task)
+    state, kthread = task_state(task)
     cgroup = _cgroup(task)
     if pid in said:
         code, function, words = _as_said(said[pid], livepatch)
@@ -197,7 +200,7 @@ def _sleeping(function, livepatch):
 
 
 def _by_stack(state, stack, livepatch):
-    frames = [match.group("function", "module") for match in map(proc_tasks.FRAME.match, stack) if match]
+    frames = [match.group("function", "module") for match in map(FRAME.match, stack) if match]
     for function, module in frames:
         # Optimised copies keep the name before the dot; code in a livepatch is the new version of a function.
         plain = function if function in livepatch.objects else function.split(".", 1)[0]
@@ -226,3 +229,27 @@ def _unit(cgroup):
         if _UNIT.search(part):
             return part
     return None
+
+
+def every_task(root):
+    """Yield the directories in proc of all tasks, by number. Tasks that end meanwhile are left out or found empty."""
+    proc = os.path.join(root, "proc")
+    for process in _numbers(proc):
+        directory = os.path.join(proc, process, "task")
+        for task in _numbers(directory):
+            yield os.path.join(directory, task)
+
+
+def _numbers(directory):
+    try:
+        return sorted((name for name in os.listdir(directory) if reading.to_number(name)), key=int)
+    except EnvironmentError:
+        return []
+
+
+def task_state(task):
+    """Return (state letter or None, whether it is a kthread): proc(5), fields 3 and 9; the comm before may hold anything."""
+    fields = (reading.read_text(os.path.join(task, "stat")) or "").rpartition(")")[2].split()
+    if len(fields) < 7:
+        return None, False
+    return fields[0], bool((reading.to_number(fields[6]) or 0) & _PF_KTHREAD)

@@ -10,10 +10,9 @@ import signal
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import stalls
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import run_files
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import dynamic_debug
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import dynamic_debug, stalls
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
 from tests.unit.fakes.kernel import DEBUG_LINES
 from tests.unit.fakes.runs import begin, refusal, run
