@@ -10,8 +10,8 @@ import stat
 import time
 from dataclasses import replace
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _kernel_alarms
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel_log import Record
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import kernel_alarms
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.kernel_log import Record
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import files, reading, specification, times
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources.reading import Missing
@@ -185,7 +185,7 @@ class _Reading:
         for record, moment in records:
             if record.kernel:
                 waiting.setdefault(record.seconds, []).append((record.text, moment))
-        for alarm in _kernel_alarms.alarms([record for record, unused in records]):
+        for alarm in kernel_alarms.alarms([record for record, unused in records]):
             moment = _moment(waiting.get(alarm.seconds, []), alarm.text)
             if moment is not None and moment >= int(self.since):
                 self.events.append(
