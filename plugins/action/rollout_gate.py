@@ -200,7 +200,7 @@ class World:
         manager = self.hostvars._variable_manager
         inventory = self.hostvars._inventory
         inventory.remove_restriction()
-        inventory.restrict_to_hosts(known)
+        inventory.restrict_to_hosts([inventory.get_host(name) for name in known])
         tasks = [dict(_trusted(task), ignore_errors=True, ignore_unreachable=True)]
         play = Play().load(
             {"name": task["name"], "hosts": known, "gather_facts": False, "strategy": "linear", "tasks": tasks},

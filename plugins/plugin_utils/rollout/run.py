@@ -91,7 +91,7 @@ class Run:
         last = self.state.verdict or {}
         verdict = judge.judge(self.state, self.world.now(), number, slice)
         holds = verdict["verdict"] == "hold"
-        same = verdict["verdict"] == last.get("verdict") and holds == (self.state.held_since is not None)
+        same = verdict["verdict"] == last.get("verdict", "pass") and holds == (self.state.held_since is not None)
         same = same and (verdict["verdict"] == "pass" or verdict["reasons"] == last["reasons"])
         if slice is not None or looked or said or not same:
             self.session.add([dict(verdict, looked=True) if looked else verdict])
