@@ -307,8 +307,9 @@ def unit_of(source):
 
 
 def some(names, most):
-    """Return the first names of a list (str), and that there are more."""
-    return values.words(", ".join(names[:most]), MAX_WORD) + (" and more" if len(names) > most else "")
+    """Return the first names of a list (str), and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return values.words(", ".join(names[:most]), MAX_WORD) + more
 
 
 def hosts_text(number, arm):

@@ -94,8 +94,7 @@ class _Lines:
             self.count[EARLY] += 1
         elif host is None:
             self.count[UNKNOWN] += 1
-            if len(self.strangers) <= NAMED:
-                self.strangers[event["host"]] = True
+            self.strangers[event["host"]] = True
         elif host not in self.sides.patched and host not in self.sides.control:
             self.count["events of hosts on no arm"] += 1
         else:

@@ -177,7 +177,7 @@ class _Reading:
             self.known = self.known or owner is not None
             if owner in self.sides.patched or owner in self.sides.control:
                 found.setdefault(owner, []).append(line)
-            elif named and not owner and len(self.strangers) <= NAMED:
+            elif named and not owner:
                 self.strangers[named] = True
         return list(found.items())
 
@@ -217,7 +217,7 @@ class _Reading:
                 f"no line in {self.source.options['directory']} names a host of this rollout, but "
                 f"{common.some(list(self.strangers), NAMED)}: expected inventory names or addresses in (?P<host>...)"
             )
-        gaps = self.gaps[:NAMED] + ([f"{len(self.gaps) - NAMED} more gaps"] if len(self.gaps) > NAMED else [])
+        gaps = self.gaps[:NAMED] + [f"{len(self.gaps) - NAMED} more gaps"] * (len(self.gaps) > NAMED)
         note = f"{files} files changed since the rollout began"
         return events.found(self.events, self.sides, "kernel alarms", self.lost, (note,), gaps)
 

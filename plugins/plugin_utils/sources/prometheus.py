@@ -166,10 +166,9 @@ def _by_label(server, sides):
 
 def _too_few(server, sides, found, stale, wanted, strangers):
     absent = [host for host in sides.patched if host not in found]
-    named = ", ".join(absent[:NAMED]) + (f" and {len(absent) - NAMED} more" if len(absent) > NAMED else "")
     have = len(sides.patched) - len(absent)
     text = f"{have} of {common.hosts_text(len(sides.patched), 'patched')} gave a series, {wanted} expected: "
-    text += f"none of {named}"
+    text += f"none of {common.some(absent, NAMED)}"
     old = sum(host in stale for host in absent)
     if old:
         text += f" ({old} of them stale for more than {server.source.stale_after} s)"
@@ -183,33 +182,23 @@ def _too_few(server, sides, found, stale, wanted, strangers):
 
 def _by_arm(server, sides):
     """Ask once for each arm (or once at all, where the query compares the arms itself)."""
-    query, way = server.source.options["query"], server.source.options["way"]
+    source = server.source
+    query, least = source.options["query"], _wanted(source.options["min_series"], len(sides.patched))
     patched = _names(sides.patched, sides.addresses)
     control = _names(sides.control, sides.addresses) if sides.control else None
-    if way == "both":
+    if source.options["way"] == "both":
         if control is None:
             raise NoControl("no control host is left, and the query compares with them")
-        arm = server.arm(
-            _filled(query, patched, control), (patched, control), server.source.options["min_series"], sides
-        )
-        return _Arm(arm[0], f"{arm[1]} series of both arms"), _Arm(), []
-    value, count = server.arm(_filled(query, patched), (patched, ""), server.source.options["min_series"], sides)
-    first = _Arm(value, f"{count} series of {common.hosts_text(len(sides.patched), 'patched')}")
+        return server.arm((patched, control), least, "both arms"), _Arm(), []
+    first = server.arm((patched, ""), least, common.hosts_text(len(sides.patched), "patched"))
     if control is None:
         return first, _Arm(), []
-    if server.source.rule != common.RATIO:
-        return first, _shown_only(server, query, control, sides), []
-    value, count = server.arm(_filled(query, control), (control, ""), 1, sides, "control")
-    return first, _Arm(value, f"{count} series of {common.hosts_text(len(sides.control), 'control')}"), []
-
-
-def _shown_only(server, query, control, sides):
-    """The control is only told to people here: without it the rule can be judged all the same."""
     try:
-        value, count = server.arm(_filled(query, control), (control, ""), 1, sides, "control")
+        return first, server.arm((control, ""), 1, common.hosts_text(len(sides.control), "control")), []
     except Missing:
-        return _Arm()
-    return _Arm(value, f"{count} series of {common.hosts_text(len(sides.control), 'control')}")
+        if source.rule == common.RATIO:
+            raise
+        return first, _Arm(), []  # It would only be told to people: the rule can be judged all the same.
 
 
 def _names(hosts, addresses):
@@ -222,14 +211,10 @@ def _names(hosts, addresses):
 
 
 def _literal(word):
-    text = "".join(_quoted(character) for character in word)
+    text = "".join(
+        one if PLAIN.fullmatch(one) else f"[{one}]" if QUOTABLE.fullmatch(one) else "." for one in word
+    )
     return f"[^0-9a-zA-Z:]?{text}[^0-9a-zA-Z:]?" if ":" in word else text
-
-
-def _quoted(character):
-    if PLAIN.fullmatch(character):
-        return character
-    return f"[{character}]" if QUOTABLE.fullmatch(character) else "."
 
 
 def _filled(query, patched, control=""):
@@ -257,26 +242,22 @@ class _Server:
     def __init__(self, source, since, now, fetch):
         self.source, self.since, self.now, self.fetch = source, since, now, fetch
 
-    def arm(self, query, words, least, sides, arm="patched"):
-        """Return (number, count of series) of one arm, or raise Missing."""
+    def arm(self, names, least, what):
+        """Return the _Arm of one query, or raise Missing; names: of its hosts, for {patched} and {control}."""
+        query = _filled(self.source.options["query"], *names)
         series = [one for one in self.series(query) if one.age <= self.source.stale_after]
-        wanted = _wanted(least, len(sides.patched))
-        if len(series) < wanted:
-            raise Missing(f"the query gave {len(series)} fresh series for the {arm} hosts, {wanted} expected")
-        self._check_age(query, words, arm)
-        return self.aggregated(series), len(series)
-
-    def _check_age(self, query, words, arm):
-        asked = self._time_query(query, words)
-        if asked is None:
-            return
-        times = [series.numbers()[-1] for series in self.series(asked, instant=True)]
-        self._check_ahead(max(times))
-        age = self.now - min(times)
-        if age > self.source.stale_after:
-            raise Missing(
-                f"the oldest sample of the {arm} hosts is {age:.0f} s old, at most {self.source.stale_after} s expected"
-            )
+        if len(series) < least:
+            raise Missing(f"the query gave {len(series)} fresh series for {what}, {least} expected")
+        asked = self._time_query(query, names)
+        if asked is not None:
+            times = [one.numbers()[-1] for one in self.series(asked, instant=True)]
+            self._check_ahead(max(times))
+            age = self.now - min(times)
+            if age > self.source.stale_after:
+                raise Missing(
+                    f"the oldest sample of {what} is {age:.0f} s old, at most {self.source.stale_after} s expected"
+                )
+        return _Arm(self.aggregated(series), f"{len(series)} series of {what}")
 
     def fresh_hosts(self, sides):
         """Return the hosts (set) whose newest sample is no older than stale_after; None where that cannot be asked."""

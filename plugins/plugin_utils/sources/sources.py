@@ -140,6 +140,5 @@ class Arms:
 
     def notes(self):
         """Return what a person should know (list of str): by which other names hosts are known."""
-        some = ", ".join(f"{text} is {host}" for host, text in list(self._called.items())[:2])
-        more = f" and {len(self._called) - 2} more" * (len(self._called) > 2)
-        return [values.words(f"by their names {some}{more}", 300)] if some else []
+        called = [f"{text} is {host}" for host, text in self._called.items()]
+        return [f"by their names {common.some(called, 2)}"] if called else []

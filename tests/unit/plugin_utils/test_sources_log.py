@@ -207,7 +207,7 @@ def test_lines_that_name_only_unknown_hosts_hold(logs):
     spec = {"directory": str(path), "pattern": r"^\S+ (?P<host>\S+) kernel:", "rule": {"max": 0}, "on_violation": "stop"}
     found = logs.read(**spec)
     assert (found["status"], found["verdict"]) == ("missing", "hold")
-    assert "names a host of this rollout, but db0, db1, db2 and more: expected inventory names" in found["reason"]
+    assert "names a host of this rollout, but db0, db1, db2 and 6 more: expected inventory names" in found["reason"]
     logs.write("all", f"{iso(NOW - 60)} db1 kernel: {PANIC}", f"{iso(NOW - 60)} web1.example.com kernel: {PANIC}")
     assert logs.read(**spec)["verdict"] == "stop"
 
