@@ -396,6 +396,8 @@ def _is_well(host, moment):
 
 def _look(current, entry):
     host, moment = current.hosts[entry["host"]], journal.seconds(entry["time"])
+    if host.arm == "control":
+        host.control = host.control or (host.planned, host.planned)  # The plan was the first look at it.
     if "silent" in entry:
         host.lost = moment if host.lost is None else host.lost
         return
@@ -407,7 +409,7 @@ def _look(current, entry):
     known, boot_id = host.boot_id, entry.get("boot_id")
     begin = host.patched[0] if host.arm == "patched" and host.patched else host.planned
     if known and boot_id and boot_id != known:
-        # The host's uptime says when it happened. A control host that nobody has looked at before was not on an arm yet.
+        # The host's uptime says when it happened.
         if host.arm == "patched" or host.control:
             _crash(host, max(moment - (entry.get("uptime_seconds") or 0), begin + 1), "rebooted")
     elif not trouble:
