@@ -4,6 +4,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import signal
 import time
 
 from ansible import context
@@ -42,6 +43,7 @@ SPEC = {
     "hosts": {"type": "list", "elements": "str", "default": []},
     "last_tier": {"type": "int"},
     "persist": {"type": "bool", "default": True},
+    "timeouts": {"type": "list", "elements": "int", "default": []},
     "sources": {"type": "list", "elements": "dict", "default": []},  # not no_log, as in rollout_plan
 }
 NEEDED = [("step", "open", ["hosts"]), ("step", "finish", ["last_tier"])]
@@ -89,11 +91,14 @@ class ActionModule(ActionBase):
         return result
 
     def _work(self, args, task_vars):
-        with session.existing(args["journal"], lock.controller(task_vars)) as current:
+        owner = lock.controller(task_vars)
+        with lock.ending(), session.existing(args["journal"], owner) as current:
             world = World(self, current, args, task_vars)
             going = run.Run(current, world)
             if args["step"] == "open":
                 found = {"open": going.open(args["hosts"])}
+                if found["open"]:  # From now on hosts work, and nothing is written until the slice is closed.
+                    lock.take(current.path, dict(owner, silence=lock.longest(args["timeouts"], len(args["hosts"]), _forks())))
             elif args["step"] == "close":
                 found = {"open": going.close(world.results)["verdict"] != "stop"}
             else:
@@ -177,6 +182,8 @@ class World:
 
     def tell(self, state, number, verdict, found):
         """Show what is news: where tiers stand, and a verdict with what led to it."""
+        while self.current.notes:
+            self._line(self.current.notes.pop(0), None)
         stands = timeline.tiers(state, self.now())
         for tier in progress.news(self.marks, stands):
             self._line(tier["line"], tier["mark"])
@@ -209,12 +216,15 @@ class World:
             vars={**self._play_vars(), "livepatch_nested": wrap_var(dict(hosts))},  # Hosts have said some of it.
         )
         collector = Collector()
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         queue = _queue(inventory, manager, self.action, collector)
         try:
             queue.run(play)
         finally:
             queue.cleanup()
             inventory.remove_restriction()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         return {**found, **{name: answers.result(values.plain(result)) for name, result in collector.found.items()}}
 
     def _play_vars(self):
@@ -257,11 +267,14 @@ def _trusted(task):
     return trust_as_template(task) if isinstance(task, str) else task
 
 
+def _forks():
+    return int(context.CLIARGS.get("forks") or 5)
+
+
 def _queue(inventory, manager, action, collector):
     """Return what runs a play inside this worker; the results go to the collector alone."""
     secrets = {"conn_pass": action._play_context.password, "become_pass": action._play_context.become_pass}
-    forks = context.CLIARGS.get("forks") or 5
-    queue = TaskQueueManager(inventory, manager, action._loader, secrets, run_additional_callbacks=False, forks=forks)
+    queue = TaskQueueManager(inventory, manager, action._loader, secrets, run_additional_callbacks=False, forks=_forks())
     if hasattr(collector, "_init_callback_methods"):
         collector._init_callback_methods()
     # Before 2.21 a callback of one's own is handed over; since then there are only names.

@@ -5,6 +5,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import os
+import time
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
@@ -12,6 +13,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, progress
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
     answers,
+    journal,
     lock,
     outcomes,
     overrides,
@@ -39,6 +41,8 @@ NEEDED = [
     ("result", "waiting", ["tier"]),
     ("entry", "override", ["override"]),
 ]
+# For how long halt waits for a controller that works to take what was said, in seconds.
+TAKEN = 20
 # What the tasks of a rollback register besides livepatch_result_rollback, which is the livepatch's own.
 BESIDES = ("livepatch_result_rollback_package", "livepatch_result_persistence", "livepatch_result_persistence_former")
 
@@ -56,7 +60,7 @@ class ActionModule(ActionBase):
             result.update(changed=False, rollback={}, hosts=[], serial=[1], summary=[], msg="Check mode: nothing is written.")
             return result
         try:
-            found = _write(values.plain(args), task_vars)
+            found = _write(values.plain(args), task_vars, lambda line: self._display.display(progress.line(line)))
         except RolloutError as error:
             result.update(failed=True, msg=str(error))
             return result
@@ -66,7 +70,7 @@ class ActionModule(ActionBase):
         return result
 
 
-def _write(args, task_vars):
+def _write(args, task_vars, show):
     if args["rollout"] is not None:
         # It may come from an alert, and the journal's path was made of it.
         values.name(args["rollout"], "rollout")
@@ -74,7 +78,7 @@ def _write(args, task_vars):
         return _read(args["journal"])
     owner = lock.controller(task_vars)
     if args["entry"] == "override":
-        return _override(args, owner["user"])
+        return _override(args, owner, show)
     takeover = values.own_words(args["takeover"], "livepatch_takeover")
     with session.existing(args["journal"], owner, takeover) as current:
         result = ENTRIES[args["entry"]](current, args, task_vars["hostvars"])
@@ -98,22 +102,58 @@ def _existing(path):
     return current
 
 
-def _override(args, user):
-    """Say something to the controller of a rollout, which may be another process, or one that starts tomorrow."""
-    state = _existing(args["journal"]).state
-    if state.over or state.ended == "rolled_back":
-        raise RolloutError(
-            f"The rollout {state.rollout} is {state.ended}: there is nothing left to {args['override']}."
+def _override(args, owner, show):
+    """Say something to the rollouts of a release, or to one by its name; their controllers are other processes.
+
+    Where one works now, wait until it has taken what was said.
+    """
+    journals = [args["journal"]] if os.path.isfile(args["journal"]) else []
+    journals += [path for path in overrides.unfinished(os.path.dirname(args["journal"]), args["rollout"]) if path not in journals]
+    states = {path: _existing(path).state for path in journals or [args["journal"]]}
+    going = [path for path, state in states.items() if not (state.over or state.ended == "rolled_back")]
+    if not going:
+        state = states[journals[0]]
+        raise RolloutError(f"The rollout {state.rollout} is {state.ended}: there is nothing left to {args['override']}.")
+    changed, taken = False, {}
+    for path in going:
+        said, words = _say(path, states[path], args, owner["user"])
+        show(words)
+        changed = changed or said["new"]
+        if lock.holder(path, owner):
+            taken[path] = said["id"]
+    missed = _wait_taken(taken)
+    for path in taken:
+        name = states[path].rollout
+        show(
+            f"{name}: its controller has not taken it yet, as it patches a slice; no further one is begun before it does"
+            if path in missed
+            else f"{name}: its controller has taken it"
         )
-    if args["override"] == "promote" and args["tier"] is None:
-        args["tier"] = state.open_tier
-    said = args["override"], args["reason"], args["tier"]
-    if overrides.holds(args["journal"], state, *said):
-        return {"changed": False, "journal": args["journal"], "progress": [f"{args['override']}: said before, with the same reason"]}
-    overrides.say(args["journal"], args["override"], user, args["reason"], args["tier"])
+    return {"changed": changed, "journal": going[0], "journals": going, "taken": bool(taken) and not missed, "progress": []}
+
+
+def _say(path, state, args, user):
+    tier = args["tier"]
+    if args["override"] == "promote" and tier is None:
+        tier = state.open_tier
+    known = overrides.holds(path, state, args["override"], args["reason"], tier)
+    what = f"{state.rollout}: {args['override']}"
+    if known:
+        return {"id": known, "new": False}, f"{what}: said before, with the same reason"
+    identity = overrides.say(path, args["override"], user, args["reason"], tier)
     when = "when it is run again" if state.ended else "at its next slice or look"
-    words = f"{args['override'].replace('_', ' ')} by {user}: {args['reason']}; the rollout takes it {when}"
-    return {"changed": True, "journal": args["journal"], "progress": [words]}
+    return {"id": identity, "new": True}, f"{what} by {user}: {args['reason']}; the rollout takes it {when}"
+
+
+def _wait_taken(said):
+    """Return the journals (list of paths) whose controllers have not taken what was said ({path: id}) in TAKEN seconds."""
+    end = time.monotonic() + TAKEN
+    left = dict(said)
+    while left and time.monotonic() < end:
+        left = {path: one for path, one in left.items() if not overrides.is_taken(journal.read(path), one)}
+        if left:
+            time.sleep(1)
+    return list(left)
 
 
 def _rollback(current, args, hostvars):

@@ -4,6 +4,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import contextlib
 import hashlib
 import os
 import re
@@ -74,7 +75,7 @@ class ActionModule(ActionBase):
     def _open(self, args, task_vars):
         owner = lock.controller(task_vars)
         request = _request(args, task_vars, owner["user"])
-        takeover = values.own_words(args["takeover"], "livepatch_takeover")
+        takeover = request["takeover"] = values.own_words(args["takeover"], "livepatch_takeover")
         unused = collection_copies.others(AnsibleCollectionConfig.collection_paths)
         if unused:
             self._display.warning(collection_copies.warning(request["run"]["collection"], unused))
@@ -89,21 +90,30 @@ class ActionModule(ActionBase):
         if not dry:
             session.make_directory(args["journal_dir"])
         path = os.path.join(args["journal_dir"], request["rollout"] + ".jsonl")
-        with session.Session(path, owner, dry, takeover=takeover) as current:
-            session.refuse_overlap(path, owner, seen)
-            if takeover and not current.notes:
-                current.notes.append("livepatch_takeover is ignored: nobody else has this rollout")
-            resumed = current.state.tiers is not None and not current.state.over
-            if not dry and current.state.tiers is not None:
-                current.take_overrides()  # What was said to the last run is not meant for a retry or a new round.
-            entries, notes = start.opening(current.state, request, seen)
-            _check_last_tier(current.state, entries, args["last_tier"], request)
-            current.add(entries, current.state.runs + 1)
-            self._judge(current)
-            last = schedule.last_tier(current.state, args["last_tier"])
-            for line in [*current.notes, *left_out, *notes]:
-                self._display.display(progress.line(line))
-            return _result(current, last, resumed, bool(entries) and not dry, [*current.notes, *left_out, *notes])
+        with contextlib.nullcontext() if dry else lock.alone(args["journal_dir"]):
+            with session.Session(path, owner, dry, takeover=takeover) as current:
+                session.refuse_overlap(path, owner, seen)
+                return self._start(current, args, request, seen, left_out, dry)
+
+    def _start(self, current, args, request, seen, notes, dry):
+        """Write what this run begins with, and return what the playbook goes by."""
+        if request["takeover"] and not current.notes:
+            current.notes.append("livepatch_takeover is ignored: nobody else has this rollout")
+        shared = lock.local_only(current.path)
+        if shared and not dry:
+            self._display.warning(shared)
+        resumed = current.state.tiers is not None and not current.state.over
+        if not dry and current.state.tiers is not None:
+            current.take_overrides()  # What was said to the last run is not meant for a retry or a new round.
+        entries, found = start.opening(current.state, request, seen)
+        _check_last_tier(current.state, entries, args["last_tier"], request)
+        current.add(entries, current.state.runs + 1)
+        self._judge(current)
+        last = schedule.last_tier(current.state, args["last_tier"])
+        lines = [*current.notes, *notes, *found]
+        for line in lines:
+            self._display.display(progress.line(line))
+        return _result(current, last, resumed, bool(entries) and not dry, lines)
 
     def _judge(self, current):
         """What was found at a resume may be too much already."""

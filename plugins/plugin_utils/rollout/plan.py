@@ -9,7 +9,7 @@ import random
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
-MAX_TIERS = 12
+MAX_TIERS = 100
 # A slice given as a share of a huge tier would patch thousands of hosts before the gate looks.
 MAX_SHARE_SLICE = 250
 TIER_KEYS = {"name", "hosts", "share", "group", "max_share", "soak", "spread", "max_failures"}

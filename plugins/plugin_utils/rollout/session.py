@@ -56,7 +56,8 @@ class Session:
         """Copy what was said from outside since the last time into the journal; return these entries (list)."""
         entries = overrides.new(self.path, self.state.overrides)
         self.add(entries)
-        return entries
+        self.notes += [overrides.unread(entry) for entry in entries if entry["kind"] == "override_unread"]
+        return [entry for entry in entries if entry["kind"] == "override"]
 
     def release(self):
         """Let another controller have the rollout."""
