@@ -145,7 +145,10 @@ class Rollout:
         return states.state([*self.entries, {**stamp, **entry}])
 
     def write(self, entries, run=None):
-        self.entries += journal.stamped(entries, self.state.runs if run is None else run, lambda: self.now)
+        """Write what the state can take, as a session does."""
+        stamped = journal.stamped(entries, self.state.runs if run is None else run, lambda: self.now)
+        states.state([*self.entries, *stamped])
+        self.entries += stamped
 
     def open(self, retry=None, options=None, **changed):
         """One start of a controller; changed: as in raw(), on top of what the rollout has brought."""
