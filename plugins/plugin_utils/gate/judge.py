@@ -8,10 +8,11 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import arms,
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate.findings import NAMED_HOSTS
 
 
-def judge(state, now, tier=None, slice=None):
+def judge(state, now, tier=None, slice=None, looked=False):
     """Return the verdict entry (dict) on the whole rollout as it stands at `now` (seconds since 1970).
 
     tier, slice: after which it is given; without slice it is a look during the tier's soak; without tier it is a resume.
+    looked: whether all whom looks are for were looked at just now; the entry says so.
     stop: a person said so; the first tier has a failure, or none of its hosts has the livepatch; more hosts of a later tier
     could not be patched than it tolerates; the evidence of crashes reaches stop_evidence; a source of evidence says so; no
     host of a tier has a build and none was patched before.
@@ -24,7 +25,7 @@ def judge(state, now, tier=None, slice=None):
     said_stops, said_holds = _said_stop(state), _said_hold(state)
     by_evidence = findings.stops(state, evidence)
     stops = [*_tier_stops(state, tiers, now_tier, slice), *by_evidence]
-    holds = [] if tier is None else [*_untold(state, now, now_tier, slice), *findings.holds(state, evidence)]
+    holds = [] if tier is None else [*_untold(state, now, now_tier, slice, looked), *findings.holds(state, evidence)]
     if state.stop and not (said_stops or stops):
         said_stops = [reason.partition(": ")[2] for reason in state.stop["reasons"]]  # Only a person takes a stop back.
     meant = "stop" if said_stops or stops else "hold" if said_holds or holds else "pass"
@@ -43,6 +44,7 @@ def judge(state, now, tier=None, slice=None):
         "failures": {host.name: [host.failure] for host in state.hosts.values() if host.failure},
         "tiers": [{key: value for key, value in entry.items() if key != "reasons"} for entry in tiers if entry["done"]],
         "evidence": evidence,
+        **({"looked": True} if looked else {}),
     }
 
 
@@ -131,7 +133,7 @@ def _whole_cohort(state, cohort, names):
     return f"every host of {kind} that was patched so far has failed ({len(names)}): {text}"
 
 
-def _untold(state, now, now_tier, slice):
+def _untold(state, now, now_tier, slice, looked):
     """What is not known, and what there is nothing to compare with."""
     silent = arms.silent(state, now)
     minutes = round(state.rules["unreachable_grace"] / 60)
@@ -145,26 +147,20 @@ def _untold(state, now, now_tier, slice):
         yield f"{named(names)} patched, and the looks at them fail: {blind[0].name}: {blind[0].blind[1]}"
     if not over:
         return
-    unseen = unlooked(state, now_tier["tier"])
+    until = soak_end(state, now_tier["tier"])
+    if not looked and state.looked_at < until:
+        return
+    unseen = [host.name for host in state.watched() if host.lost is None and not host.blind and host.seen < until]
     if unseen:
         yield f"{named(unseen)} not looked at since the soak of tier {now_tier['name']} ended"
     waiting = [host for host in state.waiting() if host.arm == "control"]
-    looked = state.looked_at >= soak_end(state, now_tier["tier"])
-    if looked and waiting and state.watched() and state.rules["control_hosts"] and not _control_was_seen(state, waiting, now_tier):
+    if waiting and state.watched() and state.rules["control_hosts"] and not _control_was_seen(state, waiting, now_tier):
         yield f"none of the {len(waiting)} hosts without the livepatch was looked at: there is nothing to compare with"
 
 
 def _control_was_seen(state, waiting, tier):
     begun = state.begun_at.get(tier["tier"], 0.0)
     return any(host.crash or (host.control and host.control[1] >= begun) for host in waiting)
-
-
-def unlooked(state, tier):
-    """Return the names of the patched hosts that could be looked at, and were not though a look was made since the soak's end."""
-    until = soak_end(state, tier)
-    if state.looked_at < until:
-        return []
-    return [host.name for host in state.watched() if host.lost is None and not host.blind and host.seen < until]
 
 
 def soak_end(state, tier):

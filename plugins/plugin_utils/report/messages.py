@@ -97,14 +97,9 @@ def status_lines(state, journal):
         f"rollout {state.rollout} of release {state.release}: {result}; {values.count_line(judge.counts(state))}",
         *tiers,
         *[line for line in verdict if line],
-        *not_persistent_lines(persistence(state)),
+        *not_persistent_lines(state.persistence),
         f"journal: {journal}",
     ]
-
-
-def persistence(state):
-    """Return {host: why it loses the livepatch at a boot, empty where it keeps it} of the hosts that were asked to keep it."""
-    return {host.name: host.persistence for host in state.hosts.values() if host.persistence is not None}
 
 
 def not_persistent_lines(reasons):

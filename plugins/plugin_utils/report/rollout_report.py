@@ -43,7 +43,7 @@ def report(entries, path, now):
         "evidence": _thinned([_point(entry) for entry in last_round if entry["kind"] == "verdict"]),
         "events": _events(state),
         "overrides": [_said(entry) for entry in last_round if entry["kind"] in ("override", "retry", "takeover")],
-        "not_persistent": messages.not_persistent_lines(messages.persistence(state)),
+        "not_persistent": messages.not_persistent_lines(state.persistence),
         "hosts": _hosts(state),
     }
 
@@ -141,5 +141,5 @@ def _hosts(state):
         outcome = (host.outcome if host else None) or {}
         row["at"] = journal.seconds(outcome["time"]) if outcome.get("time") else None
         row["seconds"] = outcome.get("seconds")
-        row["persistent"] = None if host is None or host.persistence is None else not host.persistence
+        row["persistent"] = not state.persistence[row["host"]] if row["host"] in state.persistence else None
     return found

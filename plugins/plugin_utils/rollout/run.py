@@ -89,12 +89,12 @@ class Run:
     def _judge(self, number, found, slice=None, looked=False, said=False):
         """Judge, and write the verdict down where it is news: after a slice or a look, or when it differs from the last."""
         last = self.state.verdict or {}
-        verdict = judge.judge(self.state, self.world.now(), number, slice)
+        verdict = judge.judge(self.state, self.world.now(), number, slice, looked)
         holds = verdict["verdict"] == "hold"
         same = verdict["verdict"] == last.get("verdict", "pass") and holds == (self.state.held_since is not None)
         same = same and (verdict["verdict"] == "pass" or verdict["reasons"] == last["reasons"])
         if slice is not None or looked or said or not same:
-            self.session.add([dict(verdict, looked=True) if looked else verdict])
+            self.session.add([verdict])
             self.world.tell(self.state, number, verdict, found)
         return verdict
 

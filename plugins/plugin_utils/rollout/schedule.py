@@ -186,7 +186,7 @@ def to_keep(state, number):
     return {
         host.name: host.outcome["livepatch"]
         for host in state.tier_hosts(number)
-        if host.is_(*DONE_WELL) and host.outcome.get("livepatch") and host.persistence is None
+        if host.is_(*DONE_WELL) and host.outcome.get("livepatch") and host.name not in state.persistence
     }
 
 
@@ -199,8 +199,7 @@ def to_roll_back(state):
 
 
 def _target(state, name):
-    had, host = state.before[name], state.hosts.get(name)
-    last = (host.outcome if host else None) or {}
+    had = state.before[name]
     return {
         "host": name,
         "package": had["package_now"],
@@ -208,8 +207,8 @@ def _target(state, name):
         "package_before": None if had["package"] == had["package_now"] else had["package"],
         "livepatch": had["livepatch"],
         "enabled_before": had["enabled"],
-        "outcome": last.get("outcome"),
-        "reason": last.get("reason"),
+        "outcome": had["outcome"],
+        "reason": had["reason"],
     }
 
 

@@ -57,7 +57,6 @@ class Host:
     failure: str = None  # why it counts among the failures of its tier
     own: bool = False  # the failure befell it while it was patched, or it does not run the release: no bad luck of any host
     told: dict = field(default_factory=dict)  # of its last look: sequence, host_time, counters, uptime_seconds, time
-    persistence: str = None  # why it loses the livepatch at a reboot, empty where it keeps it, None where nobody asked
 
     @property
     def seen(self):
@@ -95,9 +94,11 @@ class State:
     hosts: dict = field(default_factory=dict)  # name -> Host, in planned order
     by_tier: dict = field(default_factory=dict)  # tier number -> the same Hosts, in planned order
     excluded: dict = field(default_factory=dict)  # name -> excluded entry
-    # name -> {enabled, package, package_now, livepatch}: what hosts had before this rollout first touched them, in whatever
-    # round, and what it brought; of those that nobody has rolled back
+    # name -> {enabled, package, package_now, livepatch, outcome, reason}: what hosts had before this rollout first touched
+    # them, in whatever round, what it brought, and what came of it; of those that nobody has rolled back
     before: dict = field(default_factory=dict)
+    # name -> why it loses the livepatch at a reboot, empty where it keeps it; of those that were asked to, in whatever round
+    persistence: dict = field(default_factory=dict)
     last_slice: dict = None
     tiers_done: set = field(default_factory=set)
     just_done: int = None  # the tier that has passed, while neither the run has ended nor another slice has begun
@@ -236,6 +237,7 @@ def _rollout(current, entry):
         runs=current.runs,
         last_run=current.last_run,
         before=current.before,
+        persistence=current.persistence,
         overrides=current.overrides,
         retries=current.retries,
     )
@@ -257,6 +259,7 @@ def _host(current, entry):
     known = current.hosts.get(name)
     current.excluded.pop(name, None)
     if known is None or (known.control is None and known.patched is None):
+        current.persistence.pop(name, None)
         fresh = Host(
             name=name,
             planned=moment,
@@ -303,21 +306,23 @@ def _slice(current, entry):
     current.begun_at.setdefault(entry["tier"], moment)
     for name in entry["hosts"]:
         host = current.hosts[name]
-        host.arm, host.begun, host.lost, host.blind = "patched", entry, None, None
+        # One that was begun by a controller that died stays begun since then.
+        host.arm, host.begun, host.lost, host.blind = "patched", host.begun or entry, None, None
         host.patched = host.patched or (moment, moment)
         had = {"enabled": host.enabled, "package": None, "package_now": None, "livepatch": host.livepatch, "sure": False}
+        had.update(outcome=None, reason=None)
         current.before.setdefault(name, had)
 
 
 def _outcome(current, entry):
     name, outcome, moment = entry["host"], entry["outcome"], journal.seconds(entry["time"])
     _had_before(current, name, entry)
+    if outcome not in DONE_WELL:
+        current.persistence.pop(name, None)
     host = current.hosts.get(name)
     if host is None:
         return  # of a former round
     begin, host.begun, host.outcome = host.begun, None, entry
-    if outcome not in DONE_WELL:
-        host.persistence = None
     if outcome in WITHOUT:
         host.arm = ""
         if not host.crash and not host.alarm and outcome == "not_applicable":
@@ -344,6 +349,7 @@ def _had_before(current, name, entry):
     if outcome in ("rolled_back", "gone") or (known and not known["sure"] and outcome in ("already", "not_applicable")):
         current.before.pop(name, None)
     elif known:
+        known.update(outcome=outcome, reason=entry["reason"])
         known["livepatch"] = entry.get("livepatch") or known["livepatch"]
         known["package_now"] = entry.get("package") or known["package_now"]
         if not known["sure"] and outcome not in ROLLED_BACK:
@@ -396,6 +402,8 @@ def _is_well(host, moment):
 
 def _look(current, entry):
     host, moment = current.hosts[entry["host"]], journal.seconds(entry["time"])
+    if host.arm == "control":
+        host.control = host.control or (host.planned, host.planned)  # The plan was the first look at it.
     if "silent" in entry:
         host.lost = moment if host.lost is None else host.lost
         return
@@ -407,7 +415,7 @@ def _look(current, entry):
     known, boot_id = host.boot_id, entry.get("boot_id")
     begin = host.patched[0] if host.arm == "patched" and host.patched else host.planned
     if known and boot_id and boot_id != known:
-        # The host's uptime says when it happened. A control host that nobody has looked at before was not on an arm yet.
+        # The host's uptime says when it happened.
         if host.arm == "patched" or host.control:
             _crash(host, max(moment - (entry.get("uptime_seconds") or 0), begin + 1), "rebooted")
     elif not trouble:
@@ -571,9 +579,7 @@ def _rollback(current, entry):
 
 
 def _persisted(current, entry):
-    for name, reason in {**dict.fromkeys(entry["hosts"], ""), **entry["failed"]}.items():
-        if name in current.hosts:
-            current.hosts[name].persistence = reason
+    current.persistence.update({**dict.fromkeys(entry["hosts"], ""), **entry["failed"]})
 
 
 def _end(current, entry):

@@ -110,12 +110,45 @@ class Rollout:
     def state(self):
         return states.state(self.entries)
 
+    def tier(self, number):
+        """The names of the hosts of a tier."""
+        return [host.name for host in self.state.tier_hosts(number)]
+
+    def waiting(self):
+        return [host.name for host in self.state.waiting()]
+
+    def watched(self):
+        return [host.name for host in self.state.watched()]
+
+    def outcome(self, name):
+        return self.state.hosts[name].outcome["outcome"]
+
+    def failures(self):
+        return {host.name: host.failure for host in self.state.hosts.values() if host.failure}
+
+    def crashes(self):
+        return {host.name: host.crash for host in self.state.hosts.values() if host.crash}
+
+    def alarms(self):
+        return {host.name: host.alarm for host in self.state.hosts.values() if host.alarm}
+
+    def verdicts(self):
+        return [entry for entry in self.entries if entry["kind"] == "verdict"]
+
+    def say(self, override, **more):
+        """Somebody says something from outside, and this controller has taken it."""
+        said = {"kind": "override", "id": f"said-{len(self.entries)}", "user": "ann", "reason": "shop"}
+        self.write([{**said, "override": override, **more}])
+
     def state_after(self, entry):
         stamp = {"time": journal.now(lambda: self.now), "run": 1}
         return states.state([*self.entries, {**stamp, **entry}])
 
     def write(self, entries, run=None):
-        self.entries += journal.stamped(entries, self.state.runs if run is None else run, lambda: self.now)
+        """Write what the state can take, as a session does."""
+        stamped = journal.stamped(entries, self.state.runs if run is None else run, lambda: self.now)
+        states.state([*self.entries, *stamped])
+        self.entries += stamped
 
     def open(self, retry=None, options=None, **changed):
         """One start of a controller; changed: as in raw(), on top of what the rollout has brought."""
@@ -155,7 +188,7 @@ class Rollout:
             self.write([{"kind": "tier_done", "tier": tier}])
         return verdict
 
-    def judge(self, tier, number=None, **more):
-        verdict = judge.judge(self.state, self.now, tier, number)
-        self.write([{**verdict, **more}])
+    def judge(self, tier, number=None, looked=False):
+        verdict = judge.judge(self.state, self.now, tier, number, looked)
+        self.write([verdict])
         return verdict

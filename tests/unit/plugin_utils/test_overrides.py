@@ -54,14 +54,14 @@ def test_whether_something_was_taken_is_told_by_the_journal(path):
 
 
 def test_what_was_said_last_or_holds_already_need_not_be_said_again(path):
-    state = SimpleNamespace(overrides_taken=set(), paused=None, aborted=None)
+    state = SimpleNamespace(overrides=set(), paused=None, aborted=None)
     assert not overrides.holds(path, state, "pause", "lunch")
     first = overrides.say(path, "pause", "ann", "lunch")
     assert overrides.holds(path, state, "pause", " lunch ") == first
     assert not overrides.holds(path, state, "pause", "dinner")
     overrides.say(path, "resume", "ann", "back again")
     assert not overrides.holds(path, state, "pause", "lunch"), "it was taken back"
-    state.overrides_taken = ids(overrides.new(path, set()))
+    state.overrides = ids(overrides.new(path, set()))
     state.paused = {"id": first, "override": "pause", "reason": "lunch"}
     assert overrides.holds(path, state, "pause", "lunch") == first and not overrides.holds(path, state, "abort", "lunch")
     overrides.say(path, "promote", "ann", "enough", 2)
@@ -148,7 +148,8 @@ def test_a_file_that_cannot_be_read_is_a_clear_error_as_nobody_would_be_heard(pa
 
 def begin(directory, rollout, release, *entries):
     path = str(directory / f"{rollout}.jsonl")
-    journal.append(path, [{"kind": "rollout", "rollout": rollout, "release": release}, {"kind": "run"}, *entries], 1)
+    entries = [{"kind": "rollout", "rollout": rollout, "release": release}, {"kind": "run"}, *entries]
+    journal.append(path, journal.stamped(entries, 1))
     return path
 
 
@@ -178,7 +179,7 @@ def test_of_a_long_journal_the_end_tells_whether_it_is_over(tmp_path, monkeypatc
     looks = [{"kind": "look", "host": f"web{number}"} for number in range(100)]
     path = begin(tmp_path, "web", "hotfix3", {"kind": "end", "result": "complete"}, *looks)
     assert overrides.unfinished(str(tmp_path), "hotfix3") == [path], "what its end does not tell is not taken for over"
-    journal.append(path, [{"kind": "end", "result": "complete"}], 2)
+    journal.append(path, journal.stamped([{"kind": "end", "result": "complete"}], 2))
     assert overrides.unfinished(str(tmp_path), "hotfix3") == []
 
 

@@ -232,4 +232,4 @@ def test_tiers_that_do_not_fit_the_fleet_are_refused_with_the_reason(tiers, mess
 
 def test_a_group_whose_hosts_all_run_the_release_already_is_skipped_not_refused():
     tiers = plan.parse_tiers([{"name": "rc", "group": "rc"}, {"name": "rest", "share": "100%"}], 1)
-    assert len(make([("a", 0)] * 4, tiers, groups={"rc": ["done"]}, excluded=["done"])) == 1
+    assert len(make([("a", 0)] * 4, tiers, groups={"rc": ["done"]}, already=["done"])) == 1

@@ -38,7 +38,7 @@ def test_a_tier_waits_is_patched_soaks_and_has_passed():
 
 def test_a_tier_that_is_stopped_says_why():
     found = rollout()
-    found.patch(1, **{found.state.tier_hosts(1)[0].replace("-", "_"): REBOOTED})
+    found.patch(1, **{found.state.remaining(1)[0].replace("-", "_"): REBOOTED})
     mark, line = told(found)["canary"]
     assert mark == "stop" and "1 of 2 hosts of tier canary failed" in line
 
@@ -46,7 +46,7 @@ def test_a_tier_that_is_stopped_says_why():
 def test_a_tier_on_hold_says_why():
     found = rollout()
     found.patch(1)
-    found.write([{"kind": "override", "number": 1, "override": "pause", "user": "ann", "reason": "lunch", "tier": None}])
+    found.say("pause", reason="lunch")
     found.judge(1)
     mark, line = told(found)["canary"]
     assert mark == "hold" and line.endswith("; hold: paused by ann: lunch")

@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import shlex
+from dataclasses import asdict
 
 import pytest
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
@@ -15,11 +16,11 @@ from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, good, hosts, raw
 
 
 def outcome(rollout, name):
-    return rollout.state.outcomes[name]["outcome"]
+    return rollout.outcome(name)
 
 
 def canary(rollout):
-    return rollout.state.tier_hosts(1)
+    return rollout.tier(1)
 
 
 def key(name):
@@ -73,11 +74,11 @@ def test_an_engine_that_comes_after_a_host_was_patched_takes_nothing_from_it_at_
     changed = {key(name): {"engines": [KSPLICE]} for name in (done, begun)}
     changed[key(done)]["transition"] = {"livepatch": "hotfix3", "direction": "patching"}
     rollout.open(**changed)
-    assert outcome(rollout, done) == "patched" and begun in rollout.state.remaining(1) and not rollout.state.failures
+    assert outcome(rollout, done) == "patched" and begun in rollout.state.remaining(1) and not rollout.failures()
 
 
 def kept(rollout, tier=1):
-    return [entry["host"] for entry in schedule.to_keep(rollout.state, tier)]
+    return list(schedule.to_keep(rollout.state, tier))
 
 
 def persisted(rollout, *names, **failed):
@@ -174,29 +175,32 @@ def test_bad_options_are_refused_before_anything_is_planned(options, message):
 
 def test_a_resume_reads_the_plan_and_leaves_only_what_is_not_done():
     rollout = Rollout(hosts(6))
-    before = list(rollout.state.hosts.items())
+    before = list(rollout.state.hosts)
     rollout.patch(1)
-    done = list(rollout.state.outcomes)
+    (done,) = rollout.state.patched()
     rollout.open()
-    assert [name for name, unused in before] == list(rollout.state.hosts)
-    left = schedule.tiers(rollout.state, rollout.now)[0]
-    assert left["hosts"] == [name for name in canary(rollout) if name not in done]
-    assert left["serial"] == [len(left["hosts"])]
+    assert list(rollout.state.hosts) == before
+    left = [name for name in before if name != done]
+    assert schedule.to_patch(rollout.state, 1) == (left[:1], [1])
+    assert schedule.to_patch(rollout.state, 2) == (left, [1, 2, 2])
     assert rollout.state.runs == 2
 
 
-def test_a_tier_that_is_done_has_no_hosts_left_but_a_serial():
-    found = schedule.tiers(finished().state, 0)
-    assert [(tier["hosts"], tier["serial"], tier["done"], tier["soak_seconds"]) for tier in found] == [
-        ([], [1], True, 0)
-    ] * 2
+def test_a_rollout_that_is_done_has_no_hosts_left_but_a_serial():
+    assert schedule.to_patch(finished().state, 2) == ([], [1])
 
 
 def test_other_tiers_at_a_resume_do_not_change_the_plan_and_this_is_said():
     rollout = Rollout(hosts(6))
-    rollout.open(options={"tiers": [{"name": "all", "share": "100%"}]})
+    rollout.open(options={"tiers": [{"name": "all", "share": "100%"}], "max_failures": 5})
     assert [tier["name"] for tier in rollout.state.tiers] == ["canary", "rest"]
-    assert any("what the journal says is kept" in note for note in rollout.notes)
+    (said,) = [note for note in rollout.notes if "tiers" in note]
+    assert said == (
+        "given otherwise than when the plan was made, and not taken: tiers, max_failures. What the journal says is kept; "
+        "a new plan takes another livepatch_rollout"
+    )
+    rollout.open()
+    assert not any("given otherwise" in note for note in rollout.notes)
 
 
 def test_a_plan_that_was_not_finished_is_made_anew():
@@ -211,11 +215,39 @@ def test_a_journal_of_another_release_is_refused():
         Rollout(hosts(2)).open(options={"release": "hotfix4"})
 
 
-def test_a_journal_of_another_fleet_is_refused_with_the_missing_hosts():
+def test_a_journal_of_another_fleet_is_refused():
     rollout = Rollout(hosts(4))
-    rollout.names = ["host-1", "host-2", "other"]
-    with pytest.raises(RolloutError, match=r"of another fleet: 2 of its 4 hosts .*host-[34], host-[34]"):
+    rollout.names = ["other"]
+    with pytest.raises(RolloutError, match="of another fleet: none of its 4 hosts is among the hosts of this run"):
         rollout.open()
+
+
+def test_hosts_that_left_the_inventory_end_no_rollout_they_are_named_and_whoever_is_patched_of_them_is_silent():
+    rollout = Rollout(hosts(8), slice=2)
+    rollout.patch(1)
+    rollout.look(1)
+    rollout.patch(2)
+    done = rollout.state.patched()[-1]
+    waits = rollout.state.remaining(2)[-1]
+    rollout.names = [name for name in rollout.names if name not in (done, waits)]
+    rollout.open()
+    gone = " and ".join(sorted([done, waits], key=list(rollout.state.hosts).index)).replace(" and ", ", ")
+    assert f"{gone} are not among the hosts of this run any more: those that were patched are silent" in rollout.notes
+    assert rollout.state.hosts[done].lost == rollout.now and rollout.outcome(done) == "patched"
+    assert rollout.state.excluded[waits]["reason"] == "is not among the hosts of this run any more"
+    verdict = rollout.look(2, **{key(done): {"look": {"unreachable": True}}})
+    assert verdict["verdict"] == "hold" and f"{done} is patched and silent" in verdict["reasons"][0]
+
+
+def test_a_host_that_left_the_inventory_is_no_reason_why_a_rollback_never_ends():
+    rollout = finished()
+    names = rollout.state.to_roll_back()
+    left = [name for name in names if name != "host-2"]
+    answers = {name: {"changed": True, "name": None} for name in left}
+    found = outcomes.of_rollback(rollout.state, names, answers.get, inventory=left)
+    assert {entry["host"]: entry["outcome"] for entry in found} == {**dict.fromkeys(left, "rolled_back"), "host-2": "gone"}
+    rollout.write(found)
+    assert rollout.state.to_roll_back() == []
 
 
 def test_a_new_host_waits_for_the_next_round():
@@ -229,7 +261,7 @@ def test_a_new_host_waits_for_the_next_round():
 def test_a_done_host_that_rebooted_since_counts_as_failed_at_the_resume():
     rollout = Rollout(hosts(6))
     rollout.patch(1)
-    name = next(iter(rollout.state.outcomes))
+    (name,) = rollout.state.patched()
     rollout.open(**{key(name): {"boot_id": "new"}})
     assert outcome(rollout, name) == "rebooted"
     verdict = judge.judge(rollout.state, rollout.now)
@@ -239,9 +271,9 @@ def test_a_done_host_that_rebooted_since_counts_as_failed_at_the_resume():
 def test_a_done_host_that_no_longer_runs_the_release_counts_as_failed_at_the_resume():
     rollout = Rollout(hosts(6))
     rollout.patch(1)
-    name = next(iter(rollout.state.outcomes))
+    (name,) = rollout.state.patched()
     rollout.open(**{key(name): {"enabled": None}})
-    assert rollout.state.failures == {name: "runs no livepatch instead of hotfix3"}
+    assert rollout.failures() == {name: "runs no livepatch instead of hotfix3"}
 
 
 def test_a_done_host_that_is_well_is_not_written_again_at_the_resume():
@@ -260,16 +292,16 @@ def test_a_host_whose_controller_was_killed_is_done_again_and_remembers_what_it_
         "apply": {"changed": False, "before": {"enabled": "hotfix3"}},
     }
     rollout.patch(1, **{key(names[0]): idle})
-    entry = rollout.state.outcomes[names[0]]
+    entry = rollout.state.hosts[names[0]].outcome
     assert (entry["outcome"], entry["enabled_before"]) == ("patched", "hotfix2")
-    assert names[0] in rollout.state.touched()
+    assert names[0] in rollout.state.to_roll_back()
 
 
 def test_a_host_that_ran_the_release_before_its_slice_came_is_already():
     rollout = Rollout(hosts(2))
     idle = {"package": {"changed": False, "outcome": "already_installed"}, "apply": {"changed": False}}
     rollout.patch(1, host_1=idle, host_2=idle)
-    assert set(judge.counts(rollout.state)) <= {"already", "untouched"} and rollout.state.touched() == []
+    assert set(judge.counts(rollout.state)) <= {"already", "untouched"} and rollout.state.to_roll_back() == []
 
 
 def test_a_begun_host_that_came_back_with_another_boot_id_counts_as_rebooted():
@@ -289,18 +321,18 @@ def test_a_begun_host_that_did_not_come_back_counts_as_unreachable():
 
 def test_an_untouched_host_may_reboot_go_and_come_back_without_blame():
     rollout = Rollout(hosts(6))
-    name = rollout.state.tier_hosts(2)[0]
+    name = rollout.tier(2)[0]
     rollout.open(**{key(name): {"boot_id": "new"}})
-    assert rollout.state.boot_ids[name] == "new" and not rollout.state.failures
+    assert rollout.state.hosts[name].boot_id == "new" and not rollout.failures()
     rollout.open(**{key(name): None})
     assert name not in rollout.state.remaining(2) and rollout.state.excluded[name]["outcome"] == "unreachable"
     rollout.open()
-    assert name in rollout.state.remaining(2) and not rollout.state.failures
+    assert name in rollout.state.remaining(2) and not rollout.failures()
 
 
 def test_a_host_excluded_at_a_resume_stays_in_the_summary_once():
     rollout = Rollout(hosts(6))
-    name = rollout.state.tier_hosts(2)[0]
+    name = rollout.tier(2)[0]
     rollout.open(**{key(name): None})
     assert [row["outcome"] for row in summary.rows(rollout.state) if row["host"] == name] == ["unreachable"]
     assert sum(judge.counts(rollout.state).values()) == 6
@@ -340,10 +372,10 @@ def test_the_command_to_go_on_names_the_playbook_that_was_run_and_survives_space
     assert 'livepatch_retry="REASON"' in words
 
 
-def test_a_retry_says_which_hosts_only_go_on_running_what_they_have():
+def test_a_retry_says_who_gave_which_reason_and_how_many_hosts_are_tried_again():
     rollout, name = stopped()
     rollout.open(retry="the switch was it", **{key(name): {"enabled": "hotfix3"}})
-    assert any(f"1 of them still run the release ({name})" in note for note in rollout.notes)
+    assert "retry by ann: the switch was it (1 hosts are tried again)" in rollout.notes
 
 
 def test_a_retry_forgives_is_written_down_and_tries_the_failed_hosts_again():
@@ -361,7 +393,7 @@ def test_a_retry_takes_the_present_state_of_done_hosts_as_it_is():
     other = next(host for host in canary(rollout) if host != name)
     rollout.open(retry="power cut", **{key(name): {"boot_id": "new"}, key(other): {"boot_id": "new2"}})
     assert sorted(rollout.state.remaining(1)) == sorted([name, other])
-    assert not rollout.state.failures
+    assert not rollout.failures()
 
 
 def test_a_host_that_fails_again_after_a_retry_stops_the_rollout_again():
@@ -379,7 +411,7 @@ def test_a_host_that_fails_again_after_a_retry_stops_the_rollout_again():
 def test_a_failed_host_that_is_to_be_tried_again_still_counts_as_touched():
     rollout, name = stopped()
     rollout.open(retry="once more", **{key(name): None})
-    assert name in rollout.state.touched()
+    assert name in rollout.state.to_roll_back()
     assert name not in rollout.state.remaining(1)
 
 
@@ -398,7 +430,7 @@ def test_rolled_back_hosts_are_patched_again_after_a_retry():
     rollout.write(outcomes.of_rollback(rollout.state, names, answers.get))
     assert sorted(outcome(rollout, host) for host in names) == ["rollback_failed", "rolled_back"]
     assert rollout.state.stop, "a rollback does not undo the verdict"
-    assert rollout.state.touched() == [name]
+    assert rollout.state.to_roll_back() == [name]
     rollout.open(retry="fixed build", **{key(name): {"boot_id": "new"}})
     assert sorted(rollout.state.remaining(1)) == sorted(names)
 
@@ -408,7 +440,7 @@ def test_what_is_to_be_rolled_back_tells_what_each_host_had_before():
     rollout.patch(1, host_1={"package": {"before": "hotfix-2-1"}, "apply": {"before": {"enabled": "hotfix2"}}})
     rollout.begin(1)
     found = {entry["host"]: entry for entry in schedule.to_roll_back(rollout.state)}
-    if rollout.state.outcomes.get("host-1"):
+    if rollout.state.hosts["host-1"].done:
         assert (found["host-1"]["package_before"], found["host-1"]["enabled_before"]) == ("hotfix-2-1", "hotfix2")
     assert len(found) == 2, "a host that was begun may have been changed"
 
@@ -434,7 +466,7 @@ def test_a_host_whose_rollback_failed_stays_touched_after_a_retry():
     names = [entry["host"] for entry in schedule.to_roll_back(rollout.state)]
     rollout.write(outcomes.of_rollback(rollout.state, names, {host: {"failed": True} for host in names}.get))
     rollout.open(retry="fixed build", **{key(name): None})
-    assert sorted(rollout.state.touched()) == sorted(names)
+    assert sorted(rollout.state.to_roll_back()) == sorted(names)
 
 
 def test_a_rollback_takes_the_hosts_of_former_rounds_back_too():
@@ -496,8 +528,8 @@ def test_the_state_is_the_same_however_the_entries_come_in():
 
     rollout, unused = stopped()
     for cut in range(len(rollout.entries)):
-        halves = states.replay(states.state(rollout.entries[:cut]), rollout.entries[cut:])
-        assert halves == rollout.state
+        halves = states.advance(states.state(rollout.entries[:cut]), rollout.entries[cut:])
+        assert asdict(halves) == asdict(rollout.state)
 
 
 def test_a_journal_cut_off_anywhere_can_be_resumed():
@@ -523,14 +555,14 @@ def test_an_entry_that_lacks_something_is_a_clear_error(entry):
 
 
 def test_an_entry_of_an_unknown_kind_is_passed_over():
-    assert Rollout(hosts(2)).state_after({"kind": "weather"}) == Rollout(hosts(2)).state
+    assert asdict(Rollout(hosts(2)).state_after({"kind": "weather"})) == asdict(Rollout(hosts(2)).state)
 
 
 def test_good_results_are_what_the_other_tests_take_them_for():
     rollout = Rollout(hosts(2))
     rollout.begin(1)
-    found = outcomes.of_slice(rollout.state, ["host-1"], good, rollout.now)
-    assert {entry["kind"] for entry in found} <= {"outcome", "look"}
+    found = outcomes.of_slice(rollout.state, good, rollout.now)
+    assert [entry["kind"] for entry in found] == ["outcome", "look"] and found[0]["outcome"] == "patched"
 
 
 def test_a_package_that_a_dead_controller_had_installed_already_is_not_taken_for_the_one_before():
@@ -545,16 +577,61 @@ def test_a_patched_host_is_looked_at_from_where_the_last_look_ended_and_nobody_a
     rollout = Rollout(hosts(2))
     rollout.patch(1)
     first = rollout.state.patched()[0]
-    assert schedule.to_look_at(rollout.state) == [{"host": first, "since": {"boot_id": f"boot-{first}", "sequence": 9, "time": None}}]
+    assert schedule.to_look_at(rollout.state) == [first]
+    assert schedule.since(rollout.state.hosts[first]) == {"boot_id": f"boot-{first}", "sequence": 9, "time": None}
     rollout.patch(1, **{key(name): REBOOTED for name in rollout.names if name != first})
     assert rollout.state.stop and schedule.to_look_at(rollout.state) == []
 
 
-def test_after_a_rollback_of_a_complete_rollout_the_same_command_plans_anew():
+def roll_back(rollout, **failed):
+    """Roll back all that was touched but those (name with _ for -) that failed, as the playbook does."""
+    names = rollout.state.to_roll_back()
+    rollout.write([{"kind": "rollback", "hosts": names, "reason": "oops"}])
+    answers = {name: {"changed": True, "name": None, **failed.get(key(name), {})} for name in names}
+    rollout.write(outcomes.of_rollback(rollout.state, names, answers.get))
+    rollout.write([] if rollout.state.to_roll_back() else [{"kind": "end", "result": "rolled_back"}])
+
+
+def test_a_rollback_of_a_complete_rollout_is_undone_by_a_retry_with_a_reason_alone_which_begins_with_the_first_tier():
     rollout = finished()
-    names = [entry["host"] for entry in schedule.to_roll_back(rollout.state)]
-    rollout.write(outcomes.of_rollback(rollout.state, names, lambda name: {"changed": True}))
-    rollout.write([{"kind": "end", "result": "rolled_back"}])
-    assert rollout.state.over
-    rollout.open(**{key(name): {"enabled": None} for name in names})
-    assert rollout.state.rounds == 2 and len(rollout.state.hosts) == 6
+    names = rollout.names
+    roll_back(rollout)
+    assert rollout.open() == [] and summary.result(rollout.state) == "rolled_back"
+    assert "Nobody is patched until a person says why it goes on" in messages.rolled_back_message(rollout.state, "/j/web.jsonl")
+    assert rollout.state.shut(1, names[:1]) == "its rollback has begun"
+    rollout.open(retry="a fixed build", **{key(name): {"enabled": None} for name in names})
+    assert schedule.to_patch(rollout.state, 2) == (list(rollout.state.hosts), [1, 1, 2, 2])
+    with pytest.raises(RolloutError, match="tier canary has not passed"):
+        rollout.begin(2)
+    for tier in (1, 2):
+        while rollout.state.remaining(tier):
+            assert rollout.patch(tier)["verdict"] == "pass"
+        assert rollout.look(tier)["verdict"] == "pass"
+    assert judge.counts(rollout.state) == {"patched": 6}
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["one host could not go back", "its controller died"])
+def test_a_rollout_whose_rollback_is_not_done_patches_nobody_when_it_is_run_again(ended):
+    rollout = Rollout(hosts(6), tiers=[{"name": "canary", "hosts": 2, "soak": 3600}, {"name": "rest", "share": "100%"}], slice=2)
+    rollout.patch(1)
+    rollout.look(1)
+    first, second = canary(rollout)
+    if ended:
+        roll_back(rollout, **{key(second): {"unreachable": True}})
+        assert (rollout.outcome(first), rollout.outcome(second)) == ("rolled_back", "rollback_failed")
+    else:
+        rollout.write([{"kind": "rollback", "hosts": [first, second], "reason": "oops"}])
+    before = list(rollout.entries)
+    assert rollout.open(**{key(first): {"enabled": None}}) == [] and rollout.entries == before
+    for tier, names in ((1, [first]), (2, [host.name for host in rollout.state.tier_hosts(2)])):
+        assert rollout.state.shut(tier, names) == "its rollback has begun"
+
+
+def test_a_tier_of_which_no_host_runs_the_release_any_more_has_not_passed():
+    rollout = Rollout(hosts(6), slice=2)
+    rollout.patch(1)
+    names = canary(rollout)
+    rollout.write(outcomes.of_rollback(rollout.state, names, lambda name: {"changed": True, "name": None}))
+    verdict = rollout.look(1)
+    assert verdict["verdict"] == "stop" and "no host of tier canary is left that runs the release" in verdict["reasons"][0]
+    assert 1 not in rollout.state.tiers_done
