@@ -26,7 +26,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
     schedule,
     session,
 )
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import fetching, sources
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import http, sources
 
 try:
     from ansible.template import trust_as_template  # since ansible-core 2.19
@@ -286,7 +286,7 @@ def _fetch(url, *, data=None, headers, timeout):
     """Ask over HTTP, with the proxies and certificates that Ansible uses; redirects would take the headers elsewhere."""
     method = "GET" if data is None else "POST"
     with open_url(url, data=data, headers=headers, timeout=timeout, method=method, follow_redirects="none") as response:
-        return fetching.body(response, timeout)
+        return http.body(response, timeout)
 
 
 def _verdict_lines(state, number, verdict, found, now):

@@ -1,19 +1,20 @@
-# What a rollout costs the controller: the real playbook, actions and roles on many hosts that cost nothing themselves.
+# What a rollout costs the controller: the real playbook, actions and roles on hosts that cost nothing themselves.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # usage: python -m tests.bench.scale [--hosts 10000] [--forks 50] [--silent 30] [--bad 3] [--json file] [--micro]
 
-"""Measures user + system CPU seconds of ansible-playbook and of all processes that it started and waited for.
+"""Measures user + system CPU seconds of ansible-playbook and of all processes below it.
 
-The hosts are stubs (connections/stub.py): each task goes its whole way through Ansible, but no process is started for it and
-no bytes leave the machine. What ssh and a host cost comes on top. With --micro no playbook runs: the journal of a rollout of
-36 hours is written on a clock of its own by what the actions call, and what an action does with it is measured.
+The hosts are stubs (connections/stub.py): each task goes its whole way through Ansible, but no process is started for it
+and no bytes leave the machine. What ssh and a host cost comes on top. With --micro no playbook runs: the journal of a
+rollout of 36 hours is written on a clock of its own by what the actions call, and what an action does with it is measured.
 """
 
 import argparse
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -45,23 +46,23 @@ def rollout(hosts, directory, forks=50, silent=0, bad=0, variables=None):
     for name in ("patched", "executions"):
         (directory / "hosts" / name).mkdir(parents=True)
     (directory / "inventory.json").write_text(json.dumps(_inventory(hosts, directory / "hosts", silent, bad)))
-    given = {"livepatch_release": RELEASE, "livepatch_journal_dir": str(directory / "journals"), "livepatch_tiers": FAST}
-    given.update(variables or {})
+    given = {"livepatch_release": RELEASE, "livepatch_tiers": FAST, "livepatch_max_hold": "3s"}
+    given.update({"livepatch_journal_dir": str(directory / "journals"), **(variables or {})})
     program = str(pathlib.Path(sys.executable).with_name("ansible-playbook"))
     command = [program, "kernel.livepatch.rollout", "-i", "inventory.json", "-e", json.dumps(given)]
     begun, load = time.monotonic(), os.getloadavg()[0]
+    _adopt()
     with open(directory / "output", "w", encoding="utf-8") as output:
         child = subprocess.Popen(command, cwd=directory, env=_environment(directory, forks), stdin=subprocess.DEVNULL,
                                  stdout=output, stderr=subprocess.STDOUT)  # fmt: skip
         with _memory(child.pid) as memory:
-            _pid, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
+            cpu = _wait(child)
     executions = {path.name: path.stat().st_size for path in sorted((directory / "hosts" / "executions").iterdir())}
     return {
         "hosts": hosts,
         "status": child.returncode,
         "patched": len(list((directory / "hosts" / "patched").iterdir())),
-        "cpu_seconds": used.ru_utime + used.ru_stime,
+        "cpu_seconds": cpu,
         "wall_seconds": time.monotonic() - begun,
         "main_megabytes": memory["main"] / MEGABYTE,
         "worker_megabytes": memory["worker"] / MEGABYTE,
@@ -71,6 +72,26 @@ def rollout(hosts, directory, forks=50, silent=0, bad=0, variables=None):
         "tasks": _tasks(directory / "cost.json"),
         "load": [load, os.getloadavg()[0]],
     }
+
+
+def _adopt():
+    """Make this process the parent of whatever its children leave behind: workers that nobody has waited for count, too."""
+    pr_set_child_subreaper = 36
+    if ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def _wait(child):
+    """Wait for a process and for all that it leaves behind; return the processor seconds of all."""
+    seconds = 0.0
+    while True:
+        try:
+            pid, status, used = os.wait4(-1, 0)
+        except ChildProcessError:
+            return seconds
+        seconds += used.ru_utime + used.ru_stime
+        if pid == child.pid:
+            child.returncode = os.waitstatus_to_exitcode(status)
 
 
 def _inventory(hosts, state, silent, bad):
@@ -104,7 +125,7 @@ def _environment(directory, forks):
 
 @contextlib.contextmanager
 def _memory(pid):
-    """Watch a process and all below it; give {"main", "worker"}: the most resident bytes of it, and of the largest other."""
+    """Watch a process and all below it; give the most resident bytes of it (main) and of the largest other (worker)."""
     most, ended = {"main": 0, "worker": 0}, threading.Event()
 
     def watch():
@@ -148,7 +169,8 @@ def lines(found, tasks=12):
     yield "%d hosts, %d patched, exit status %d" % (hosts, found["patched"], found["status"])
     yield "  %-42s %10.1f s" % ("CPU of ansible-playbook and its workers", cpu)
     yield "  %-42s %10.1f ms" % ("CPU per host", cpu * 1000 / hosts)
-    yield "  %-42s %10d, %.1f per host, of which looks %d" % ("executions on hosts", executions, executions / hosts, found["looks"])
+    counts = executions, executions / hosts, found["looks"]
+    yield "  %-42s %10d, %.1f per host, of which looks %d" % ("executions on hosts", *counts)
     yield "  %-42s %10.1f s" % ("wall time", found["wall_seconds"])
     yield "  %-42s %10.0f MB" % ("peak memory, main process", found["main_megabytes"])
     yield "  %-42s %10.0f MB" % ("peak memory, largest worker", found["worker_megabytes"])
@@ -168,7 +190,7 @@ def main():
     parser.add_argument("--bad", type=int, default=0, metavar="N", help="hosts crash when they are patched")
     parser.add_argument("--extra", type=json.loads, default={}, metavar="JSON", help="further variables of the playbook")
     parser.add_argument("--keep", type=pathlib.Path, help="new directory for what the run writes, kept")
-    parser.add_argument("--micro", action="store_true", help="the actions alone on the journal of 36 hours of looks")
+    parser.add_argument("--micro", action="store_true", help="the actions alone, on the journal of 36 hours of looks")
     parser.add_argument("--interval", default="15m", help="of the looks, with --micro; default: %(default)s")
     parser.add_argument("--json", type=pathlib.Path, help="file for the figures")
     options = parser.parse_args()
@@ -176,7 +198,8 @@ def main():
         directory = options.keep or pathlib.Path(temporary)
         directory.mkdir(parents=True, exist_ok=not options.keep)
         if options.micro:
-            from tests.bench import micro  # needs the collection on the path
+            sys.path.insert(0, str(COLLECTIONS))
+            from tests.bench import micro
 
             found = micro.measure(options.hosts, directory, options.interval)
             table = micro.lines(found)

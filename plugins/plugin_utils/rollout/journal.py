@@ -15,8 +15,8 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 SCHEMA = 2
 
 
-def read(path):
-    """Yield the entries (dicts) of the journal at `path`, in order; nothing if there is no such file.
+def read(path, start=0):
+    """Yield the entries (dicts) of the journal at `path`, in order, from byte `start` on; nothing if there is no such file.
 
     Raises RolloutError for a file that is not a journal, naming the line.
     """
@@ -29,10 +29,11 @@ def read(path):
             f"The journal {path} cannot be read: {error.strerror}. Run as the user who owns it."
         ) from None
     with stream:
+        stream.seek(start)
         for number, line in enumerate(stream, 1):
             if not line.endswith(b"\n"):
                 return  # The controller died while it wrote this: it was never acknowledged.
-            yield _entry(path, number, line)
+            yield _entry(path, number if not start else f"{number} behind byte {start}", line)
 
 
 def _entry(path, number, line):
@@ -63,12 +64,12 @@ def stamped(entries, run, clock=None):
 
 
 def append(path, entries):
-    """Write the entries (from stamped) durably; the first entry of the file gets the schema.
+    """Write the entries (from stamped) durably; the first entry of the file gets the schema. Return its size then (bytes).
 
     When this returns they are on disk, and when it raises none of them is. Raises RolloutError where the file cannot be written.
     """
     try:
-        _append(path, entries)
+        return _append(path, entries)
     except OSError as error:
         raise RolloutError(
             f"The journal {path} cannot be written: {error.strerror}. "
@@ -76,19 +77,28 @@ def append(path, entries):
         ) from None
 
 
+def size(path):
+    """Return how long (bytes) the journal is, 0 where there is none."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
 def _append(path, entries):
     fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        size = _repair(fd)
-        if size == 0:
+        before = _repair(fd)
+        if before == 0:
             entries[0] = dict({"schema": SCHEMA}, **entries[0])
         data = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries).encode(
             "utf-8", "backslashreplace"
         )
-        _write_whole(fd, data, size)
-        if size == 0:
+        _write_whole(fd, data, before)
+        if before == 0:
             _sync_directory(os.path.dirname(path) or ".")
+        return before + len(data)
     finally:
         os.close(fd)
 

@@ -8,7 +8,7 @@ import os
 import time
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal, lock, overrides, state
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal, lock, overrides, snapshot, state
 
 
 class Session:
@@ -23,7 +23,9 @@ class Session:
         self.notes = []
         gone = None if dry else lock.take(path, owner, takeover)
         with self:
-            self.state = state.state(journal.read(path))
+            self.state, self._offset, self._size = snapshot.read(path)
+            self.state = state.advance(self.state, journal.read(path, self._offset))
+            self._end = journal.size(path)
             if gone:
                 self._taken_over(gone, takeover)
 
@@ -33,6 +35,8 @@ class Session:
     def __exit__(self, kind, unused, also_unused):
         if kind:
             self.release()
+        elif not self.dry and self._end - self._offset >= max(snapshot.LEAST_GROWTH, self._size // snapshot.GROWTH):
+            self._offset, self._size = self._end, snapshot.write(self.path, self.state, self._end)
 
     def _taken_over(self, gone, reason):
         known = {key: gone.get(key) for key in ("controller", "pid", "user", "job", "since")}
@@ -50,7 +54,7 @@ class Session:
         stamped = journal.stamped(entries, self.state.runs if run is None else run, self.clock)
         self.state = state.advance(self.state, stamped)
         if not self.dry:
-            journal.append(self.path, stamped)
+            self._end = journal.append(self.path, stamped)
 
     def take_overrides(self):
         """Copy what was said from outside since the last time into the journal; return these entries (list)."""

@@ -59,7 +59,7 @@ class Connection(ConnectionBase):
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
         found = MODULE.search(in_data or b"")
         if not found:
-            raise AnsibleConnectionFailure("Expected a module of this collection, sent with pipelining, found: %s" % cmd)
+            raise AnsibleConnectionFailure("Expected a module of this collection, with pipelining, found: %s" % cmd)
         name = found.group(1).decode()
         arguments = json.loads(literal_eval(ARGUMENTS.search(in_data).group(1).decode()))["ANSIBLE_MODULE_ARGS"]
         given = {key: value for key, value in arguments.items() if not key.startswith("_ansible")}
@@ -129,14 +129,16 @@ class Host:
         if given.get("state") == "absent":
             return dict(found, outcome="removed", package=None, module_files=[], module_name=None, still_running=[])
         name = spec.rpartition("-")[2]
-        return dict(found, outcome="installed", package=spec + "-1.x86_64", module_files=[self._file(name)], module_name=name)
+        files = {"module_files": [self._file(name)], "module_name": name}
+        return dict(found, outcome="installed", package=spec + "-1.x86_64", **files)
 
     def livepatch(self, given):
         before, since = self.enabled, self._now(1000)
         was = {"enabled": before, "effective_release": self.effective_release}
         self.enabled = None
         if given.get("state") != "absent":
-            self.enabled = (given.get("package") or given["release"]).rpartition("-")[0].rpartition("-")[2] or given["release"]
+            package = given.get("package") or "-%s-1" % given["release"]
+            self.enabled = package.rpartition("-")[0].rpartition("-")[2]
         self._remember()
         names = [[name] if name else [] for name in (before, self.enabled)]
         diff = [{"enabled": found, "inert": []} for found in names]
@@ -170,7 +172,8 @@ class Host:
         return "/usr/lib/modules/%s/livepatch/%s.ko" % (self.kernel, name or self.enabled)
 
     def _now(self, sequence):
-        return {"boot_id": self.boot_id, "sequence": sequence, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return {"boot_id": self.boot_id, "sequence": sequence, "time": stamp}
 
     def _remember(self):
         if not self.enabled:
