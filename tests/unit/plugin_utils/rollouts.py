@@ -103,12 +103,15 @@ class Rollout:
 
     def __init__(self, names, changed=None, **options):
         self.now, self.entries, self.notes = 1000000.0, [], []
-        self.names, self.options = list(names), options
+        self.names, self.options, self._known = list(names), options, (None, None, None)
         self.open(**(changed or {}))
 
     @property
     def state(self):
-        return states.state(self.entries)
+        """The state after all entries, the same one until another is written."""
+        if self._known[:2] != (id(self.entries), len(self.entries)):
+            self._known = (id(self.entries), len(self.entries), states.state(self.entries))
+        return self._known[2]
 
     def tier(self, number):
         """The names of the hosts of a tier."""
@@ -147,8 +150,9 @@ class Rollout:
     def write(self, entries, run=None):
         """Write what the state can take, as a session does."""
         stamped = journal.stamped(entries, self.state.runs if run is None else run, lambda: self.now)
-        states.state([*self.entries, *stamped])
+        taken = states.state([*self.entries, *stamped])
         self.entries += stamped
+        self._known = (id(self.entries), len(self.entries), taken)
 
     def open(self, retry=None, options=None, **changed):
         """One start of a controller; changed: as in raw(), on top of what the rollout has brought."""

@@ -361,7 +361,7 @@ def test_a_host_that_dies_while_the_livepatch_comes_in_is_evidence_too():
     found = in_second_tier(count=200, rules=rules.parse({"unreachable_grace": "1m", "hold_evidence": 20}), slice=20, max_failures=100)
     found.pass_tier(2)
     while found.state.remaining(3):
-        names = found.state.remaining(3)[:2]
+        names = found.state.remaining(3)[:3]
         verdict = found.patch(3, **{key(name): DEAD for name in names})
         assert set(names) <= set(lost(found)) and verdict["verdict"] in ("hold", "stop")
         if verdict["verdict"] == "stop":
