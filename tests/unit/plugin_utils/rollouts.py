@@ -103,12 +103,15 @@ class Rollout:
 
     def __init__(self, names, changed=None, **options):
         self.now, self.entries, self.notes = 1000000.0, [], []
-        self.names, self.options = list(names), options
+        self.names, self.options, self._known = list(names), options, (None, None, None)
         self.open(**(changed or {}))
 
     @property
     def state(self):
-        return states.state(self.entries)
+        """The state after all entries, the same one until another is written."""
+        if self._known[:2] != (id(self.entries), len(self.entries)):
+            self._known = (id(self.entries), len(self.entries), states.state(self.entries))
+        return self._known[2]
 
     def tier(self, number):
         """The names of the hosts of a tier."""
@@ -147,8 +150,9 @@ class Rollout:
     def write(self, entries, run=None):
         """Write what the state can take, as a session does."""
         stamped = journal.stamped(entries, self.state.runs if run is None else run, lambda: self.now)
-        states.state([*self.entries, *stamped])
+        taken = states.state([*self.entries, *stamped])
         self.entries += stamped
+        self._known = (id(self.entries), len(self.entries), taken)
 
     def open(self, retry=None, options=None, **changed):
         """One start of a controller; changed: as in raw(), on top of what the rollout has brought."""
@@ -180,13 +184,24 @@ class Rollout:
             until = schedule.soak_until(self.state, tier, self.now)
             self.write([{"kind": "soak", "tier": tier, "until": journal.now(lambda: until)}])
         names = schedule.to_look_at(self.state) if names is None else names
-        self.write(outcomes.of_looks(self.state, {name: _results(bad)(name)["look"] for name in names}, self.now))
+        state = self.state
+        answers = {name: self._look(state.hosts[name], bad.get(name.replace("-", "_"), {})) for name in names}
+        self.write(outcomes.of_looks(state, answers, self.now))
         self.write(outcomes.of_silence(self.state, self.now))
         verdict = self.judge(tier, looked=True)
         step = schedule.step(self.state, tier, verdict, self.now)
         if step.do == "pass" and tier not in self.state.tiers_done:
             self.write([{"kind": "tier_done", "tier": tier}])
         return verdict
+
+    @staticmethod
+    def _look(host, steps):
+        """What a host says that is as it was, but for these steps."""
+        as_it_was = {} if host.arm == "patched" else {"enabled": host.enabled, "effective_release": host.effective_release}
+        return good(host.name, look={**as_it_was, **steps.get("look", {})})["look"]
+
+    def pass_tier(self, tier):
+        self.write([{"kind": "tier_done", "tier": tier}])
 
     def judge(self, tier, number=None, looked=False):
         verdict = judge.judge(self.state, self.now, tier, number, looked)

@@ -188,7 +188,7 @@ def test_the_first_tier_tolerates_none_and_later_ones_their_share_rounded_down()
         ("canary", "expected a list of at least one tier"),
         (None, "expected a list of at least one tier"),
         (["canary"], "expected a dictionary"),
-        ([{"name": "t", "share": "100%"}] * 13, "has 13 tiers: expected at most 12"),
+        ([{"name": "t", "share": "100%"}] * 101, "has 101 tiers: expected at most 100"),
         ([{"name": "t"}], "gives no hosts: expected exactly one of hosts, share, group"),
         ([{"name": "t", "hosts": 1, "share": "100%"}], "gives hosts and share"),
         ([{"name": "t", "share": "100%", "sock": "4h"}], "unknown key 'sock'"),
