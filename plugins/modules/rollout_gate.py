@@ -107,8 +107,9 @@ counts:
 evidence:
   description:
     - What the verdict rests on, for C(crashes) and C(alarms) each. C(e) is the evidence; a harmless livepatch ever reaches C(e) in at most
-      one of C(e) rollouts, however often one looks. C(bets) are the bets whose mean it is. C(patched) and C(control) have C(incidents),
-      C(hosts) and C(host_hours). C(rate_ratio) and C(p_value) are for people and decide nothing.
+      one of C(e) rollouts, however often one looks. C(soon) is what it will be when no other host of a failure domain can join those
+      that crashed. C(bets) are the bets whose mean it is. C(patched) and C(control) have C(incidents), C(hosts) and C(host_hours).
+      C(rate_ratio) is for people and decides nothing.
     - C(would_stop) is how many crashes, spread evenly over the patched hosts, would have stopped the rollout by now;
       C(would_have_seen) with what chance a livepatch that multiplies crashes by so much would have been stopped.
     - C(readings) are the last readings of C(livepatch_sources).

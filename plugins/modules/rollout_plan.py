@@ -101,7 +101,7 @@ options:
   rules:
     description:
       - The rules of the gate, a dictionary with any of C(stop_evidence), C(hold_evidence), C(look_interval), C(control_hosts), C(max_hold),
-        C(report_lag), C(unreachable_grace), C(crash_ceiling), C(history), C(on_alarm) and C(report_only). See the variables with these
+        C(report_lag), C(unreachable_grace), C(history), C(on_alarm) and C(report_only). See the variables with these
         names of the role P(kernel.livepatch.rollout#role).
       - They are kept in the journal and stay as they are for the whole rollout.
     type: raw
