@@ -126,7 +126,7 @@ def lines(found):
     yield "  %-42s %10.1f MB, %d entries" % ("journal", found["bytes"] / 1e6, found["entries"])
     yield "  %-42s %10d of hosts in %d rounds" % ("looks", found["looks"], found["rounds"])
     yield "  %-42s %10.2f MB, %d hosts, %.0f bytes per host, %.2f s CPU" % (
-        "the last round", last["bytes"] / 1e6, last["hosts"], last["bytes"] / last["hosts"], last["seconds"])  # fmt: skip
+        "the last round", last["bytes"] / 1e6, last["hosts"], last["bytes"] / last["hosts"], last["seconds"])
     for name, title in (("read", "the journal whole"), ("first", "an action"), ("next", "the next action")):
         for step, cost in found[name].items():
             yield "  %-42s %10.2f s CPU, %.2f s, %.0f MB in all" % (
