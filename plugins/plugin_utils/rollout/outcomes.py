@@ -49,7 +49,7 @@ def _of_slice(state, host, results, now):
     again = host.begun["run"] != state.runs or before.get("sure", False)
     if outcome == "patched" and not changed and not again:
         outcome = "already"
-    blind = look_entry(host.name, look).get("error") if _ran(look) else None
+    blind = look_entry(host.name, look).get("error") if _ran(look) else "livepatch_health did not run"
     entry = {
         "kind": "outcome",
         "host": host.name,
