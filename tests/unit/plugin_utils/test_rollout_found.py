@@ -64,3 +64,26 @@ def test_a_patched_host_that_nobody_has_looked_at_in_its_slice_holds_its_tier_un
     close(rollout, look={"skipped": True})
     assert rollout.look(1, [], after=0)["verdict"] == "hold"
     assert rollout.look(1)["verdict"] == "pass"
+
+
+def test_a_waiting_host_whose_livepatch_somebody_has_changed_between_two_runs_is_no_control_host_any_more():
+    names = hosts(4)
+    vendor = {name.replace("-", "_"): {"os_family_ids": ["amzn"]} for name in names}
+    rollout = Rollout(names, vendor, release="1.0-2")
+    rollout.patch(1)
+    rollout.look(1)
+    waiting = rollout.state.remaining(2)[0]
+    assert rollout.state.hosts[waiting].arm == "control"
+    changed = {key: dict(value, enabled="some_fix") if key == waiting.replace("-", "_") else value for key, value in vendor.items()}
+    rollout.open(**changed)
+    assert rollout.state.hosts[waiting].arm == ""
+
+
+def test_another_machine_that_answers_the_first_look_at_a_host_is_told_by_its_uptime():
+    rollout = Rollout(hosts(4), rules=rules.parse({"control_hosts": 5}))
+    rollout.patch(1)
+    rollout.patch(1)
+    waiting = rollout.state.remaining(2)[0]
+    rollout.look(1, [waiting], **{waiting.replace("-", "_"): {"look": {"boot_id": "elsewhere", "uptime_seconds": 1e6}}})
+    assert "another machine answers" in rollout.state.hosts[waiting].blind[1]
+    assert rollout.state.hosts[waiting].boot_id == f"boot-{waiting}"
