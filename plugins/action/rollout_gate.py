@@ -188,6 +188,12 @@ class World:
         for tier in progress.news(self.marks, stands):
             self._line(tier["line"], tier["mark"])
         self.marks = progress.marks(stands)
+        for entry in found:
+            if entry["kind"] == "persisted":
+                whole = len(entry["hosts"]) + len(entry["failed"])
+                self._line(f"{len(entry['hosts'])} of {whole} hosts keep the livepatch over reboots", None)
+                for line in messages.not_persistent_lines(entry["failed"]):
+                    self._line(line, None)
         for line in _verdict_lines(state, number, verdict, found, self.now()):
             self._line(line, verdict["verdict"])
 
@@ -244,20 +250,23 @@ class Collector(CallbackBase):
         super().__init__()
         self.found = {}
 
-    def _keep(self, result):
-        # The names with an underscore are the only ones that ansible-core 2.16 has.
+    def _keep(self, result, **how):
+        # The names with an underscore are the only ones that ansible-core 2.16 has. What became of a task is not in its result.
         host = result.host if hasattr(result, "host") else result._host
         data = result.result if hasattr(result, "result") else result._result
-        self.found[host.get_name()] = data
+        self.found[host.get_name()] = dict(data, **how)
 
     def v2_runner_on_ok(self, result, **unused):
         self._keep(result)
 
     def v2_runner_on_failed(self, result, ignore_errors=False, **unused):
-        self._keep(result)
+        self._keep(result, failed=True)
 
     def v2_runner_on_unreachable(self, result, **unused):
-        self._keep(result)
+        self._keep(result, unreachable=True)
+
+    def v2_runner_on_skipped(self, result, **unused):
+        self._keep(result, skipped=True)
 
 
 def _trusted(task):

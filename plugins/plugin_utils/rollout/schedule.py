@@ -35,9 +35,10 @@ def step(state, number, verdict, now):
     goal = judge.soak_end(state, number)
     if now < goal:
         return Step("wait", min(goal, due) if targets else goal, [])
-    # Whoever was not seen since the soak ended is looked at once more, on both arms.
-    unseen = [name for name in targets if state.hosts[name].seen < goal] if state.looked_at < goal else []
-    return Step("look", now, unseen) if unseen else Step("pass", now, [])
+    if state.looked_at < goal:
+        # Whoever was not seen since the soak ended is looked at once more, on both arms, and sources are asked.
+        return Step("look", now, [name for name in targets if state.hosts[name].seen < goal])
+    return Step("pass", now, [])
 
 
 def _on_hold(state, targets, due, now):
