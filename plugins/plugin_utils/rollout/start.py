@@ -54,8 +54,8 @@ def opening(state, request, fleet):
 
 def _known(state, host):
     """A host whose vendor's name of the release is not known before it runs there: what was brought there once is called so."""
-    name = host["name"]
-    livepatch = host["livepatch"] or (state.before.get(name) or {}).get("livepatch")
+    had, known = state.before.get(host["name"]), state.hosts.get(host["name"])
+    livepatch = host["livepatch"] or (had and had["livepatch"]) or (known and known.livepatch)
     if host["problem"] or livepatch == host["livepatch"]:
         return host
     runs = host["enabled"] == livepatch and not host["facts"].get("transition")
