@@ -402,6 +402,8 @@ def _is_well(host, moment):
 
 def _look(current, entry):
     host, moment = current.hosts[entry["host"]], journal.seconds(entry["time"])
+    if host.arm == "control" and entry.get("enabled", host.enabled) != host.enabled:
+        host.arm = ""  # Somebody else has changed its livepatch: it is no control, nor is what befell it since.
     if host.arm == "control":
         host.control = host.control or (host.planned, host.planned)  # The plan was the first look at it.
     if "silent" in entry:
@@ -416,18 +418,19 @@ def _look(current, entry):
     begin = host.patched[0] if host.arm == "patched" and host.patched else host.planned
     if known and boot_id and boot_id != known:
         # The host's uptime says when it happened.
-        if host.arm == "patched" or host.control:
+        if host.arm:
             _crash(host, max(moment - (entry.get("uptime_seconds") or 0), begin + 1), "rebooted")
     elif not trouble:
         _is_well(host, moment)
     host.lost, host.blind = None, blind
     host.boot_id = boot_id or known
-    for happened, kind, text in _happened(host, entry, moment, begin):
+    for happened, kind, text in _happened(host, entry, moment, begin) if host.arm else ():
         if kind == "crash":
             _crash(host, happened, text)
         else:
             host.alarm = host.alarm or (happened, text)
-    _runs(host, entry)
+    if host.arm == "patched" and not host.crash and _is_proven_without(host, entry):
+        host.arm = ""
     host.told = {key: entry[key] for key in ("sequence", "host_time", "counters", "uptime_seconds") if key in entry}
     host.told.update(at=moment, boot_id=boot_id)
 
@@ -442,16 +445,10 @@ def _another_machine(host, entry, moment):
     return f"another machine answers (boot id {boot_id}, up for {int(uptime)} s)"
 
 
-def _runs(host, entry):
-    """What a look says of the livepatch: who runs the release is no control, and who lacks it is not on the patched arm."""
-    if "enabled" not in entry:
-        return
-    enabled = entry["enabled"]
-    if host.arm == "control" and enabled != host.enabled:
-        host.arm = ""  # Somebody else has changed its livepatch.
-    elif host.arm == "patched" and host.livepatch and host.done and host.is_(*FAILURES) and not host.crash:
-        if enabled != host.livepatch and not entry.get("transition"):
-            host.arm = ""  # It is proven that the livepatch is not in.
+def _is_proven_without(host, entry):
+    """Does this look prove that the livepatch is not in a host which could not be patched?"""
+    enabled = entry.get("enabled", host.livepatch)
+    return bool(host.livepatch) and host.is_(*FAILURES) and enabled != host.livepatch
 
 
 def _happened(host, entry, moment, begin):
@@ -500,7 +497,7 @@ def _event(current, entry):
     """Something that a source on the controller tells of a host that is watched."""
     host = current.hosts[entry["host"]]
     since = host.patched[0] if host.patched else host.planned
-    if entry["at"] < since or not (host.patched or host.control):
+    if entry["at"] < since or not (host.arm == "patched" or host.control):
         return  # Of a host that nobody looks at: the other hosts of its arm would not have told.
     if entry["event"] == "crash":
         _crash(host, entry["at"], entry["text"])
@@ -534,10 +531,18 @@ def _soak(current, entry):
 
 
 def _retry(current, entry):
-    """A new round of the same plan: failed hosts and those rolled back are done again, the others are watched on."""
+    """A new round of the same plan: failed hosts and those rolled back are done again, the others are watched on.
+
+    What was said after the stop stands: whoever gave the retry's reason may not have heard of it.
+    """
     current.rounds += 1
     current.retries.append(entry["reason"])
-    current.stop = current.aborted = current.paused = current.rollback = current.held_since = current.verdict = None
+    ended = max((journal.seconds(one["time"]) for one in (current.stop, current.rollback) if one), default=0.0)
+    if current.aborted and journal.seconds(current.aborted["time"]) <= ended:
+        current.aborted = None
+    if current.paused and journal.seconds(current.paused["time"]) <= ended:
+        current.paused = None
+    current.stop = current.rollback = current.held_since = current.verdict = None
     if entry.get("forgets"):
         current.evidence_from = journal.seconds(entry["time"])
     for host in current.hosts.values():
