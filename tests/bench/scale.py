@@ -43,7 +43,7 @@ def rollout(hosts, directory, forks=50, silent=0, bad=0, variables=None):
     silent: per cent of the hosts that never answer; bad: how many hosts crash when they are patched; variables: further
     variables of the playbook.
     """
-    for name in ("patched", "executions"):
+    for name in ("patched", "executions", "told"):
         (directory / "hosts" / name).mkdir(parents=True)
     (directory / "inventory.json").write_text(json.dumps(_inventory(hosts, directory / "hosts", silent, bad)))
     given = {"livepatch_release": RELEASE, "livepatch_tiers": FAST, "livepatch_max_hold": "3s"}

@@ -6,75 +6,114 @@
 
 from collections import Counter
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate.exposure import Event, Span, Tally
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate.exposure import Event, Span, Stratum, Tally, Watched
 
 # More cohorts would leave each of them too little to tell anything; the smallest are taken together.
 MOST_COHORTS = 20
-
-
-def _crashes(state, now):
-    """Return {name: (time, reason)} of the hosts that crashed, or have not answered for longer than the grace."""
-    grace, found = state.rules["unreachable_grace"], {}
-    for name, host in state.hosts.items():
-        if host.crash:
-            found[name] = host.crash
-        elif host.lost is not None and now - host.lost >= grace:
-            found[name] = (host.lost, "does not answer")
-    return found
+NEVER = float("inf")
 
 
 def silent(state, now):
     """Return the names of the patched hosts that do not answer, and have not been silent for the whole grace."""
-    grace = state.rules["unreachable_grace"]
-    return [host.name for host in state.watched() if host.lost is not None and now - host.lost < grace]
+    return [
+        host.name
+        for host in state.hosts.values()
+        if host.patched and host.lost is not None and not host.crash and not _is_given_up(state, host, now)
+    ]
+
+
+def _is_given_up(state, host, now):
+    return now - host.lost >= state.rules["unreachable_grace"]
 
 
 def tally(state, now, kind):
-    """Return the Tally of the events of a kind (crash or alarm): a host's first one ends its host-hours on either arm."""
-    merged = cohorts(state)
-    events = _crashes(state, now) if kind == "crash" else {n: h.alarm for n, h in state.hosts.items() if h.alarm}
-    found = {name: entry[0] for name, entry in events.items() if _counts(state, state.hosts[name], entry[0])}
+    """Return the Tally of `crash` or `alarm`: a host's first event ends its host-hours on either arm.
+
+    A host counts as watched for as long as looks have found it in good health; when it was lost it was alive until its event.
+    One that has not answered for longer than the grace has crashed when it fell silent. Before that it counts only where
+    another host of its failure domain has crashed at that time.
+    """
+    merged, company = cohorts(state), _company(state)
+    spans, events, seen = {"patched": Counter(), "control": Counter()}, [], {}
+    for host in state.hosts.values():
+        if not (host.patched or host.control):
+            continue
+        cohort, (happened, certain, counts) = merged[host.cohort], _first(state, host, now, kind)
+        patched_at = host.patched[0] if host.patched else NEVER
+        arm = None if happened is None else "patched" if happened >= patched_at else "control"
+        for side, watched in (("patched", host.patched), ("control", host.control)):
+            if watched and not (side == "patched" and arm == "control"):
+                end = happened if arm == side and certain else watched[1]
+                begin = max(watched[0], state.evidence_from)
+                for stratum, start, stop in _cut(cohort, company.get(host.domain), begin, end):
+                    spans[side][stratum, start, stop] += 1
+        if counts and getattr(host, arm) and happened >= max(getattr(host, arm)[0], state.evidence_from):
+            stratum = Stratum(cohort, happened >= company[host.domain] if host.domain else None)
+            events.append(Event(happened, stratum, host.domain, patched_at if arm == "patched" else None, certain))
+            seen.setdefault(host.domain, []).append(happened)
+    crowded = {domain for domain, times in seen.items() if domain and len(times) > 1}
     return Tally(
-        _spans(state, merged, True, found),
-        _spans(state, merged, False, found),
-        [_event(state, merged, state.hosts[name], moment) for name, moment in found.items()],
+        *([Span(*key, hosts) for key, hosts in spans[side].items()] for side in ("patched", "control")),
+        events,
         now - state.rules["report_lag"],
+        _domains(state, now, kind, merged, crowded),
     )
 
 
-def _counts(state, host, moment):
-    return moment >= state.evidence_from and (_with_livepatch(host, moment) or host.control is not None)
+def _first(state, host, now, kind):
+    """Return when a host's first event ends its time (None: it is well), whether that is certain, and is of this kind."""
+    moment = host.crash[0] if host.crash else host.lost
+    certain = moment is not None and (bool(host.crash) or _is_given_up(state, host, now))
+    if kind == "crash":
+        return moment, certain, moment is not None
+    if host.alarm and not (certain and moment < host.alarm[0]):
+        return host.alarm[0], True, True
+    return moment if certain else None, certain, False
 
 
-def _with_livepatch(host, moment):
-    return host.patched is not None and moment >= host.patched[0]
+def _company(state):
+    """Return {domain: from when on more than one of its hosts was watched (seconds, NEVER)}."""
+    found = {}
+    for host in state.hosts.values():
+        if host.domain and (host.control or host.patched):
+            begin = _begin(host)
+            first, second = found.get(host.domain, (NEVER, NEVER))
+            if begin < first:
+                found[host.domain] = (begin, first)
+            elif begin < second:
+                found[host.domain] = (first, begin)
+    return {domain: second for domain, (unused, second) in found.items()}
 
 
-def _spans(state, merged, with_livepatch, events):
-    rows = Counter()
-    for name, host in state.hosts.items():
-        watch = host.patched if with_livepatch else host.control
-        if watch is None:
-            continue
-        begin, end = watch
-        first = host.crash if host.crash and not _with_livepatch(host, host.crash[0]) else None
-        if with_livepatch and first:
-            continue  # It had its event on the control arm, or where nobody watched it, and counts once.
-        if name in events:
-            if _with_livepatch(host, events[name]) == with_livepatch:
-                end = events[name]  # It was alive until then, though that lies between two looks.
-            elif with_livepatch:
-                continue
-        begin = max(begin, state.evidence_from)
-        if end > begin:
-            rows[merged[host.cohort], begin, end] += 1
-    return [Span(cohort, begin, end, hosts) for (cohort, begin, end), hosts in rows.items()]
+def _begin(host):
+    return min(watched[0] for watched in (host.control, host.patched) if watched)
 
 
-def _event(state, merged, host, moment):
-    # Without a declared failure domain every host has its own fate.
-    fate = ("domain", host.domain) if host.domain else ("host", host.name)
-    return Event(moment, merged[host.cohort], fate, host.patched[0] if _with_livepatch(host, moment) else None)
+def _cut(cohort, company, begin, end):
+    """Yield (stratum, begin, end) of a time in which a host was watched; company: when others of its domain came to be."""
+    if company is None:
+        parts = [(None, begin, end)]
+    else:
+        parts = [(False, begin, min(end, company)), (True, max(begin, company), end)]
+    for together, start, stop in parts:
+        if stop > start:
+            yield Stratum(cohort, together), start, stop
+
+
+def _domains(state, now, kind, merged, names):
+    """Return {domain: [Watched]} of these domains."""
+    found = {name: [] for name in names}
+    slack = state.rules["look_interval"]
+    for host in state.hosts.values() if names else ():
+        if host.domain in names and (host.control or host.patched):
+            happened = _first(state, host, now, kind)[0]
+            # One that is well was when it was looked at last, and so it is until the next look.
+            end = max(watched[1] for watched in (host.control, host.patched) if watched) + slack
+            patched_at = host.patched[0] if host.patched else None
+            found[host.domain].append(
+                Watched(merged[host.cohort], _begin(host), end if happened is None else happened, patched_at)
+            )
+    return found
 
 
 def cohorts(state):
@@ -91,14 +130,14 @@ def control_sample(state):
 
     The planned order mixes cohorts and domains, so that its end is a fair sample, and one that stays.
     """
-    waiting = [host for host in state.waiting() if host.arm == "control" and not host.crash]
+    waiting = [host for host in state.hosts.values() if host.arm == "control" and not host.crash]
     wanted = state.rules["control_hosts"]
-    if len(waiting) <= wanted:
-        return [host.name for host in waiting]
-    last = {host.cohort: host.name for host in waiting}
-    sample = set(sorted(last.values())[:wanted])
-    for host in reversed(waiting):
-        if len(sample) >= wanted:
-            break
-        sample.add(host.name)
+    sample = {host.name for host in waiting}
+    if len(waiting) > wanted:
+        last = {host.cohort: host.name for host in waiting}
+        sample = set(sorted(last.values())[:wanted])
+        for host in reversed(waiting):
+            if len(sample) >= wanted:
+                break
+            sample.add(host.name)
     return [host.name for host in waiting if host.name in sample]

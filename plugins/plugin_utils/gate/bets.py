@@ -4,52 +4,91 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# A bet multiplies its stake of 1 with each event on a patched host and loses some with each on an unpatched one. If the
+# A bet multiplies its stake with each event on a patched host and loses some with each on an unpatched one. If the
 # livepatch is harmless the stake is 1 on average whenever one looks, so it ever reaches 20 in at most one of twenty
 # rollouts (Ville's inequality; Ramdas et al. 2023, "Game-theoretic statistics and safe anytime-valid inference").
 # That is why one may look as often as one likes.
+#
+# A step is what one stretch of time does to a stake: a list of factors, one for each ratio of GRID, as logarithms. Given
+# all that was before, a harmless livepatch leaves each factor at 1 on average. Steps of one stretch are added.
 
 import functools
 import math
 
 # How many times more dangerous a patched host may be. Each of these bets gets an equal share of the stake.
 GRID = (2, 5, 20, 100)
+NOTHING = (0.0,) * len(GRID)
 LARGEST_EXPONENT = 700.0
+# A stake that has fallen below this is lost: whatever comes would hardly move it.
+LOST = math.log(0.1)
+# After k bets 1 / (1 + RESERVE * k) of the stake is still set aside for those that are begun when one is lost.
+RESERVE = 3
 # The bound on a rate that hosts without the livepatch are given: 80 %.
 CONFIDENCE = 0.8
-MANY_EVENTS = 400
+NORMAL_QUANTILE = 0.8416212335729143
+MANY_EVENTS = 100
 
 
-def concurrent(cells):
-    """Return the e-value (float) of the bet that events fall on patched hosts more often than their host-hours say.
+def cell(patched, unpatched, patched_hours, unpatched_hours):
+    """Return the step of events in one time bin of one cohort, where the arms differ in nothing but the livepatch.
 
-    cells: iterable of (patched events, unpatched events, patched host-hours, unpatched host-hours), one for each time bin
-    and cohort: within a cell the two arms differ in nothing but the livepatch. A cell with one arm tells nothing.
-    With p the patched share of a cell's host-hours, n its events and x those on patched hosts, the bet on a ratio
-    theta is the product over the cells of theta**x / (1 + p * (theta - 1))**n; the result is the mean over GRID.
+    With p the patched share of the host-hours, n the events and x those on patched hosts, the factor for a ratio t is
+    t**x / (1 + p * (t - 1))**n. Without patched hours nothing is bet.
     """
-    used = [(x_p, x_p + x_u, t_p / (t_p + t_u)) for x_p, x_u, t_p, t_u in cells if x_p + x_u and t_p > 0]
-    patched = sum(cell[0] for cell in used)
-    return _mean_exp(
-        patched * math.log(ratio) - sum(n * math.log1p(p * (ratio - 1)) for unused, n, p in used) for ratio in GRID
-    )
+    if patched_hours <= 0:
+        return NOTHING
+    share, events = patched_hours / (patched_hours + unpatched_hours), patched + unpatched
+    return [patched * math.log(ratio) - events * math.log1p(share * (ratio - 1)) for ratio in GRID]
 
 
-def against_rate(cells):
-    """Return the e-value (float) of the bet that patched hosts have events more often than a known rate.
+def incident(found, expected):
+    """Return the step of hosts that went down together: one event, whose arm is that of one of them drawn by lot.
 
-    cells: iterable of (patched events, patched host-hours, events per host-hour to be expected). The bet on a ratio theta
-    is the product over the cells of theta**x * exp(-(theta - 1) * rate * hours).
+    found: the patched share of these hosts; expected: of all hosts that might have been hit. The factor for a ratio t is
+    (1 + (t - 1) * found) / (1 + (t - 1) * expected).
     """
-    used = list(cells)
-    events = sum(cell[0] for cell in used)
-    expected = sum(hours * rate for unused, hours, rate in used)
-    return _mean_exp(events * math.log(ratio) - (ratio - 1) * expected for ratio in GRID)
+    return [math.log1p((ratio - 1) * found) - math.log1p((ratio - 1) * expected) for ratio in GRID]
 
 
-def mean(bets):
-    """Return the e-value (float) of several bets together: their plain average, which is a valid bet again."""
-    found = list(bets)
+def above_rate(found, hours, rate):
+    """Return the step of events on patched hosts where a rate is known.
+
+    found: for each event the patched share of its hosts, 1 for that of a single host; hours: patched host-hours; rate: events
+    per host-hour to be expected. The factor for a ratio t is the product of 1 + (t - 1) * found, times
+    exp(-(t - 1) * rate * hours).
+    """
+    return [sum(math.log1p((ratio - 1) * share) for share in found) - (ratio - 1) * rate * hours for ratio in GRID]
+
+
+def add(one, other):
+    """Return the step of what two steps have in one stretch of time."""
+    return [first + second for first, second in zip(one, other)]
+
+
+def stake(steps):
+    """Return what has become of a stake of 1 (float) after these steps (iterable, in the order of time).
+
+    Hosts without the livepatch that are lost in one night would leave so little that no harm of the next day brought it
+    back. So for each ratio only a part of the stake is bet, and when that is lost a part of the rest begins anew. When it
+    begins depends on nothing but what was before, so the whole is a fair bet again.
+    """
+    steps = list(steps)
+    return mean(_renewed([step[number] for step in steps]) for number in range(len(GRID)))
+
+
+def _renewed(logarithms):
+    bets, now = 1, 0.0
+    for logarithm in logarithms:
+        if now < LOST:
+            bets, now = bets + 1, 0.0
+        now += logarithm
+    before, aside = 1 / (1 + RESERVE * (bets - 1)), 1 / (1 + RESERVE * bets)
+    return aside + (before - aside) * math.exp(min(LARGEST_EXPONENT, now))
+
+
+def mean(stakes):
+    """Return several stakes together (float): their plain average, which is a fair bet again."""
+    found = list(stakes)
     return sum(found) / len(found) if found else 1.0
 
 
@@ -60,6 +99,8 @@ def upper_rate(events, hours):
 
 @functools.lru_cache(maxsize=1024)
 def _upper_count(events):
+    if events >= MANY_EVENTS:
+        return _quantile(events + 1)
     low, high = 0.0, events + 10.0 * math.sqrt(events + 1) + 10.0
     while high - low > 1e-12 * high:
         middle = (low + high) / 2
@@ -67,28 +108,11 @@ def _upper_count(events):
     return high
 
 
-def p_value(cells):
-    """Return the chance (float) that at least as many events fall on patched hosts if the livepatch is harmless.
-
-    cells: as for concurrent. Exact given the events of each cell; above MANY_EVENTS by the normal approximation.
-    For people only: it holds for one look, not for looking often.
-    """
-    chances = [t_p / (t_p + t_u) for x_p, x_u, t_p, t_u in cells if t_p > 0 for unused in range(x_p + x_u)]
-    patched = sum(cell[0] for cell in cells if cell[2] > 0)
-    if patched == 0:
-        return 1.0
-    if len(chances) > MANY_EVENTS:
-        spread = math.sqrt(sum(p * (1 - p) for p in chances))
-        distance = (patched - 0.5 - sum(chances)) / spread if spread else 0.0
-        return 0.5 * math.erfc(distance / math.sqrt(2))
-    # counts[k]: chance of exactly k events on patched hosts; the last entry is "patched or more".
-    counts = [1.0] + [0.0] * patched
-    for p in chances:
-        counts[patched] += counts[patched - 1] * p
-        for k in range(patched - 1, 0, -1):
-            counts[k] += (counts[k - 1] - counts[k]) * p
-        counts[0] *= 1 - p
-    return min(1.0, counts[patched])
+def _quantile(shape):
+    """The CONFIDENCE quantile of a gamma distribution (Cornish and Fisher 1938): right to 1e-7 from MANY_EVENTS on."""
+    z, root = NORMAL_QUANTILE, math.sqrt(shape)
+    found = shape + z * root + (z**2 - 1) / 3 + (z**3 - 7 * z) / (36 * root)
+    return found - (3 * z**4 + 7 * z**2 - 16) / (810 * shape)
 
 
 def poisson_at_least(events, expected):
@@ -101,14 +125,5 @@ def _poisson_at_most(events, expected):
         return 1.0
     logarithm = math.log(expected)
     terms = [k * logarithm - expected - math.lgamma(k + 1) for k in range(events + 1)]
-    return min(1.0, math.exp(_log_sum(terms)))
-
-
-def _mean_exp(exponents):
-    found = list(exponents)
-    return math.exp(min(LARGEST_EXPONENT, _log_sum(found) - math.log(len(found))))
-
-
-def _log_sum(exponents):
-    largest = max(exponents)
-    return largest + math.log(sum(math.exp(exponent - largest) for exponent in exponents))
+    largest = max(terms)
+    return min(1.0, math.exp(largest) * sum(math.exp(term - largest) for term in terms))

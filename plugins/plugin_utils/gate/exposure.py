@@ -1,52 +1,84 @@
-# Events and host-hours of two arms, cut into time bins and cohorts: what the bets are made on. Pure.
+# Events and host-hours of two arms, cut into time bins and strata: what the bets are made on. Pure.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from collections import namedtuple
+import math
+from bisect import bisect_right
+from collections import Counter, namedtuple
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import bets
 
 # Fixed before any data are seen: merging or moving bins afterwards would be choosing the result.
 BIN = 900
+# Hosts of one failure domain whose events begin within this time are one incident.
+WINDOW = 900
 FRESH = 3600
 # The control hosts are asked for these times around a bin, with history as if it were a quarter of an event more.
 GUARDS = (1 * 3600, 2 * 3600, 6 * 3600)
 PRIOR = 0.25
 HOUR = 3600.0
 
-Span = namedtuple("Span", "cohort start end hosts")
-Span.__doc__ = """So many hosts (int) of a cohort (str) watched on one arm from start to end (seconds since 1970)."""
+Stratum = namedtuple("Stratum", "cohort company")
+Stratum.__doc__ = """Hosts that are compared with each other: of one cohort (str), and in equal company: None without a failure
+domain, False for the only watched host of its domain, True among others. A host that is alone may be all that is seen of a
+rack that loses power, so what befalls it is not compared with what befalls one host of many."""
 
-Event = namedtuple("Event", "time cohort fate patched_at")
-Event.__doc__ = """One event: when (seconds since 1970), in which cohort (str), sharing which fate (hashable: a failure domain,
-or the host itself where it has none), and since when the host was patched (seconds), None on the control arm."""
+Span = namedtuple("Span", "stratum start end hosts")
+Span.__doc__ = """So many hosts (int) of a stratum watched on one arm from start to end (seconds since 1970)."""
+
+Event = namedtuple("Event", "time stratum domain patched_at certain")
+Event.__doc__ = """A host's event: when (seconds since 1970), of which stratum and domain (str, "" for none), since when the
+host was patched (None on the control arm), and whether it is certain: a host that does not answer may come back."""
+
+Watched = namedtuple("Watched", "cohort start end patched_at")
+Watched.__doc__ = (
+    """A host of a failure domain that might have been hit: watched from start to end, and patched when, or None."""
+)
+
+Single = namedtuple("Single", "place stratum arm fresh settled")
+Single.__doc__ = """An event of one host: its bin, its arm, whether it was patched less than an hour before, and whether no other
+host of its domain can join it any more."""
+
+Shared = namedtuple("Shared", "place groups settled")
+Shared.__doc__ = """An incident of several hosts of a domain: its bin, and for each cohort its Group."""
+
+Group = namedtuple("Group", "hosts patched expected fresh fresh_patched fresh_expected")
+Group.__doc__ = """The hosts of one cohort that an incident hit: how many, how many patched, and how many of them patched if it had
+struck blindly; then the same three without the hosts that were patched more than an hour before."""
 
 
 class Tally:
-    """Host-hours and incidents by cohort and bin, on both arms; `fresh` are hosts patched less than an hour before."""
+    """Host-hours and incidents by stratum and bin, on both arms; `fresh` are hosts patched less than an hour before.
 
-    def __init__(self, patched, control, events, cutoff):
-        """patched, control: iterables of Span; events: iterable of Event; cutoff: nothing later counts, on either arm."""
-        self.hours = {"patched": {}, "fresh": {}, "control": {}}  # arm -> cohort -> bin -> host-hours
-        self.events = {"patched": {}, "fresh": {}, "control": {}}  # arm -> (cohort, bin) -> incidents
+    `singles` and `shared` are the incidents of one host and of several.
+    """
+
+    def __init__(self, patched, control, events, cutoff, domains=None):
+        """patched, control: iterables of Span; events: iterable of Event; cutoff: nothing later counts, on either arm.
+
+        domains: {domain: [Watched]} of the domains with more than one event.
+        """
+        self.hours = {"patched": {}, "fresh": {}, "control": {}}  # arm -> stratum -> bin -> host-hours
         for span in patched:
             self._add_span("patched", span, cutoff)
             self._add_span("fresh", span._replace(end=min(span.end, span.start + FRESH)), cutoff)
         for span in control:
             self._add_span("control", span, cutoff)
         for arm in self.hours.values():
-            for cohort in arm:
-                arm[cohort] = _running(arm[cohort])
+            for stratum in arm:
+                arm[stratum] = _running(arm[stratum])
         self.incidents = {"patched": 0, "control": 0}
-        self._count(events, cutoff)
+        self.singles, self.shared = [], []
+        self._count([event for event in events if event.time <= cutoff], cutoff, domains or {})
+        self.unsettled = not all(incident.settled for incident in (*self.singles, *self.shared))
 
     def _add_span(self, arm, span, cutoff):
         end = min(span.end, cutoff)
         if end <= span.start:
             return
-        part, step = self.hours[arm].setdefault(span.cohort, ({}, {}))
+        part, step = self.hours[arm].setdefault(span.stratum, ({}, {}))
         first, last = int(span.start // BIN), int(end // BIN)
         if first == last:
             part[first] = part.get(first, 0.0) + span.hosts * (end - span.start)
@@ -56,83 +88,191 @@ class Tally:
         step[first + 1] = step.get(first + 1, 0) + span.hosts
         step[last] = step.get(last, 0) - span.hosts
 
-    def _count(self, events, cutoff):
-        """Events of one fate, arm and bin are one incident: a rack that loses power is no ten crashes."""
-        seen = set()
-        for event in sorted(events, key=lambda event: (event.time, str(event.cohort), str(event.fate))):
-            arm = "control" if event.patched_at is None else "patched"
-            place = int(event.time // BIN)
-            if event.time > cutoff or (event.fate, arm, place) in seen:
+    def _count(self, events, cutoff, domains):
+        for hit in incidents(events):
+            if not any(event.certain for event in hit):
                 continue
-            seen.add((event.fate, arm, place))
-            self.incidents[arm] += 1
-            self._note(arm, event.cohort, place)
-            if arm == "patched" and event.time < event.patched_at + FRESH:
-                self._note("fresh", event.cohort, place)
+            settled = not hit[0].domain or hit[0].time + WINDOW <= cutoff
+            for arm in {_arm(event) for event in hit}:
+                self.incidents[arm] += 1
+            place = int(hit[0].time // BIN)
+            if len(hit) == 1:
+                fresh = hit[0].patched_at is not None and hit[0].time < hit[0].patched_at + FRESH
+                self.singles.append(Single(place, hit[0].stratum, _arm(hit[0]), fresh, settled))
+            else:
+                self.shared.append(Shared(place, _groups(hit, domains[hit[0].domain]), settled))
 
-    def _note(self, arm, cohort, place):
-        counts = self.events[arm]
-        counts[cohort, place] = counts.get((cohort, place), 0) + 1
+    def counts(self, open_too=True):
+        """Return {arm: {(stratum, bin): events}} of the incidents of one host; open_too: of those not settled, too."""
+        found = {arm: Counter() for arm in self.hours}
+        for single in self.singles:
+            if single.settled or open_too:
+                found[single.arm][single.stratum, single.place] += 1
+                if single.fresh:
+                    found["fresh"][single.stratum, single.place] += 1
+        return found
 
-    def cells(self, arm="patched"):
-        """Return {cohort: [(patched events, control events, patched hours, control hours)]}, of bins with events only.
+    def cells(self, arm="patched", open_too=True):
+        """Return {(stratum, bin): (patched events, control events, patched hours, control hours)}, where there are events.
 
         arm: patched, or fresh for the hosts patched less than an hour before alone.
         """
-        found = {}
-        for cohort, place in sorted({*self.events[arm], *self.events["control"]}, key=str):
-            found.setdefault(cohort, []).append(self._cell(arm, cohort, place))
-        return found
-
-    def _cell(self, arm, cohort, place):
-        key = (cohort, place)
-        hours = [self.hours[side].get(cohort, {}).get(place, 0.0) for side in (arm, "control")]
-        return (self.events[arm].get(key, 0), self.events["control"].get(key, 0), *hours)
+        counts = self.counts(open_too)
+        return {
+            (stratum, place): (
+                counts[arm][stratum, place],
+                counts["control"][stratum, place],
+                self.hours[arm].get(stratum, {}).get(place, 0.0),
+                self.hours["control"].get(stratum, {}).get(place, 0.0),
+            )
+            for stratum, place in {*counts[arm], *counts["control"]}
+        }
 
     def total(self, arm):
         """Return the host-hours (float) of an arm."""
         return sum(sum(bins.values()) for bins in self.hours[arm].values())
 
     def cohorts(self):
-        """Return the cohorts (list) with hosts on either arm."""
-        return sorted({*self.hours["patched"], *self.hours["control"]}, key=str)
+        """Return the cohorts (set) with hosts on either arm."""
+        return {stratum.cohort for stratum in (*self.hours["patched"], *self.hours["control"])}
 
-    def rate_cells(self, history):
-        """Return [(patched events, patched hours, expected rate)] a bin.
+    def rate_cells(self, history, open_too=True):
+        """Return {bin: (shares of events on patched hosts, patched hours, expected rate)}.
 
         history: (events, host-hours) of the days before the rollout. The rate is the upper bound of history, or the highest
         that the control hosts had in one, two or six hours around the bin: a storm is not the livepatch's. History counts as
-        a quarter of an event there, so that few control hosts say little.
+        a quarter of an event there, so that few control hosts say little. An incident of several hosts is one event, on
+        either arm by its share.
         """
         known = bets.upper_rate(*history)
-        patched_hours, patched_events = _by_bin(self.hours, self.events, "patched")
-        control = _sums(*_by_bin(self.hours, self.events, "control"))
-        return [
-            (patched_events.get(place, 0), patched_hours.get(place, 0.0), _at_that_time(control, place, known))
-            for place in sorted({*patched_hours, *patched_events})
-        ]
+        shares, control_events = {}, Counter()
+        for (unused, place), number in (counts := self.counts(open_too))["patched"].items():
+            shares.setdefault(place, []).extend([1.0] * number)
+        for (unused, place), number in counts["control"].items():
+            control_events[place] += number
+        for incident in self.shared:
+            if incident.settled or open_too:
+                share = _share(incident.groups.values())[0]
+                shares.setdefault(incident.place, []).append(share)
+                control_events[incident.place] += 1 - share
+        hours = {arm: _by_bin(self.hours[arm]) for arm in ("patched", "control")}
+        control = _sums(hours["control"], control_events)
+        return {
+            place: (shares.get(place, ()), hours["patched"].get(place, 0.0), _at_that_time(control, place, known))
+            for place in {*hours["patched"], *shares}
+        }
+
+
+def incidents(events):
+    """Yield lists of Events: each by itself, except that those of one domain within WINDOW of the first are together.
+
+    Which hosts an incident hit, and nothing else, decides how it is weighed, so that the weight is fair: where the hosts of a
+    domain do not crash more often with the livepatch than without it, as many of those that are hit are patched, on average,
+    as of those that might have been. A rack that loses power as a whole so weighs nothing at all, whoever is patched.
+    An incident of a domain is settled when its window is over: weighed before, it would be one that some have not joined yet.
+    """
+    begun = {}
+    for event in sorted(events, key=lambda event: (event.time, event.domain, str(event.stratum))):
+        if not event.domain:
+            yield [event]
+            continue
+        hit = begun.get(event.domain)
+        if hit and event.time < hit[0].time + WINDOW:
+            hit.append(event)
+            continue
+        if hit:
+            yield hit
+        begun[event.domain] = [event]
+    yield from begun.values()
+
+
+def _arm(event):
+    return "control" if event.patched_at is None else "patched"
+
+
+def _groups(hit, watched):
+    """Return {cohort: Group} of an incident; watched: [Watched] of its domain.
+
+    Each of the hosts that were hit might as well have been another one of its cohort and domain.
+    """
+    begin, found = hit[0].time, {}
+    for cohort in {event.stratum.cohort for event in hit}:
+        mine = [event for event in hit if event.stratum.cohort == cohort]
+        there = [host for host in watched if host.cohort == cohort and host.end >= begin]
+        starts = sorted(host.start for host in there)
+        patched = sorted(host.patched_at for host in there if host.patched_at is not None)
+        sums = [0.0] * 6
+        for event in mine:
+            sums[0] += 1
+            sums[1] += event.patched_at is not None
+            at_risk, with_it = bisect_right(starts, event.time), bisect_right(patched, event.time)
+            sums[2] += with_it / at_risk
+            fresh = with_it - bisect_right(patched, event.time - FRESH)
+            if event.patched_at is None or event.time < event.patched_at + FRESH:
+                sums[3] += 1
+                sums[4] += event.patched_at is not None
+                sums[5] += fresh / (at_risk - with_it + fresh)
+        found[cohort] = Group(*sums)
+    return found
+
+
+def _share(groups, fresh=False):
+    """Return the patched share of the hosts that were hit, and the one to be expected; None where none counts."""
+    first = 3 if fresh else 0
+    hosts, patched, expected = (sum(group[first + number] for group in groups) for number in range(3))
+    return (patched / hosts, expected / hosts) if hosts else None
 
 
 def weigh(tally, history=None):
-    """Return the evidence (dict): the e-values fleet, cohort, fresh, rate (None without history), and their mean, `e`."""
-    cohorts, fresh = tally.cells(), tally.cells("fresh")
-    return together(
-        [cell for cells in cohorts.values() for cell in cells],
-        [cohorts.get(cohort, []) for cohort in tally.cohorts()],
-        [cell for cells in fresh.values() for cell in cells],
-        tally.rate_cells(history) if history else None,
-    )
+    """Return the evidence (dict): the stakes fleet, cohort, fresh, rate (None without history), and their mean, `e`.
+
+    `soon`: what e will be when all incidents are settled, if nothing else happens.
+    """
+    found = _together(_bets(tally, history, False))
+    soon = _together(_bets(tally, history, True)) if tally.unsettled else found
+    return {**found, "soon": soon["e"]}
 
 
-def together(fleet, cohorts, fresh, rate=None):
-    """Return the evidence (dict) of the cells of each bet; cohorts: a list of cells for each cohort; rate: None for no bet."""
+def _bets(tally, history, open_too):
+    """Return the steps of each bet, {bin: step}: fleet, cohort (one for each), fresh, rate (None without history)."""
+    fleet, cohorts, fresh = {}, {cohort: {} for cohort in tally.cohorts()}, {}
+    for (stratum, place), numbers in tally.cells(open_too=open_too).items():
+        step = bets.cell(*numbers)
+        _put(fleet, place, step)
+        _put(cohorts[stratum.cohort], place, step)
+    for (unused, place), numbers in tally.cells("fresh", open_too).items():
+        _put(fresh, place, bets.cell(*numbers))
+    for place, groups, settled in tally.shared:
+        if settled or open_too:
+            _put(fleet, place, bets.incident(*_share(groups.values())))
+            for cohort, group in groups.items():
+                _put(cohorts[cohort], place, bets.incident(*_share([group])))
+            soon = _share(groups.values(), fresh=True)
+            if soon:
+                _put(fresh, place, bets.incident(*soon))
+    rate = None
+    if history:
+        rate = {place: bets.above_rate(*numbers) for place, numbers in tally.rate_cells(history, open_too).items()}
+    return {"fleet": fleet, "cohort": list(cohorts.values()), "fresh": fresh, "rate": rate}
+
+
+def _put(steps, place, step):
+    steps[place] = bets.add(steps[place], step) if place in steps else step
+
+
+def _together(steps):
+    """Return the stakes (dict) of bets, and their mean."""
     found = {
-        "fleet": bets.concurrent(fleet),
-        "cohort": bets.mean(bets.concurrent(cells) for cells in cohorts),
-        "fresh": bets.concurrent(fresh),
-        "rate": None if rate is None else bets.against_rate(rate),
+        "fleet": _stake(steps["fleet"]),
+        "cohort": bets.mean(_stake(cohort) for cohort in steps["cohort"]),
+        "fresh": _stake(steps["fresh"]),
+        "rate": None if steps["rate"] is None else _stake(steps["rate"]),
     }
-    return dict(found, e=bets.mean(value for value in found.values() if value is not None))
+    return {**found, "e": bets.mean(value for value in found.values() if value is not None)}
+
+
+def _stake(steps):
+    return bets.stake(steps[place] for place in sorted(steps))
 
 
 def crashes_to(tally, evidence, history=None, most=1000):
@@ -141,37 +281,54 @@ def crashes_to(tally, evidence, history=None, most=1000):
     None when even `most` would not. What happened on the control hosts stays as it was.
     """
     total = tally.total("patched")
-    if total <= 0:
+    if total <= 0 or most < 1:
         return None
-    rate = tally.rate_cells(history) if history else None
+    spread = _spread(tally, history, total)
 
     def reaches(crashes):
-        per_hour = crashes / total
-        fleet, cohorts, fresh = [], [], []
-        for cohort in tally.cohorts():
-            cohorts.append(_spread(tally, "patched", cohort, per_hour))
-            fleet += cohorts[-1]
-            fresh += _spread(tally, "fresh", cohort, per_hour)
-        expected = None if rate is None else [(per_hour * hours, hours, known) for unused, hours, known in rate]
-        return together(fleet, cohorts, fresh, expected)["e"] >= evidence
+        return _together(_scaled(spread, crashes))["e"] >= evidence
 
     low, high = 0, 1
     while not reaches(high):
         if high >= most:
             return None
-        low, high = high, high * 2
+        low, high = high, min(most, high * 2)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if reaches(middle) else (middle, high)
     return high
 
 
-def _spread(tally, arm, cohort, per_hour):
-    control = tally.hours["control"].get(cohort, {})
-    return [
-        (per_hour * hours, tally.events["control"].get((cohort, place), 0), hours, control.get(place, 0.0))
-        for place, hours in tally.hours[arm].get(cohort, {}).items()
-    ]
+def _spread(tally, history, total):
+    """Return the bets of one crash spread evenly: like _bets, with (of each crash, without any) for each ratio."""
+    fleet, cohorts, fresh, rate = {}, {cohort: {} for cohort in tally.cohorts()}, {}, None
+    control = tally.counts()["control"]
+    for arm in ("patched", "fresh"):
+        for stratum, bins in tally.hours[arm].items():
+            for place, hours in bins.items():
+                other = tally.hours["control"].get(stratum, {}).get(place, 0.0)
+                one = [hours / total * number for number in bets.cell(1, 0, hours, other)]
+                pair = [one, bets.cell(0, control[stratum, place], hours, other)]
+                for steps in (fleet, cohorts[stratum.cohort]) if arm == "patched" else (fresh,):
+                    steps[place] = [bets.add(*both) for both in zip(steps[place], pair)] if place in steps else pair
+    if history:
+        rate = {
+            place: [[hours / total * math.log(ratio) for ratio in bets.GRID], bets.above_rate((), hours, known)]
+            for place, (unused, hours, known) in tally.rate_cells(history).items()
+        }
+    return {"fleet": fleet, "cohort": list(cohorts.values()), "fresh": fresh, "rate": rate}
+
+
+def _scaled(spread, crashes):
+    def steps(found):
+        return {place: [crashes * each + without for each, without in zip(*pair)] for place, pair in found.items()}
+
+    return {
+        "fleet": steps(spread["fleet"]),
+        "cohort": [steps(cohort) for cohort in spread["cohort"]],
+        "fresh": steps(spread["fresh"]),
+        "rate": None if spread["rate"] is None else steps(spread["rate"]),
+    }
 
 
 def _running(found):
@@ -186,25 +343,23 @@ def _running(found):
     return {place: seconds / HOUR for place, seconds in hours.items() if seconds}
 
 
-def _by_bin(hours, events, arm):
-    sums, counts = {}, {}
-    for bins in hours[arm].values():
+def _by_bin(hours):
+    sums = {}
+    for bins in hours.values():
         for place, found in bins.items():
             sums[place] = sums.get(place, 0.0) + found
-    for (unused, place), found in events[arm].items():
-        counts[place] = counts.get(place, 0) + found
-    return sums, counts
+    return sums
 
 
 def _sums(hours, events):
     """Return (first bin, [(events, host-hours) of all bins before]) of an arm."""
-    places = sorted({*hours, *events})
+    places = {*hours, *events}
     if not places:
         return 0, [(0, 0.0)]
-    found = [(0, 0.0)]
-    for place in range(places[0], places[-1] + 1):
+    found, first = [(0, 0.0)], min(places)
+    for place in range(first, max(places) + 1):
         found.append((found[-1][0] + events.get(place, 0), found[-1][1] + hours.get(place, 0.0)))
-    return places[0], found
+    return first, found
 
 
 def _at_that_time(control, place, known):

@@ -9,20 +9,20 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import arms,
 NAMED_HOSTS = 10
 # Livepatches that make hosts crash this many times as often are what the sentence on power is about.
 SHOWN_RATIOS = (20, 5)
-CEILING_INCIDENTS = 3
 MOST_ROLLOUTS = 1000000
 # A crash rate of the control hosts is known from so many crashes on.
 ENOUGH_TO_TELL = 3
 # Fewer host-hours than that tell nothing.
 WORTH_TELLING = 0.5
+# More crashes than that are no number for people.
+MOST_CRASHES = 1000
 
 
 def evidence(state, now):
     """Return the evidence (dict) as it stands: crashes and alarms, each with numbers of both arms and the e-values."""
     known = state.rules["history"]
     history = (known["crashes"], known["host_hours"]) if known else None
-    crashed = arms.tally(state, now, "crash")
-    alarmed = arms.tally(state, now, "alarm")
+    crashed, alarmed = (arms.tally(state, now, kind) for kind in ("crash", "alarm"))
     return {
         "crashes": {**_numbers(state, crashed, history), **_power(state, crashed, history)},
         "alarms": _numbers(state, alarmed, None),
@@ -35,29 +35,33 @@ def evidence(state, now):
 
 def _numbers(state, tally, history):
     found = exposure.weigh(tally, history)
-    hours = {arm: tally.total(arm) for arm in ("patched", "control")}
-    incidents = tally.incidents
-    ratio = None
-    if hours["patched"] and hours["control"] and incidents["control"]:
-        ratio = incidents["patched"] / hours["patched"] / (incidents["control"] / hours["control"])
-    cells = [cell for cells in tally.cells().values() for cell in cells]
-    return {
-        "e": found["e"],
-        "bets": {bet: value for bet, value in found.items() if bet != "e"},
-        "patched": {"incidents": incidents["patched"], "hosts": sum(host.patched is not None for host in state.hosts.values()), "host_hours": hours["patched"]},
-        "control": {
-            "incidents": incidents["control"],
-            "hosts": sum(host.control is not None for host in state.hosts.values()),
-            "host_hours": hours["control"],
-        },
-        "rate_ratio": ratio,
-        "p_value": bets.p_value(cells),
+    sides = {
+        side: {
+            "incidents": tally.incidents[side],
+            "hosts": _watched(state, side),
+            "host_hours": tally.total(side),
+        }
+        for side in ("patched", "control")
     }
+    rates = {side: numbers["incidents"] / (numbers["host_hours"] or 1) for side, numbers in sides.items()}
+    compared = sides["patched"]["host_hours"] and rates["control"]
+    return {
+        "e": found.pop("e"),
+        "soon": found.pop("soon"),
+        "bets": found,
+        **sides,
+        "rate_ratio": rates["patched"] / rates["control"] if compared else None,
+    }
+
+
+def _watched(state, side):
+    return sum(1 for host in state.hosts.values() if getattr(host, side))
 
 
 def _power(state, tally, history):
     """What the gate would have seen by now: how many crashes would stop, and how likely a bad livepatch brings them."""
-    needed = exposure.crashes_to(tally, state.rules["stop_evidence"], history)
+    most = min(_watched(state, "patched"), MOST_CRASHES)  # A host counts once.
+    needed = exposure.crashes_to(tally, state.rules["stop_evidence"], history, most)
     hours, control = tally.total("patched"), tally.total("control")
     if history:
         rate = history[0] / history[1]
@@ -71,17 +75,22 @@ def _power(state, tally, history):
     return {"would_stop": needed, "would_have_seen": seen}
 
 
-def reached(e, rules):
-    """Return what evidence of crashes (float) alone leads to: stop, hold or pass."""
-    return "stop" if e >= rules["stop_evidence"] else "hold" if e >= rules["hold_evidence"] else "pass"
+def reached(found, rules):
+    """Return what evidence (dict with e and soon) alone leads to: stop, hold or pass.
+
+    What is not settled stops nothing: another host of the same failure domain may still go down with the first.
+    """
+    if found["e"] >= rules["stop_evidence"]:
+        return "stop"
+    return "hold" if max(found["e"], found["soon"]) >= rules["hold_evidence"] else "pass"
 
 
 def stops(state, found):
     """Return the sentences (list) of what stops the rollout."""
     reasons = []
-    if reached(found["crashes"]["e"], state.rules) == "stop":
+    if reached(found["crashes"], state.rules) == "stop":
         reasons.append(_compared("crash", "crashes", found["crashes"]))
-    if reached(found["alarms"]["e"], state.rules) == "stop" and state.rules["on_alarm"] == "stop":
+    if reached(found["alarms"], state.rules) == "stop" and state.rules["on_alarm"] == "stop":
         reasons.append(_compared("host with a new kernel alarm", "hosts with new kernel alarms", found["alarms"]))
     # The reason of a reading begins with the name of its source.
     return reasons + [entry["reason"] for entry in found["readings"] if entry["verdict"] == "stop"]
@@ -90,26 +99,11 @@ def stops(state, found):
 def holds(state, found):
     """Return the sentences (list) of what holds the rollout."""
     reasons = []
-    if reached(found["crashes"]["e"], state.rules) != "pass":
+    if reached(found["crashes"], state.rules) != "pass":
         reasons.append(_compared("crash", "crashes", found["crashes"]))
-    if reached(found["alarms"]["e"], state.rules) != "pass" and state.rules["on_alarm"] != "report":
+    if reached(found["alarms"], state.rules) != "pass" and state.rules["on_alarm"] != "report":
         reasons.append(_compared("host with a new kernel alarm", "hosts with new kernel alarms", found["alarms"]))
-    reasons += _ceiling(state, found["crashes"]["patched"])
     return reasons + [entry["reason"] for entry in found["readings"] if entry["verdict"] == "hold"]
-
-
-def _ceiling(state, patched):
-    ceiling = state.rules["crash_ceiling"]
-    if (
-        ceiling is None
-        or patched["incidents"] < CEILING_INCIDENTS
-        or patched["incidents"] <= ceiling * patched["hosts"]
-    ):
-        return []
-    return [
-        f"{patched['incidents']} crashes on {_many(patched['hosts'])} patched hosts are more than the ceiling of "
-        f"{ceiling * 1000:g} per 1000 hosts"
-    ]
 
 
 def sentence(state, found, tier):
@@ -149,7 +143,7 @@ def power_line(verdict):
 def _compared(one, many, found):
     return (
         f"{_arms(one, many, found)}; a harmless livepatch would look this bad in fewer than 1 of "
-        f"{_many(int(min(found['e'], MOST_ROLLOUTS)))} rollouts"
+        f"{_many(int(min(max(found['e'], found['soon']), MOST_ROLLOUTS)))} rollouts"
     )
 
 

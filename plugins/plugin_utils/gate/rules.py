@@ -16,7 +16,6 @@ DEFAULTS = {
     "max_hold": "8h",
     "report_lag": 0,
     "unreachable_grace": "15m",
-    "crash_ceiling": None,
     "history": None,
     "on_alarm": "hold",
     "report_only": False,
@@ -46,8 +45,6 @@ def parse(given):
     if found["on_alarm"] not in ("hold", "stop", "report"):
         raise RolloutError(f"livepatch_on_alarm is {found['on_alarm']!r}: expected hold, stop or report.")
     found["report_only"] = _flag(found["report_only"], "livepatch_report_only")
-    if found["crash_ceiling"] is not None:
-        found["crash_ceiling"] = float(values.share(found["crash_ceiling"], "livepatch_crash_ceiling"))
     found["history"] = _history(found["history"])
     return found
 

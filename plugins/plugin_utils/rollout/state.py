@@ -52,7 +52,7 @@ class Host:
     alarm: tuple = None
     lost: float = None  # since when it does not answer
     blind: tuple = None  # (since when, why) a look tells nothing, though the host answers
-    begun: dict = None  # the slice entry, while the host is without an outcome
+    begun: dict = None  # the slice entry that first began it, while the host is without an outcome
     outcome: dict = None  # the last outcome entry that counts
     failure: str = None  # why it counts among the failures of its tier
     own: bool = False  # the failure befell it while it was patched, or it does not run the release: no bad luck of any host
@@ -306,7 +306,7 @@ def _slice(current, entry):
     current.begun_at.setdefault(entry["tier"], moment)
     for name in entry["hosts"]:
         host = current.hosts[name]
-        # One that was begun by a controller that died stays begun since then.
+        # One that a dead controller had begun stays begun by that: what it changed was this rollout's doing.
         host.arm, host.begun, host.lost, host.blind = "patched", host.begun or entry, None, None
         host.patched = host.patched or (moment, moment)
         had = {"enabled": host.enabled, "package": None, "package_now": None, "livepatch": host.livepatch, "sure": False}

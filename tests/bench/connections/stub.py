@@ -21,6 +21,11 @@ options:
     vars: [{name: stub_silent}]
     type: bool
     default: false
+  told:
+    description: Whether it is kept with what arguments modules were executed, in the directory told of the state.
+    vars: [{name: stub_told}]
+    type: bool
+    default: false
   crashes:
     description: The host crashes as soon as it is patched, each time.
     vars: [{name: stub_crashes}]
@@ -64,6 +69,9 @@ class Connection(ConnectionBase):
         arguments = json.loads(literal_eval(ARGUMENTS.search(in_data).group(1).decode()))["ANSIBLE_MODULE_ARGS"]
         given = {key: value for key, value in arguments.items() if not key.startswith("_ansible")}
         self._count(name)
+        if self.get_option("told"):
+            with open(os.path.join(self.get_option("state"), "told", f"{self._play_context.remote_addr}.{name}"), "w", encoding="utf-8") as stream:
+                json.dump(dict(given, become=self.become is not None), stream)
         result = dict(Host(self).answer(name, given), invocation={"module_args": given})
         return 0, json.dumps(result).encode(), b""
 

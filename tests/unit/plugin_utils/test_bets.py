@@ -3,7 +3,9 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import itertools
 import math
+import time
 
 import pytest
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import bets
@@ -11,30 +13,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ONE_CELL = [
-    ((0, 0, 10, 9990), 1, 1.000000),
-    ((1, 0, 10, 9990), 0.001, 29.399244),
-    ((1, 3, 100, 9900), 0.039404, 5.636484),
-    ((2, 3, 100, 9900), 0.00098015, 128.101214),
-    ((3, 3, 500, 9500), 0.00222984, 53.968888),
-    ((5, 12, 5000, 5000), 0.975479, 0.008126),
-    ((9, 2, 16660, 17877), 0.0250532, 6.401746),
-    ((8, 8, 5000, 5000), 0.59819, 0.099705),
-    ((12, 3, 5000, 5000), 0.0175781, 7.091729),
-    ((3, 40, 1000, 99000), 0.00915984, 8.218830),
-    ((0, 25, 5000, 5000), 1, 0.000010),
-    ((4, 0, 9500, 500), 0.814506, 1.181002),
-    ((7, 0, 100, 0), 1, 1.000000),
+    ((0, 0, 10, 9990), 1.000000),
+    ((1, 0, 10, 9990), 29.399244),
+    ((1, 3, 100, 9900), 5.636484),
+    ((2, 3, 100, 9900), 128.101214),
+    ((3, 3, 500, 9500), 53.968888),
+    ((5, 12, 5000, 5000), 0.008126),
+    ((9, 2, 16660, 17877), 6.401746),
+    ((8, 8, 5000, 5000), 0.099705),
+    ((12, 3, 5000, 5000), 7.091729),
+    ((3, 40, 1000, 99000), 8.218830),
+    ((0, 25, 5000, 5000), 0.000010),
+    ((4, 0, 9500, 500), 1.181002),
+    ((7, 0, 100, 0), 1.000000),
 ]
 
 
-@pytest.mark.parametrize("cell, chance, e_value", ONE_CELL)
-def test_one_cell_gives_the_reference_values(cell, chance, e_value):
-    assert bets.concurrent([cell]) == pytest.approx(e_value, abs=1e-6)
-    assert bets.p_value([cell]) == pytest.approx(chance, rel=1e-5)
+def e_value(steps):
+    """What a stake of 1 comes to when all of it is bet once, and for good: the mean over the ratios."""
+    return sum(math.exp(sum(step[number] for step in steps)) for number in range(len(bets.GRID))) / len(bets.GRID)
+
+
+def concurrent(cells):
+    return e_value([bets.cell(*cell) for cell in cells])
+
+
+@pytest.mark.parametrize("cell, expected", ONE_CELL)
+def test_one_cell_gives_the_reference_values(cell, expected):
+    assert concurrent([cell]) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
-    "cells, e_value",
+    "cells, expected",
     [
         ([(0, 1, 100, 900), (18, 2, 900, 100)], 0.197954),
         ([(18, 3, 1000, 1000)], 128.258480),
@@ -43,12 +53,12 @@ def test_one_cell_gives_the_reference_values(cell, chance, e_value):
         ([(6, 0, 500, 500), (0, 6, 500, 500)], 0.130677),
     ],
 )
-def test_several_cells_give_the_reference_values(cells, e_value):
-    assert bets.concurrent(cells) == pytest.approx(e_value, abs=1e-6)
+def test_several_cells_give_the_reference_values(cells, expected):
+    assert concurrent(cells) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
-    "cells, e_value",
+    "cells, expected",
     [
         ([(0, 100, 3e-5)], 0.918179),
         ([(1, 100, 3e-5)], 25.032663),
@@ -58,8 +68,9 @@ def test_several_cells_give_the_reference_values(cells, e_value):
         ([(1, 50, 1e-5), (1, 400, 1e-5), (0, 4000, 1e-5)], 79.646629),
     ],
 )
-def test_the_bet_against_a_rate_gives_the_reference_values(cells, e_value):
-    assert bets.against_rate(cells) == pytest.approx(e_value, abs=1e-6)
+def test_the_bet_against_a_rate_gives_the_reference_values(cells, expected):
+    steps = [bets.above_rate([1.0] * events, hours, rate) for events, hours, rate in cells]
+    assert e_value(steps) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +94,7 @@ def test_a_harmless_livepatch_leaves_the_stake_at_one_on_average(patched, expect
     for ratio, value in zip((1, 0.5, 2), expected):
         share = p * ratio / (1 - p + p * ratio)
         average = sum(
-            math.comb(n, x) * share**x * (1 - share) ** (n - x) * bets.concurrent([(x, n - x, p, 1 - p)])
+            math.comb(n, x) * share**x * (1 - share) ** (n - x) * concurrent([(x, n - x, p, 1 - p)])
             for x in range(n + 1)
         )
         assert average == pytest.approx(value, abs=1e-6)
@@ -94,17 +105,14 @@ HOURS = st.floats(1e-3, 1e7)
 
 
 @given(st.lists(st.tuples(COUNTS, COUNTS, HOURS, HOURS), max_size=6))
-def test_whatever_happens_a_bet_is_a_number_and_no_error(cells):
-    value = bets.concurrent(cells)
-    assert 0 <= value <= math.exp(bets.LARGEST_EXPONENT)
-    assert 0 <= bets.p_value(cells) <= 1
+def test_whatever_happens_a_stake_is_a_number_and_no_error(cells):
+    assert 0 <= bets.stake([bets.cell(*cell) for cell in cells]) <= math.exp(bets.LARGEST_EXPONENT)
 
 
 @given(st.integers(0, 200), st.integers(0, 200), st.floats(0.001, 0.999))
 def test_one_more_event_on_a_patched_host_never_lowers_the_stake(patched, unpatched, share):
-    cell = (patched, unpatched, share, 1 - share)
-    more = (patched + 1, unpatched, share, 1 - share)
-    assert bets.concurrent([more]) >= bets.concurrent([cell]) * 0.999999
+    one, more = (bets.cell(number, unpatched, share, 1 - share) for number in (patched, patched + 1))
+    assert bets.stake([more]) >= bets.stake([one]) * 0.999999
 
 
 @given(st.integers(0, 200), st.floats(1, 1e7))
@@ -112,8 +120,50 @@ def test_the_upper_bound_is_above_the_observed_rate(events, hours):
     assert bets.upper_rate(events, hours) > events / hours
 
 
-def test_bets_without_any_cell_say_nothing():
-    assert bets.concurrent([]) == bets.against_rate([]) == bets.mean([]) == 1.0
+@pytest.mark.parametrize(
+    "events, expected", [(99, 108.304391619), (100, 109.346439904), (1000, 1027.525842117), (10**6, 1000842.524283)]
+)
+def test_the_upper_bound_of_many_events_is_right_and_costs_nothing(events, expected):
+    begun = time.process_time()
+    assert bets.upper_rate(events, 1.0) == pytest.approx(expected, rel=1e-6)
+    assert time.process_time() - begun < 0.1
+
+
+def test_bets_without_any_step_say_nothing():
+    assert bets.stake([]) == bets.mean([]) == 1.0
+    assert bets.stake([bets.cell(7, 0, 0.0, 100.0)]) == 1.0, "nobody is patched"
+
+
+@pytest.mark.parametrize("whole", [4, 40])
+def test_an_incident_that_hits_everybody_of_a_domain_weighs_nothing_whoever_is_patched(whole):
+    assert all(bets.incident(x / whole, x / whole) == pytest.approx(bets.NOTHING, abs=1e-12) for x in range(whole + 1))
+
+
+@pytest.mark.parametrize("hosts, patched, hit", [(40, 1, 7), (40, 10, 3), (12, 6, 11), (3, 1, 2)])
+def test_an_incident_that_strikes_blindly_leaves_the_stake_at_one_on_average(hosts, patched, hit):
+    average = 0.0
+    for x in range(max(0, hit - hosts + patched), min(hit, patched) + 1):
+        chance = math.comb(patched, x) * math.comb(hosts - patched, hit - x) / math.comb(hosts, hit)
+        average += chance * e_value([bets.incident(x / hit, patched / hosts)])
+    assert average == pytest.approx(1.0, abs=1e-9)
+
+
+@given(st.lists(st.floats(0.01, 0.99), min_size=1, max_size=9))
+def test_a_stake_that_is_lost_and_begun_anew_is_a_fair_bet_all_the_same(shares):
+    average = 0.0
+    for hits in itertools.product((True, False), repeat=len(shares)):
+        chance = math.prod(share if hit else 1 - share for share, hit in zip(shares, hits))
+        average += chance * bets.stake([bets.cell(hit, not hit, share, 1 - share) for share, hit in zip(shares, hits)])
+    assert average <= 1 + 1e-9
+    assert average > 0.5, "what is given up with a lost bet is little"
+
+
+def test_what_happens_after_a_great_loss_is_seen_again():
+    night = bets.cell(0, 1200, 0.05, 0.95)
+    crashes = [bets.cell(1, 0, 0.2, 0.8)] * 8
+    assert e_value([night, *crashes]) < 1e-6
+    assert bets.stake([night, *crashes]) > 20
+    assert bets.stake([night]) > 0.1
 
 
 @pytest.mark.parametrize(

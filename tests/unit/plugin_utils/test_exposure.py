@@ -1,19 +1,42 @@
-# Tests of host-hours and incidents in bins and cohorts, and of the evidence they give.
+# Tests of host-hours and incidents in bins and strata, and of the evidence they give.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import math
+
 import pytest
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import exposure
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate.exposure import BIN, HOUR, Event, Span, Tally
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import bets, exposure
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate.exposure import BIN, HOUR, Event, Stratum, Tally
 from hypothesis import given
 from hypothesis import strategies as st
 
 NOON = 1000 * BIN
 
 
-def crash(after=0.0, patched_at=NOON, fate="host", cohort="a"):
-    return Event(NOON + after, cohort, fate, patched_at)
+def Span(cohort, start, end, hosts):
+    return exposure.Span(Stratum(cohort, None), start, end, hosts)
+
+
+def crash(after=0.0, patched_at=NOON, cohort="a"):
+    return Event(NOON + after, Stratum(cohort, None), "", patched_at, True)
+
+
+def cells(found, arm="patched"):
+    """Return {cohort: [cell]} in the order of time."""
+    result = {}
+    for (stratum, place), numbers in sorted(found.cells(arm).items()):
+        result.setdefault(stratum.cohort, []).append(numbers)
+    return result
+
+
+def e_value(steps):
+    """Return what a stake comes to that is bet once and for good."""
+    return sum(math.exp(sum(step[number] for step in steps)) for number in range(len(bets.GRID))) / len(bets.GRID)
+
+
+def concurrent(found):
+    return e_value([bets.cell(*cell) for cell in found])
 
 
 def tally(patched=(), control=(), events=(), cutoff=NOON + 100 * HOUR):
@@ -62,20 +85,31 @@ def tally(patched=(), control=(), events=(), cutoff=NOON + 100 * HOUR):
     ids=["good", "one early crash", "three at the transition", "a storm on both arms", "one bad cohort"],
 )
 def test_the_bets_together_give_the_reference_values(inputs, expected, e):
-    found = exposure.together(*inputs)
-    assert [found[bet] for bet in ("fleet", "cohort", "fresh", "rate")] == pytest.approx(list(expected), abs=1e-6)
-    assert found["e"] == pytest.approx(e, abs=1e-6)
+    fleet, cohorts, fresh, rate = inputs
+    found = [
+        concurrent(fleet),
+        bets.mean(concurrent(cohort) for cohort in cohorts),
+        concurrent(fresh),
+        e_value([bets.above_rate([1.0] * events, hours, known) for events, hours, known in rate]),
+    ]
+    assert found == pytest.approx(list(expected), abs=1e-6)
+    assert bets.mean(found) == pytest.approx(e, abs=1e-6)
 
 
-def test_without_history_there_is_no_bet_against_a_rate():
-    found = exposure.together([(1, 0, 12, 988)], [[(1, 0, 12, 988)]], [])
-    assert found["rate"] is None
-    assert found["e"] == pytest.approx((2 * 17.184440 + 1) / 3, abs=1e-6)
+def test_the_evidence_is_the_mean_of_its_bets_and_without_history_there_is_none_against_a_rate():
+    spans = ([Span("a", NOON, NOON + BIN, 12)], [Span("a", NOON, NOON + BIN, 988)])
+    found = exposure.weigh(tally(*spans, [crash(9)]))
+    aside = 1 / (1 + bets.RESERVE)
+    alone = aside + (1 - aside) * concurrent([(1, 0, 12, 988)])
+    assert found == pytest.approx(
+        {"fleet": alone, "cohort": alone, "fresh": alone, "rate": None, "e": alone, "soon": alone}
+    )
+    assert exposure.weigh(tally(*spans, [crash(9)]), (12, 1e6))["rate"] > 20
 
 
 def test_host_hours_fall_into_the_bins_in_which_they_were_spent():
     found = tally(patched=[Span("a", NOON + BIN / 2, NOON + 2.25 * BIN, 4)])
-    assert found.hours["patched"]["a"] == pytest.approx({1000: 0.5, 1001: 1.0, 1002: 0.25})
+    assert found.hours["patched"][Stratum("a", None)] == pytest.approx({1000: 0.5, 1001: 1.0, 1002: 0.25})
 
 
 @given(
@@ -93,34 +127,27 @@ def test_only_the_first_hour_after_patching_is_fresh():
     found = tally(
         patched=[Span("a", NOON, NOON + 3 * HOUR, 10)],
         control=[Span("a", NOON, NOON + 3 * HOUR, 90)],
-        events=[crash(10, fate="h1"), crash(2 * HOUR, fate="h2")],
+        events=[crash(10), crash(2 * HOUR)],
     )
     assert found.total("fresh") == pytest.approx(10)
-    assert sum(cell[0] for cell in found.cells("fresh")["a"]) == 1
-    assert sum(cell[0] for cell in found.cells()["a"]) == 2
+    assert sum(cell[0] for cell in cells(found, "fresh")["a"]) == 1
+    assert sum(cell[0] for cell in cells(found)["a"]) == 2
 
 
 def test_a_cell_holds_what_happened_in_one_bin_of_one_cohort():
     found = tally(
         patched=[Span("a", NOON, NOON + HOUR, 10), Span("b", NOON, NOON + HOUR, 4)],
         control=[Span("a", NOON, NOON + HOUR, 30)],
-        events=[crash(10, fate="h1"), crash(20, patched_at=None, fate="h2"), crash(HOUR - 1, fate="h3", cohort="b")],
+        events=[crash(10), crash(20, patched_at=None), crash(HOUR - 1, cohort="b")],
     )
-    assert found.cells() == {"a": [(1, 1, 2.5, 7.5)], "b": [(1, 0, 1.0, 0.0)]}
-
-
-def test_hosts_that_share_a_fate_are_one_incident_in_a_bin_and_an_arm():
-    rack = [crash(second, fate="rack 1") for second in range(5)]
-    rack += [crash(2, patched_at=None, fate="rack 1"), crash(BIN + 1, fate="rack 1"), crash(3, fate="rack 2")]
-    found = tally(events=rack)
-    assert found.incidents == {"patched": 3, "control": 1}
+    assert cells(found) == {"a": [(1, 1, 2.5, 7.5)], "b": [(1, 0, 1.0, 0.0)]}
 
 
 def test_events_and_host_hours_after_the_cutoff_do_not_count_on_either_arm():
     found = tally(
         patched=[Span("a", NOON, NOON + HOUR, 1)],
         control=[Span("a", NOON, NOON + HOUR, 1)],
-        events=[crash(HOUR - 1), crash(HOUR - 1, patched_at=None, fate="other")],
+        events=[crash(HOUR - 1), crash(HOUR - 1, patched_at=None)],
         cutoff=NOON + HOUR / 2,
     )
     assert (found.total("patched"), found.total("control")) == (0.5, 0.5)
@@ -130,11 +157,12 @@ def test_events_and_host_hours_after_the_cutoff_do_not_count_on_either_arm():
 def test_a_cohort_that_suffers_alone_is_seen_among_others_that_do_not():
     patched = [Span(cohort, NOON, NOON + HOUR, 10 if cohort == "a" else 1000) for cohort in "abcd"]
     control = [Span(cohort, NOON, NOON + HOUR, 90 if cohort == "a" else 9000) for cohort in "abcd"]
-    others = [crash(number, None if number % 10 else NOON, number, "b") for number in range(40)]
-    found = exposure.weigh(tally(patched, control, [crash(9, fate=f"bad {number}") for number in range(3)] + others))
-    alone = exposure.bets.concurrent([(3, 0, 2.5, 22.5)])
-    assert alone > 20 * 4
-    assert found["cohort"] == pytest.approx((alone + 2 + exposure.bets.concurrent([(4, 36, 250, 2250)])) / 4)
+    others = [crash(number, None if number % 10 else NOON, "b") for number in range(40)]
+    found = exposure.weigh(tally(patched, control, [crash(9) for number in range(3)] + others))
+    bad, calm = (concurrent([cell]) for cell in ((3, 0, 2.5, 22.5), (4, 36, 250, 2250)))
+    assert bad > 20 * 4
+    aside = 1 / (1 + bets.RESERVE)
+    assert found["cohort"] == pytest.approx((2 + 2 * aside + (1 - aside) * (bad + calm)) / 4)
 
 
 def test_in_a_storm_the_control_hosts_raise_the_rate_that_is_expected():
@@ -142,28 +170,30 @@ def test_in_a_storm_the_control_hosts_raise_the_rate_that_is_expected():
     storm = tally(
         [Span("a", NOON, NOON + HOUR, 100)],
         [Span("a", NOON, NOON + HOUR, 1000)],
-        [crash(number, patched_at=None, fate=number) for number in range(50)],
+        [crash(number, patched_at=None) for number in range(50)],
     )
     history = (400, 100000.0)
-    assert calm.rate_cells(history)[-1][2] == exposure.bets.upper_rate(*history)
-    assert all(rate > 0.04 for unused, unused2, rate in storm.rate_cells(history))
+    assert max(calm.rate_cells(history).items())[1][2] == exposure.bets.upper_rate(*history)
+    assert all(rate > 0.04 for unused, unused2, rate in storm.rate_cells(history).values())
 
 
 def test_few_control_hosts_say_little_against_history():
     history = (4, 100000.0)
     known = exposure.bets.upper_rate(*history)
     patched, control = [Span("a", NOON, NOON + BIN, 100)], [Span("a", NOON, NOON + BIN, 10)]
-    quiet, struck = tally(patched, control), tally(patched, control, [crash(9, patched_at=None, fate=1)])
-    assert [rate for unused, unused2, rate in quiet.rate_cells(history)] == [known]
-    assert [rate for unused, unused2, rate in struck.rate_cells(history)] == [pytest.approx(5 * known, rel=0.01)]
+    quiet, struck = tally(patched, control), tally(patched, control, [crash(9, patched_at=None)])
+    assert [rate for unused, unused2, rate in quiet.rate_cells(history).values()] == [known]
+    assert [rate for unused, unused2, rate in struck.rate_cells(history).values()] == [
+        pytest.approx(5 * known, rel=0.01)
+    ]
 
 
 def test_a_storm_that_is_only_seen_later_on_the_control_hosts_counts_for_the_bins_before_it():
     hours = 4
     spans = ([Span("a", NOON, NOON + hours * HOUR, 100)], [Span("a", NOON, NOON + hours * HOUR, 1000)])
-    late = [crash(HOUR + number, patched_at=None, fate=number) for number in range(60)]
+    late = [crash(HOUR + number, patched_at=None) for number in range(60)]
     history = (4, 100000.0)
-    rates = [rate for unused, unused2, rate in tally(*spans, late).rate_cells(history)]
+    rates = [cell[2] for unused, cell in sorted(tally(*spans, late).rate_cells(history).items())]
     assert rates[0] > 100 * exposure.bets.upper_rate(*history), "an hour before it was seen"
     assert rates == [max(rate, exposure.bets.upper_rate(*history)) for rate in rates]
 
@@ -178,7 +208,14 @@ def test_how_many_crashes_would_have_stopped_is_the_least_that_reaches_the_evide
     ), "there is nothing to compare with"
 
 
+def test_no_more_crashes_would_have_stopped_than_there_are_hosts():
+    spans = ([Span("a", NOON, NOON + HOUR, 6)], [Span("a", NOON, NOON + HOUR, 6)])
+    assert exposure.crashes_to(tally(*spans), 20) == 6
+    assert exposure.crashes_to(tally(*spans), 20, most=5) is None
+    assert exposure.crashes_to(tally(*spans), 20, most=6) == 6
+
+
 def test_the_same_events_in_another_order_give_the_same_evidence():
     spans = ([Span("a", NOON, NOON + HOUR, 10)], [Span("a", NOON, NOON + HOUR, 90)])
-    events = [crash(number * 100, fate=number % 3, patched_at=NOON if number % 2 else None) for number in range(20)]
+    events = [crash(number * 100 % 3, patched_at=NOON if number % 2 else None) for number in range(20)]
     assert exposure.weigh(tally(*spans, events)) == exposure.weigh(tally(*spans, events[::-1]))

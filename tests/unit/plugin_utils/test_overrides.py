@@ -228,7 +228,7 @@ def test_the_rules_have_defaults_in_numbers():
         28800,
     )
     assert found["history"] is None and found["report_only"] is False
-    assert rules.parse({"history": None, "crash_ceiling": "", "report_lag": "0"}) == found
+    assert rules.parse({"history": None, "unreachable_grace": "", "report_lag": "0"}) == found
 
 
 def test_numbers_that_come_through_templates_as_text_are_numbers():
@@ -258,7 +258,6 @@ def test_numbers_that_come_through_templates_as_text_are_numbers():
         ({"stop_evidence": 3, "hold_evidence": 4}, "is above livepatch_stop_evidence"),
         ({"on_alarm": "ignore"}, "livepatch_on_alarm is 'ignore'"),
         ({"report_only": "perhaps"}, "livepatch_report_only is 'perhaps'"),
-        ({"crash_ceiling": 3}, "livepatch_crash_ceiling is 3"),
         ({"history": {"crashes": 1}}, "expected a dictionary with crashes, hosts and days"),
         ({"history": {"crashes": 1, "hosts": 0, "days": 14}}, "hosts is 0"),
         ({"history": {"crashes": 1, "hosts": 5, "days": 3}}, "days is 3: expected a number of at least 7"),
