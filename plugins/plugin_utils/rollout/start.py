@@ -190,9 +190,9 @@ def _resume(state, request, fleet):
         if request["retry"]:
             notes.append("livepatch_retry is ignored: nothing was stopped")
         return entries, notes
-    failed = {entry["host"] for entry in found if entry["kind"] == "outcome"} | {
-        host.name for host in state.hosts.values() if host.is_(*states.FAILURES, *states.WITHOUT, "rollback_failed")
-    }
+    ends = {host.name: host.outcome["outcome"] for host in state.hosts.values() if host.done}
+    ends.update({entry["host"]: entry["outcome"] for entry in found if entry["kind"] == "outcome"})
+    failed = {name for name, outcome in ends.items() if state.is_done_again(state.hosts[name], outcome, again["forgets"])}
     fresh = [entry for name in state.hosts if name in failed for entry in _refresh(state.hosts[name], fleet.get(name), True)]
     notes.append(f"retry by {again['user']}: {again['reason']} ({len(failed)} hosts are tried again)")
     if again["forgets"]:

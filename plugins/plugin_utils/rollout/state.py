@@ -70,6 +70,11 @@ class Host:
         return self.outcome is not None
 
     @property
+    def counts(self):
+        """Is it on an arm, so that what befalls it counts? On the control arm those are who are looked at."""
+        return self.arm == "patched" or (self.arm == "control" and self.control is not None)
+
+    @property
     def watched(self):
         """Is it on the patched arm, and are looks for it?"""
         return self.arm == "patched" and self.crash is None
@@ -149,6 +154,12 @@ class State:
     def remaining(self, number):
         """Return the names of the tier's hosts that are still to be patched, in order."""
         return [host.name for host in self.tier_hosts(number) if not host.done]
+
+    def is_done_again(self, host, outcome, forgets):
+        """Is a Host with this outcome (str) done again after a retry? What only evidence speaks of is not, if that stays."""
+        if outcome not in (*FAILURES, *WITHOUT, "rollback_failed"):
+            return False
+        return forgets or outcome not in EVENTS or host.own or bool(host.begun) or self.tolerates_nothing(host.tier)
 
     def watched(self):
         """Return the Hosts that may have the livepatch and that looks are for, in order."""
@@ -409,7 +420,7 @@ def _look(current, entry):
     if "silent" in entry:
         host.lost = moment if host.lost is None else host.lost
         return
-    trouble = _another_machine(host, entry, moment) or entry.get("error")
+    trouble = another_machine(host, entry, moment) or entry.get("error")
     blind = host.blind or (moment, trouble) if trouble else None
     if trouble and ("boot_id" not in entry or trouble != entry.get("error")):
         host.blind = blind
@@ -435,7 +446,7 @@ def _look(current, entry):
     host.told.update(at=moment, boot_id=boot_id)
 
 
-def _another_machine(host, entry, moment):
+def another_machine(host, entry, moment):
     """Say that a machine answers which was up when another one had that name: an address has moved; None if not so."""
     boot_id, uptime = entry.get("boot_id"), entry.get("uptime_seconds")
     if not boot_id or not host.boot_id or boot_id == host.boot_id or uptime is None or not host.told.get("at"):
@@ -497,7 +508,7 @@ def _event(current, entry):
     """Something that a source on the controller tells of a host that is watched."""
     host = current.hosts[entry["host"]]
     since = host.patched[0] if host.patched else host.planned
-    if entry["at"] < since or not (host.arm == "patched" or host.control):
+    if entry["at"] < since or not host.counts:
         return  # Of a host that nobody looks at: the other hosts of its arm would not have told.
     if entry["event"] == "crash":
         _crash(host, entry["at"], entry["text"])
@@ -535,6 +546,7 @@ def _retry(current, entry):
 
     What was said after the stop stands: whoever gave the retry's reason may not have heard of it.
     """
+    forgets = bool(entry.get("forgets"))
     current.rounds += 1
     current.retries.append(entry["reason"])
     ended = max((journal.seconds(one["time"]) for one in (current.stop, current.rollback) if one), default=0.0)
@@ -543,13 +555,12 @@ def _retry(current, entry):
     if current.paused and journal.seconds(current.paused["time"]) <= ended:
         current.paused = None
     current.stop = current.rollback = current.held_since = current.verdict = None
-    if entry.get("forgets"):
+    if forgets:
         current.evidence_from = journal.seconds(entry["time"])
-    for host in current.hosts.values():
-        if entry.get("forgets"):
-            host.lost = host.blind = None
-        if not host.is_(*FAILURES, *WITHOUT, "rollback_failed"):
-            continue
+    again = [host for host in current.hosts.values() if host.done and current.is_done_again(host, host.outcome["outcome"], forgets)]
+    for host in current.hosts.values() if forgets else ():
+        host.lost = host.blind = None
+    for host in again:
         # What befell it is forgiven with it. It is watched on where it may have the livepatch.
         without = host.is_(*WITHOUT) or host.arm == ""
         host.outcome = host.failure = host.crash = host.alarm = host.lost = host.blind = host.control = None
