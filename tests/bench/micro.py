@@ -19,7 +19,13 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import st
 from tests.unit.plugin_utils import rollouts
 
 PLANS = Path(__file__).resolve().parents[2] / "roles" / "rollout" / "vars" / "plans.yml"
-CONTROL = {"look": {"enabled": None, "effective_release": "6.1.0-1"}}
+# What a real look tells more than those of the unit tests.
+PATCHED = {
+    "time": "2026-05-04T08:20:00Z",
+    "counters": {"oops_count": 0, "warn_count": 0},
+    "sources": {"kmsg": "read", "journal": "absent", "kdump": "absent", "pstore": "read", "coredump": "read"},
+}
+CONTROL = dict(PATCHED, enabled=None, effective_release="6.1.0-1")
 
 
 class Written(rollouts.Rollout):
@@ -39,9 +45,9 @@ class Written(rollouts.Rollout):
     def look_around(self, tier, after):
         """Look at all that looks are for, `after` seconds from now; return what that cost."""
         names = [entry["host"] for entry in view.to_look_at(self.state)]
-        control = {name.replace("-", "_"): CONTROL for name in names if name not in self.state.patched_at}
+        told = {name: {"look": PATCHED if name in self.state.patched_at else CONTROL} for name in names}
         size, begun = os.path.getsize(self.path), time.process_time()
-        self.look(tier, names, after, **control)
+        self.look(tier, names, after, **{name.replace("-", "_"): look for name, look in told.items()})
         spent, grown = time.process_time() - begun, os.path.getsize(self.path) - size
         return {"hosts": len(names), "seconds": spent, "bytes": grown}
 
@@ -120,7 +126,7 @@ def lines(found):
     yield "  %-42s %10.1f MB, %d entries" % ("journal", found["bytes"] / 1e6, found["entries"])
     yield "  %-42s %10d of hosts in %d rounds" % ("looks", found["looks"], found["rounds"])
     yield "  %-42s %10.2f MB, %d hosts, %.0f bytes per host, %.2f s CPU" % (
-        "the last round", last["bytes"] / 1e6, last["hosts"], last["bytes"] / last["hosts"], last["seconds"])  # fmt: skip
+        "the last round", last["bytes"] / 1e6, last["hosts"], last["bytes"] / last["hosts"], last["seconds"])
     for name, title in (("read", "the journal whole"), ("first", "an action"), ("next", "the next action")):
         for step, cost in found[name].items():
             yield "  %-42s %10.2f s CPU, %.2f s, %.0f MB in all" % (

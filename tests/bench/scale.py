@@ -7,9 +7,9 @@
 
 """Measures user + system CPU seconds of ansible-playbook and of all processes below it.
 
-The hosts are stubs (connections/stub.py): each task goes its whole way through Ansible, but no process is started for it
-and no bytes leave the machine. What ssh and a host cost comes on top. With --micro no playbook runs: the journal of a
-rollout of 36 hours is written on a clock of its own by what the actions call, and what an action does with it is measured.
+The hosts are stubs (connections/stub.py): each task goes its whole way through Ansible, but no process is started for
+it and no bytes leave the machine. What ssh and a host cost comes on top. With --micro no playbook runs: the journal of
+a rollout of 36 hours is written on a clock of its own by what the actions call, and an action's work on it is measured.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def rollout(hosts, directory, forks=50, silent=0, bad=0, variables=None):
 
 
 def _adopt():
-    """Make this process the parent of whatever its children leave behind: workers that nobody has waited for count, too."""
+    """Make this process the parent of what its children leave behind: workers that nobody has waited for count, too."""
     pr_set_child_subreaper = 36
     if ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl")
@@ -188,7 +188,7 @@ def main():
     parser.add_argument("--forks", type=int, default=50, help="default: %(default)s")
     parser.add_argument("--silent", type=int, default=0, metavar="PER_CENT", help="of the hosts never answer")
     parser.add_argument("--bad", type=int, default=0, metavar="N", help="hosts crash when they are patched")
-    parser.add_argument("--extra", type=json.loads, default={}, metavar="JSON", help="further variables of the playbook")
+    parser.add_argument("--extra", type=json.loads, default={}, metavar="JSON", help="more variables of the playbook")
     parser.add_argument("--keep", type=pathlib.Path, help="new directory for what the run writes, kept")
     parser.add_argument("--micro", action="store_true", help="the actions alone, on the journal of 36 hours of looks")
     parser.add_argument("--interval", default="15m", help="of the looks, with --micro; default: %(default)s")

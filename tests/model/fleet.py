@@ -59,12 +59,12 @@ class Scenario:
 
 
 class Machine:
-    """brought: who brought the release that runs: rollout, automation, or None; `touched` by this rollout at all."""
+    """brought: who brought the release that runs (rollout, automation or None); had: what ran when the rollout first touched it."""
 
     def __init__(self, name, cohort, domain, vendor, boot):
         self.name, self.cohort, self.domain, self.vendor = name, cohort, domain, vendor
         self.boots, self.booted_at = 0, boot
-        self.enabled = self.brought = self.package = None
+        self.enabled = self.brought = self.package = self.had = None
         self.keeps = self.self_keeps = self.hung = self.transition = self.moved = False
         self.down_until = self.away_until = 0.0
         self.listed, self.supported = True, True
@@ -302,7 +302,10 @@ class Fleet:
         if not machine.runs and self._fails("stall", name):
             return {"failed": True, "error": "stalled", "msg": "1 task blocks it: turned round", "changed": False}
         before = machine.brought
-        machine.enable(machine.livepatch, "rollout")
+        if machine.had is None:
+            machine.had = machine.enabled or "none"
+        # What it had before the rollout first touched it is not the rollout's.
+        machine.enable(machine.livepatch, "automation" if machine.had == machine.livepatch else "rollout")
         if self.scenario.has("harm") and machine.runs_ours and before != "rollout" and not self.calm:
             if self.scenario.dice(f"harm/{name}").random() < self.scenario.troubles["harm"]:
                 delay = self.scenario.dice(f"harm/{name}").expovariate(1 / 3600)
@@ -352,7 +355,7 @@ class Fleet:
             return {"livepatch_result_rollback": dict(UNREACHABLE)}
         if self._fails("rollback_fails", machine.name):
             return {"livepatch_result_rollback": {"failed": True, "error": "stalled", "msg": "1 task blocks it"}}
-        machine.transition = False
+        machine.transition, machine.had = False, None
         to = target["enabled_before"]
         if to is None:
             machine.enabled = machine.brought = machine.package = None

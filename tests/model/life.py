@@ -211,7 +211,6 @@ class Life:
             "report_lag": dice.choice((0, 0, 0, 900)),
             "report_only": scenario.has("report_only"),
             "history": {"crashes": 3, "hosts": 100, "days": 30} if dice.random() < 0.2 else None,
-            "crash_ceiling": "20%" if dice.random() < 0.1 else None,
         }
         moment = START
         for what in ("pause", "resume", "promote", "abort", "say_rollback"):

@@ -29,6 +29,7 @@ def opening(state, request, fleet):
             "give the new release a livepatch_rollout of its own."
         )
     follows = _follows(state, request)
+    fleet = {name: _known(state, host) for name, host in fleet.items()}
     if not fleet:
         raise RolloutError("livepatch_hosts matches no host: expected at least one.")
     tiers = plan.parse_tiers(request["tiers"], request["max_failures"])
@@ -49,6 +50,16 @@ def opening(state, request, fleet):
     else:
         entries, notes = _resume(state, request, fleet)
     return entries, notes + ignored
+
+
+def _known(state, host):
+    """A host whose vendor's name of the release is not known before it runs there: what was brought there once is called so."""
+    name = host["name"]
+    livepatch = host["livepatch"] or (state.before.get(name) or {}).get("livepatch")
+    if host["problem"] or livepatch == host["livepatch"]:
+        return host
+    runs = host["enabled"] == livepatch and not host["facts"].get("transition")
+    return dict(host, livepatch=livepatch, problem=("already", f"runs {livepatch}") if runs else None)
 
 
 def _follows(state, request):

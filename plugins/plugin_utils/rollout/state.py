@@ -181,6 +181,9 @@ class State:
         """Return the names of the hosts that this round and former ones touched, the latest first."""
         return list(reversed(self.before))
 
+    def _was_patched(self):
+        return any(host.patched for host in self.hosts.values())
+
     def shut(self, number, names):
         """Return why (str) the slice of these hosts of tier `number` must not begin, None where it may: the one door.
 
@@ -206,7 +209,7 @@ class State:
             (self.ended, f"it has ended ({self.ended})"),
             (earlier, f"tier {', '.join(earlier)} has not passed"),
             (number in self.tiers_done, f"tier {number} has passed already"),
-            (number > 1 and not any(host.patched for host in self.hosts.values()), "nobody was patched before"),
+            (number > 1 and not (self.rules["report_only"] or self._was_patched()), "nobody was patched before"),
             (not names or len(set(names)) < len(names), "its hosts are none, or named twice"),
             (wrong is not None, f"{wrong} is not to be patched in tier {number}"),
         )
@@ -278,8 +281,8 @@ def _host(current, entry):
             livepatch=entry.get("livepatch"),
             effective_release=entry.get("effective_release"),
         )
-        if fresh.livepatch and fresh.enabled == fresh.livepatch:
-            fresh.arm = ""  # It runs the release, though not by this rollout: it is no control.
+        if _runs_anothers(known, entry):
+            fresh.arm = ""
         if known is None:
             current.hosts[name] = fresh
             current.by_tier.setdefault(fresh.tier, []).append(fresh)
@@ -288,10 +291,16 @@ def _host(current, entry):
         return
     if known.boot_id and known.boot_id != entry["boot_id"]:
         _crash(known, moment, "rebooted")
-    if known.arm == "control" and entry.get("livepatch") and entry["enabled"] == entry["livepatch"]:
-        known.arm = ""  # It runs the release, though not by this rollout.
+    if known.arm == "control" and _runs_anothers(known, entry):
+        known.arm = ""
     for key in ("kernel_release", "boot_id", "enabled", "livepatch", "effective_release"):
         setattr(known, key, entry.get(key))
+
+
+def _runs_anothers(known, entry):
+    """Does a host run the release, though not by this rollout, or what somebody has brought there since it was planned?"""
+    enabled = entry["enabled"]
+    return bool(enabled) and (enabled == entry.get("livepatch") or bool(known) and enabled != known.enabled)
 
 
 def _excluded(current, entry):
@@ -449,9 +458,9 @@ def _look(current, entry):
 def another_machine(host, entry, moment):
     """Say that a machine answers which was up when another one had that name: an address has moved; None if not so."""
     boot_id, uptime = entry.get("boot_id"), entry.get("uptime_seconds")
-    if not boot_id or not host.boot_id or boot_id == host.boot_id or uptime is None or not host.told.get("at"):
+    if not boot_id or not host.boot_id or boot_id == host.boot_id or uptime is None:
         return None
-    if moment - uptime >= host.told["at"] - ANOTHER_MACHINE:
+    if moment - uptime >= host.told.get("at", host.planned) - ANOTHER_MACHINE:
         return None
     return f"another machine answers (boot id {boot_id}, up for {int(uptime)} s)"
 

@@ -160,7 +160,7 @@ class Rollout:
             known = changed.get(name.replace("-", "_"), {})
             changed[name.replace("-", "_")] = known if known is None else dict({"enabled": "hotfix3"}, **known)
         wanted = request(**dict(self.options, retry=retry, **(options or {})))
-        found, self.notes = start.opening(self.state, wanted, fleet.survey(raw(self.names, **changed), "hotfix3"))
+        found, self.notes = start.opening(self.state, wanted, fleet.survey(raw(self.names, **changed), wanted["release"]))
         self.write(found, self.state.runs + 1)
         return found
 
