@@ -30,7 +30,7 @@ def stop_message(state, journal):
         [
             f"{_name(state)} was stopped{after}; {_hosts(untouched)} left untouched.",
             *verdict["reasons"],
-            f"To roll back what it touched ({_hosts(len(state.to_roll_back()))}): {command(state, journal, 'rollback')}",
+            _way_back(state, journal),
             "To go on, with the failed hosts tried again, once the reason is known: "
             + command(state, journal, None, livepatch_retry="REASON"),
             _hint(journal),
@@ -40,11 +40,10 @@ def stop_message(state, journal):
 
 def rolled_back_message(state, journal):
     """Return what a person is told who runs a rollout again whose rollback has begun (str)."""
-    left = state.to_roll_back()
     return "\n".join(
         [
             f"{_name(state)} was rolled back: {state.rollback['reason']}. Nobody is patched until a person says why it goes on.",
-            *([f"To roll back what is left ({_hosts(len(left))}): {command(state, journal, 'rollback')}"] if left else []),
+            _way_back(state, journal),
             "To begin again, with the same plan, once the reason is known: "
             + command(state, journal, None, livepatch_retry="REASON"),
             _hint(journal),
@@ -63,10 +62,17 @@ def hold_message(state, journal):
             *verdict["reasons"],
             *([f"To judge that by: {power}."] if power else []),
             f"To look again, and go on as soon as nothing holds it back: {command(state, journal, None)}",
-            f"To roll back what it touched ({_hosts(len(state.to_roll_back()))}): {command(state, journal, 'rollback')}",
+            _way_back(state, journal),
             _hint(journal),
         ]
     )
+
+
+def _way_back(state, journal):
+    left = len(state.to_roll_back())
+    if not left:
+        return "No host that it touched is left to be rolled back."
+    return f"To roll back what it touched ({_hosts(left)}): {command(state, journal, 'rollback')}"
 
 
 def _name(state):
