@@ -154,6 +154,7 @@ class Checks:
     def told(self, name, result, since):
         """A host has answered a look, or not; result: checked."""
         machine = self.life.fleet.machines[name]
+        self.shown.pop(name, None)
         if result.get("failed") or result.get("unreachable") or result.get("boot_id") != machine.boot_id:
             return
         self.answered[name] = self.life.fleet.now

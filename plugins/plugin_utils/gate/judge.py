@@ -130,7 +130,7 @@ def lost_cohorts(state):
 
 def _elsewhere(state):
     """Say how many hosts can be compared with no longer: what they run has come to them by another way."""
-    number = sum(not host.arm for host in state.waiting())
+    number = sum(host.others for host in state.waiting())
     return [f"{number} hosts that wait have changed their livepatch by another way: not compared with"] if number else []
 
 

@@ -258,7 +258,7 @@ def _refresh(host, seen, always):
     unfit = _unfit(seen)
     if unfit:
         # One that was looked at to compare with is missed like a patched one.
-        lost = unfit[0] == "unreachable" and host.control
+        lost = unfit[0] == "unreachable" and host.control and host.counts
         look = [{"kind": "look", "host": host.name, "silent": unfit[1]}] if lost else []
         gone = seen or {"name": host.name, "kernel_release": host.kernel_release, "effective_release": None}
         return look + [_excluded(dict(gone, problem=unfit))]

@@ -46,6 +46,7 @@ class Host:
     effective_release: str
     planned: float
     arm: str = "control"
+    others: bool = False  # somebody else has changed its livepatch since it was planned
     control: tuple = None
     patched: tuple = None
     crash: tuple = None
@@ -281,7 +282,8 @@ def _host(current, entry):
             livepatch=entry.get("livepatch"),
             effective_release=entry.get("effective_release"),
         )
-        if _runs_anothers(known, entry):
+        fresh.others = bool(known and known.others) or _runs_anothers(known, entry)
+        if fresh.others:
             fresh.arm = ""
         if known is None:
             current.hosts[name] = fresh
@@ -292,7 +294,7 @@ def _host(current, entry):
     if known.boot_id and known.boot_id != entry["boot_id"]:
         _crash(known, moment, "rebooted")
     if known.arm == "control" and _runs_anothers(known, entry):
-        known.arm = ""
+        known.arm, known.others = "", True
     for key in ("kernel_release", "boot_id", "enabled", "livepatch", "effective_release"):
         setattr(known, key, entry.get(key))
 
@@ -423,7 +425,7 @@ def _is_well(host, moment):
 def _look(current, entry):
     host, moment = current.hosts[entry["host"]], journal.seconds(entry["time"])
     if host.arm == "control" and entry.get("enabled", host.enabled) != host.enabled:
-        host.arm = ""  # Somebody else has changed its livepatch: it is no control, nor is what befell it since.
+        host.arm, host.others = "", True  # It is no control any more, nor is what befell it since.
     if host.arm == "control":
         host.control = host.control or (host.planned, host.planned)  # The plan was the first look at it.
     if "silent" in entry:
