@@ -41,13 +41,15 @@ def tally(state, now, kind):
         cohort, (happened, certain, counts) = merged[host.cohort], _first(state, host, now, kind)
         patched_at = host.patched[0] if host.patched else NEVER
         arm = None if happened is None else "patched" if happened >= patched_at else "control"
+        lived = False
         for side, watched in (("patched", host.patched), ("control", host.control)):
             if watched and not (side == "patched" and arm == "control"):
                 end = happened if arm == side and certain else watched[1]
                 begin = max(watched[0], state.evidence_from)
+                lived = lived or (side == arm and happened >= begin)
                 for stratum, start, stop in _cut(cohort, company.get(host.domain), begin, end):
                     spans[side][stratum, start, stop] += 1
-        if counts and getattr(host, arm) and happened >= max(getattr(host, arm)[0], state.evidence_from):
+        if counts and lived:
             stratum = Stratum(cohort, happened >= company[host.domain] if host.domain else None)
             events.append(Event(happened, stratum, host.domain, patched_at if arm == "patched" else None, certain))
             seen.setdefault(host.domain, []).append(happened)

@@ -7,6 +7,7 @@
 # Results of tasks are those of answers.result: checked already.
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout.state import another_machine
 
 STEPS = (("package", "livepatch_package"), ("apply", "livepatch"), ("look", "livepatch_health"))
 LOOKED = (
@@ -115,7 +116,7 @@ def of_looks(state, looks, now):
         entries.append(look_entry(name, look))
         if not host.is_("patched", "already"):
             continue
-        if _is_silent(look) and not state.tolerates_nothing(host.tier):
+        if another_machine(host, look, now) or _is_silent(look) and not state.tolerates_nothing(host.tier):
             continue
         worse = _of_look(host, look, now)
         entries += [worse] if worse else []
@@ -136,7 +137,7 @@ def _is_well(host, look):
         and bool(host.told)
         and look.get("counters") == host.told.get("counters")
         and (look.get("sources") or {}).get("kmsg") not in ("unreadable", "truncated")
-        and look.get("enabled") == (host.livepatch if host.is_("patched", "already") else host.enabled)
+        and look.get("enabled") == (host.livepatch if host.arm == "patched" else host.enabled)
     )
 
 
@@ -169,7 +170,7 @@ def of_sources(state, readings):
         entries.append({"kind": "reading", "source": reading["name"], **kept})
         for event in reading["events"]:
             host = state.hosts.get(event["host"])
-            if host is None or not (host.patched or host.control) or event["kind"] == "coredump":
+            if host is None or not host.counts or event["kind"] == "coredump":
                 continue
             known = host.crash if event["kind"] == "crash" else host.alarm
             # What a dump tells late may have happened before the host was patched.

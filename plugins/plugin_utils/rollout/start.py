@@ -201,9 +201,9 @@ def _resume(state, request, fleet):
         if request["retry"]:
             notes.append("livepatch_retry is ignored: nothing was stopped")
         return entries, notes
-    failed = {entry["host"] for entry in found if entry["kind"] == "outcome"} | {
-        host.name for host in state.hosts.values() if host.is_(*states.FAILURES, *states.WITHOUT, "rollback_failed")
-    }
+    ends = {host.name: host.outcome["outcome"] for host in state.hosts.values() if host.done}
+    ends.update({entry["host"]: entry["outcome"] for entry in found if entry["kind"] == "outcome"})
+    failed = {name for name, outcome in ends.items() if state.is_done_again(state.hosts[name], outcome, again["forgets"])}
     fresh = [entry for name in state.hosts if name in failed for entry in _refresh(state.hosts[name], fleet.get(name), True)]
     notes.append(f"retry by {again['user']}: {again['reason']} ({len(failed)} hosts are tried again)")
     if again["forgets"]:
@@ -213,7 +213,7 @@ def _resume(state, request, fleet):
 
 def _retry(state, request):
     """Return the retry entry (dict), None where there is nothing to be tried again; raises RolloutError for a used reason."""
-    if not request["retry"] or not (state.stop or state.rollback or state.aborted):
+    if not request["retry"] or not (state.stop or state.rollback):
         return None
     if request["retry"] in state.retries:
         raise RolloutError(
@@ -258,7 +258,7 @@ def _refresh(host, seen, always):
     unfit = _unfit(seen)
     if unfit:
         # One that was looked at to compare with is missed like a patched one.
-        lost = unfit[0] == "unreachable" and host.control
+        lost = unfit[0] == "unreachable" and host.control and host.counts
         look = [{"kind": "look", "host": host.name, "silent": unfit[1]}] if lost else []
         gone = seen or {"name": host.name, "kernel_release": host.kernel_release, "effective_release": None}
         return look + [_excluded(dict(gone, problem=unfit))]
