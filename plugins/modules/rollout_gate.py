@@ -107,7 +107,7 @@ counts:
 evidence:
   description:
     - What the verdict rests on, for C(crashes) and C(alarms) each. C(e) is the evidence; a harmless livepatch ever reaches C(e) in at most
-      one of C(e) rollouts, however often one looks. C(soon) is what it will be when no other host of a failure domain can join those
+      one of C(e) rollouts, however often one looks. C(suspicion) is what it will be when no other host of a failure domain can join those
       that crashed. C(bets) are the bets whose mean it is. C(patched) and C(control) have C(incidents), C(hosts) and C(host_hours).
       C(rate_ratio) is for people and decides nothing.
     - C(would_stop) is how many crashes, spread evenly over the patched hosts, would have stopped the rollout by now;

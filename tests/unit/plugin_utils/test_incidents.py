@@ -67,7 +67,7 @@ QUIET = [
 def test_a_rack_that_goes_down_as_a_whole_is_no_evidence_whoever_is_patched(patched):
     found = weigh(*QUIET, *rack("dark", patched, range(40)))
     assert found == pytest.approx(weigh(*QUIET, *rack("calm", patched, ())))
-    assert (found["e"], found["soon"]) == pytest.approx((1, 1))
+    assert (found["e"], found["suspicion"]) == pytest.approx((1, 1))
 
 
 def test_many_racks_that_go_down_one_after_the_other_are_none_either():
@@ -119,8 +119,8 @@ def test_a_rack_of_which_half_goes_down_is_fair_whoever_is_patched():
 def test_an_incident_stops_nothing_before_its_window_is_over_and_tells_what_it_will_be():
     hosts, moment = rack("bad", 4, (0,), at=NOON + 2 * HOUR), NOON + 2 * HOUR
     early, late = (weigh(*QUIET, *hosts, now=moment + after) for after in (800, 900))
-    assert early["e"] == 1 and early["soon"] > 5
-    assert late["e"] == late["soon"] == pytest.approx(early["soon"], rel=0.1)
+    assert early["e"] == 1 and early["suspicion"] > 5
+    assert late["e"] == late["suspicion"] == pytest.approx(early["suspicion"], rel=0.1)
     alone = [host(f"alone-{number}", "", NOON + HOUR if number < 25 else None) for number in range(1000)]
     alone[0].crash = (moment, "rebooted")
     assert weigh(*alone, now=moment + 1)["e"] > 5, "nobody can join it"
