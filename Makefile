@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx test-events lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all molecule test-build test-integration test-rollout simulate fuzz endurance clean
+.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx test-events lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all molecule test-build test-integration test-rollout simulate fuzz endurance bench-scale clean
 
 PYTHON := .venv/bin/python
 TOOL := python3 tests/tools
@@ -44,8 +44,8 @@ test: setup-lab ## Run everything that CI runs
 test-unit: setup ## Unit tests: newest and oldest ansible-core, and Python 3.6 for what runs on targets
 	@$(TOOL)/environments.py unit current oldest target -- $(PYTEST_ARGS)
 
-test-simulation: setup ## Small simulated fleets: the gate passes good livepatches and stops bad ones early
-	@$(PYTHON) -m pytest tests/simulation $(PYTEST_ARGS)
+test-simulation: setup ## Small simulated fleets: the gate passes good livepatches and stops bad ones early; what a rollout costs is measured
+	@$(PYTHON) -m pytest tests/simulation tests/bench $(PYTEST_ARGS)
 
 test-semantics: setup ## The behaviour of Ansible that the playbooks rely on, on the newest and the oldest ansible-core
 	@$(TOOL)/environments.py semantics current oldest -- $(PYTEST_ARGS)
@@ -109,6 +109,11 @@ fuzz: setup ## Coverage-guided fuzzing of what parses foreign bytes on targets (
 ROUNDS ?= 300
 endurance: setup-lab ## Replace livepatches many times on busy guests of each kernel: docs/endurance.md (ROUNDS=300)
 	@$(PYTHON) -m tests.endurance --rounds $(ROUNDS) --output docs
+
+HOSTS ?= 10000
+BENCH ?=
+bench-scale: setup ## What a rollout costs the controller, on hosts that cost nothing (HOSTS=10000 BENCH="--silent 30", or BENCH=--micro)
+	@$(PYTHON) -m tests.bench.scale --hosts $(HOSTS) $(BENCH)
 
 clean: ## Remove what was built in this checkout (the caches in the home directory stay)
 	rm -rf .venv .work .pytest_cache .hypothesis .ansible tests/output dist

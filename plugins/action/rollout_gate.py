@@ -1,30 +1,75 @@
-# rollout_gate: writes what became of a slice or what a look has found into the journal, and judges.
+# rollout_gate: waits, looks and judges until a slice may begin, writes what became of it, and ends a run's tiers.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import signal
 import time
 
+from ansible import context
+from ansible.executor.task_queue_manager import TaskQueueManager
 from ansible.module_utils.urls import open_url
+from ansible.playbook.play import Play
 from ansible.plugins.action import ActionBase
+from ansible.plugins.callback import CallbackBase
+from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, timeline
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import lock, looking, results, session, view
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import fetching, sources
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, progress, timeline
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
+    answers,
+    lock,
+    overrides,
+    run,
+    schedule,
+    session,
+)
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import http, sources
+
+try:
+    from ansible.template import trust_as_template  # since ansible-core 2.19
+except ImportError:
+
+    def trust_as_template(value):
+        """Before, every text was a template."""
+        return value
+
 
 SPEC = {
     "journal": {"type": "path", "required": True},
-    "tier": {"type": "int", "required": True},
-    "after": {"type": "str", "required": True, "choices": ["slice", "look", "wait", "tier"]},
-    "slice": {"type": "int"},
+    "step": {"type": "str", "required": True, "choices": ["open", "close", "finish"]},
     "hosts": {"type": "list", "elements": "str", "default": []},
-    "delegated": {"type": "bool", "default": False},
+    "last_tier": {"type": "int"},
+    "persist": {"type": "bool", "default": True},
+    "timeouts": {"type": "list", "elements": "int", "default": []},
     "sources": {"type": "list", "elements": "dict", "default": []},  # not no_log, as in rollout_plan
 }
-NEEDED = [("after", "slice", ["slice", "hosts"]), ("after", "look", ["hosts"])]
+NEEDED = [("step", "open", ["hosts"]), ("step", "finish", ["last_tier"])]
+REGISTERED = {"package": "livepatch_result_package", "apply": "livepatch_result_apply", "look": "livepatch_result_look"}
+# How often a waiting controller looks whether somebody has said something.
+STEP = 2
+# A host that dies may leave its connection open.
+LOOK = {
+    "name": "Look",
+    "kernel.livepatch.livepatch_health": {
+        "since": "{{ livepatch_nested[inventory_hostname] }}",
+        "kdump_directories": "{{ livepatch_kdump_directories | default(omit) }}",
+        "coredump_directories": "{{ livepatch_coredump_directories | default(omit) }}",
+    },
+    "become": "{{ livepatch_become | default(true) }}",
+    "timeout": 300,
+}
+KEEP = {
+    "name": "Keep over reboots",
+    "kernel.livepatch.livepatch_persistence": {
+        "name": "{{ livepatch_nested[inventory_hostname] }}",
+        "guard_minutes": "{{ livepatch_guard_minutes | default(omit) }}",
+    },
+    "become": "{{ livepatch_become | default(true) }}",
+    "timeout": 300,
+}
 
 
 class ActionModule(ActionBase):
@@ -37,152 +82,225 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         unused, args = self.validate_argument_spec(SPEC, required_if=NEEDED)
         if self._task.check_mode:
-            result.update(
-                changed=False,
-                verdict="pass",
-                reasons=[],
-                failures={},
-                counts={},
-                again=False,
-                wait=0,
-                look_at=[],
-                rolls_back=False,
-                progress=[],
-                msg="Check mode: nothing is judged and nothing is written.",
-            )
+            result.update(changed=False, open=True, verdict="pass", msg="Check mode: nothing is judged and nothing is written.")
             return result
         try:
-            result.update(_work(values.plain(args), task_vars))
+            result.update(self._work(values.plain(args), task_vars))
         except RolloutError as error:
             result.update(failed=True, msg=str(error))
         return result
 
+    def _work(self, args, task_vars):
+        owner = lock.controller(task_vars)
+        with lock.ending(), session.existing(args["journal"], owner) as current:
+            world = World(self, current, args, task_vars)
+            going = run.Run(current, world)
+            if args["step"] == "open":
+                found = {"open": going.open(args["hosts"])}
+                if found["open"]:  # From now on hosts work, and nothing is written until the slice is closed.
+                    lock.take(current.path, dict(owner, silence=lock.longest(args["timeouts"], len(args["hosts"]), _forks())))
+            elif args["step"] == "close":
+                found = {"open": going.close(world.results)["verdict"] != "stop"}
+            else:
+                found = {"passed": going.finish(args["last_tier"])}
+                if not found["passed"]:
+                    _require_reason(current.state)
+            return dict(found, **_result(current))
 
-def _work(args, task_vars):
-    with session.existing(args["journal"], lock.controller(task_vars)) as current:
-        return _judge(current, args, task_vars["hostvars"])
+
+def _require_reason(state):
+    """A run that does not go on says why; one that cannot say it has lost hosts on its way."""
+    if state.stop or state.held_since is not None:
+        return
+    left = state.remaining(state.open_tier)
+    raise RolloutError(
+        f"{len(left)} hosts of tier {state.tier(state.open_tier)['name']} have no outcome yet ({', '.join(left[:judge.NAMED_HOSTS])}), "
+        "though nothing holds the rollout back: expected the whole tier to be patched. Run the same command again, it goes on."
+    )
 
 
-def _judge(current, args, hostvars):
-    number, after = args["tier"], args["after"]
-    tier = next((tier for tier in current.state.tiers if tier["number"] == number), None)
-    if tier is None:
-        raise RolloutError(f"The plan has no tier {number}: expected 1 to {len(current.state.tiers)}.")
-    said = current.take_overrides()
-    if after == "tier":
-        _require_whole(current.state, tier)
-    now = time.time()
-    found = _found(current.state, args, hostvars, now)
-    current.add(found)
-    current.add(results.of_silence(current.state, now))
-    verdict = judge.judge(current.state, now, number, args["slice"])
-    looked = any(entry["kind"] == "look" for entry in found) and after == "look"
-    entries = [dict(verdict, looked=True) if looked else verdict]
-    if after in ("look", "tier") and looking.tier_is_done(current.state, number, verdict, now):
-        entries.append({"kind": "tier_done", "tier": number})
-    if after != "wait" or said or verdict["verdict"] != "pass":
-        current.add(entries)
-    turn = looking.turn(current.state, number, verdict, now)
-    if after == "tier" and verdict["verdict"] == "pass" and number not in current.state.tiers_done:
-        raise RolloutError(
-            f"Tier {tier['name']} is not done, though nothing holds it back any more: run the same command again, it goes on."
+def _result(current):
+    state = current.state
+    verdict = "stop" if state.stop else "hold" if state.held_since is not None else "pass"
+    result = {"changed": True, "verdict": verdict, "journal": current.path, "rolls_back": False}
+    if verdict == "pass":
+        return result
+    report = messages.report(state, current.path)
+    kept = ("stop_message", "hold_message", "table", "stats", "counts")
+    result.update({key: report[key] for key in kept if key in report})
+    result["reasons"] = (state.stop or state.verdict)["reasons"]
+    result["rolls_back"] = bool(state.aborted and state.aborted["override"] == "rollback")
+    return result
+
+
+class World:
+    """What a Run acts through: the clock, the hosts of the inventory, sources of evidence, and the terminal."""
+
+    def __init__(self, action, current, args, task_vars):
+        self.action, self.current, self.args, self.hostvars = action, current, args, task_vars["hostvars"]
+        self.specs = sources.check(args["sources"])
+        self.marks = progress.marks(timeline.tiers(current.state, time.time()))
+
+    def now(self):
+        return time.time()
+
+    def wait(self, until):
+        """Whoever lost the lock meanwhile waits no longer either."""
+        beat = time.monotonic() + lock.BEAT
+        left = schedule.words(max(0, until - time.time()))
+        self.action._display.v(f"livepatch: waits for {left}")
+        while time.time() < until:
+            if overrides.new(self.current.path, self.current.state.overrides):
+                break
+            lock.living_controller()
+            if time.monotonic() >= beat:
+                lock.take(self.current.path, self.current.owner)
+                beat += lock.BEAT
+            time.sleep(max(0.0, min(STEP, until - time.time())))
+
+    def look(self, hosts):
+        return self._play(LOOK, hosts)
+
+    def keep(self, hosts):
+        return self._play(KEEP, hosts) if self.args["persist"] else {}
+
+    def results(self, name):
+        """Return {package, apply, look} as the tasks of the slice have registered them for a host, checked."""
+        variables = self.hostvars.get(name) if name in self.hostvars else None
+        if variables is None:
+            return {"package": {"unreachable": True, "msg": "it is in the inventory no longer"}}
+        return {step: answers.result(values.plain(variables.get(key) or {})) for step, key in REGISTERED.items()}
+
+    def sources(self, state):
+        if not self.specs:
+            return []
+        named = {name: self.hostvars[name] for name in state.hosts if name in self.hostvars}
+        addresses = {name: str(found.get("ansible_host") or name) for name, found in named.items()}
+        arms = schedule.arms_of(state, addresses)
+        since = min((host.planned for host in state.hosts.values()), default=self.now())
+        return [sources.read(source, arms, since, self.now(), _fetch) for source in self.specs]
+
+    def tell(self, state, number, verdict, found):
+        """Show what is news: where tiers stand, and a verdict with what led to it."""
+        while self.current.notes:
+            self._line(self.current.notes.pop(0), None)
+        stands = timeline.tiers(state, self.now())
+        for tier in progress.news(self.marks, stands):
+            self._line(tier["line"], tier["mark"])
+        self.marks = progress.marks(stands)
+        for line in _verdict_lines(state, number, verdict, found, self.now()):
+            self._line(line, verdict["verdict"])
+
+    def _line(self, text, mark):
+        self.action._display.display(progress.line(text), color=progress.COLORS.get(mark))
+
+    def _play(self, task, hosts):
+        """Run one task on other hosts, with their own variables and connections, on the forks; return {host: checked result}.
+
+        A worker that is an ansible-playbook of its own for as long as that takes: what it learns of the hosts goes nowhere
+        but into the result. hosts: name -> value (plain) of livepatch_nested in the task.
+        """
+        found = {name: {"unreachable": True, "msg": "it is in the inventory no longer"} for name in hosts}
+        known = [name for name in hosts if name in self.hostvars]
+        if not known:
+            return found
+        manager = self.hostvars._variable_manager
+        inventory = self.hostvars._inventory
+        inventory.remove_restriction()
+        inventory.restrict_to_hosts([inventory.get_host(name) for name in known])
+        tasks = [dict(_trusted(task), ignore_errors=True, ignore_unreachable=True)]
+        play = Play().load(
+            {"name": task["name"], "hosts": known, "gather_facts": False, "strategy": "linear", "tasks": tasks},
+            variable_manager=manager,
+            loader=self.action._loader,
+            vars={**self._play_vars(), "livepatch_nested": wrap_var(dict(hosts))},  # Hosts have said some of it.
         )
-    return _result(current, tier, args, verdict, found, turn)
+        collector = Collector()
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        queue = _queue(inventory, manager, self.action, collector)
+        try:
+            queue.run(play)
+        finally:
+            queue.cleanup()
+            inventory.remove_restriction()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        return {**found, **{name: answers.result(values.plain(result)) for name, result in collector.found.items()}}
+
+    def _play_vars(self):
+        """The variables of the play that this task is in: those who import the playbook may give them there."""
+        block = self.action._task._parent
+        return dict(getattr(getattr(block, "_play", None), "vars", None) or {})
 
 
-def _require_whole(state, tier):
-    left = state.remaining(tier["number"])
-    if left and not state.stop and state.held_since is None:
-        raise RolloutError(
-            f"{len(left)} hosts of tier {tier['name']} have no outcome yet ({', '.join(left[:judge.NAMED_HOSTS])}): "
-            "expected the whole tier to be patched before its verdict. Run the same command again."
-        )
+class Collector(CallbackBase):
+    """Keeps the result of the one task of a nested play for each host, and prints nothing."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "kernel.livepatch.collector"
+
+    def __init__(self):
+        super().__init__()
+        self.found = {}
+
+    def _keep(self, result):
+        # The names with an underscore are the only ones that ansible-core 2.16 has.
+        host = result.host if hasattr(result, "host") else result._host
+        data = result.result if hasattr(result, "result") else result._result
+        self.found[host.get_name()] = data
+
+    def v2_runner_on_ok(self, result, **unused):
+        self._keep(result)
+
+    def v2_runner_on_failed(self, result, ignore_errors=False, **unused):
+        self._keep(result)
+
+    def v2_runner_on_unreachable(self, result, **unused):
+        self._keep(result)
 
 
-def _found(state, args, hostvars, now):
-    if args["after"] == "slice":
-        return results.of_slice(state, args["hosts"], _results(hostvars, results.REGISTERED), now)
-    if args["after"] != "look" or state.stop:
-        return []  # Nobody is looked at after a stop: that says nothing about the patched hosts.
-    looks = _delegated(args["hosts"], hostvars) if args["delegated"] else _own(args["hosts"], hostvars)
-    return results.of_looks(state, looks, now) + _readings(state, args["sources"], hostvars, now)
+def _trusted(task):
+    """Return a task (dict) whose texts are templates, as if it stood in a playbook."""
+    if isinstance(task, dict):
+        return {key: _trusted(value) for key, value in task.items()}
+    return trust_as_template(task) if isinstance(task, str) else task
 
 
-def _readings(state, specs, hostvars, now):
-    found = sources.check(specs)
-    if not found:
-        return []
-    addresses = {name: str(hostvars[name].get("ansible_host") or name) for name in state.hosts if name in hostvars}
-    arms = view.arms_of(state, addresses)
-    since = min(state.planned_at.values(), default=now)
-    return results.of_sources(state, [sources.read(source, arms, since, now, _fetch) for source in found])
+def _forks():
+    return int(context.CLIARGS.get("forks") or 5)
+
+
+def _queue(inventory, manager, action, collector):
+    """Return what runs a play inside this worker; the results go to the collector alone."""
+    secrets = {"conn_pass": action._play_context.password, "become_pass": action._play_context.become_pass}
+    queue = TaskQueueManager(inventory, manager, action._loader, secrets, run_additional_callbacks=False, forks=_forks())
+    if hasattr(collector, "_init_callback_methods"):
+        collector._init_callback_methods()
+    # Before 2.21 a callback of one's own is handed over; since then there are only names.
+    queue._stdout_callback, queue._callback_plugins, queue._callbacks_loaded = collector, [collector], True
+    return queue
 
 
 def _fetch(url, *, data=None, headers, timeout):
     """Ask over HTTP, with the proxies and certificates that Ansible uses; redirects would take the headers elsewhere."""
     method = "GET" if data is None else "POST"
     with open_url(url, data=data, headers=headers, timeout=timeout, method=method, follow_redirects="none") as response:
-        return fetching.body(response, timeout)
+        return http.body(response, timeout)
 
 
-def _results(hostvars, registered):
-    def results(name):
-        variables = hostvars[name]
-        return {step: values.plain(variables.get(key) or {}) for step, key in registered.items()}
-
-    return results
-
-
-def _own(hosts, hostvars):
-    """Return {name: look} of hosts that were looked at as hosts of their play."""
-    return {name: values.plain(hostvars[name].get(results.REGISTERED["look"]) or {}) for name in hosts}
-
-
-def _delegated(hosts, hostvars):
-    """Return {name: look} of hosts that the hosts of a slice were asked to look at, each at its share of them."""
-    looks = {}
-    for name in hosts:
-        for item in (hostvars[name].get("livepatch_result_looks") or {}).get("results") or []:
-            looks[str(item["item"]["host"])] = values.plain({key: item[key] for key in item if key != "item"})
-    return looks
-
-
-def _result(current, tier, args, verdict, found, turn):
-    state = current.state
-    result = {
-        "changed": True,
-        "verdict": verdict["verdict"],
-        "reasons": verdict["reasons"],
-        "failures": verdict["failures"],
-        "evidence": verdict["evidence"],
-        "counts": judge.counts(state),
-        "rolls_back": bool(state.aborted and state.aborted["override"] == "rollback"),
-        "progress": _progress(state, tier, args, verdict, found, turn),
-        "timeline": timeline.tiers(state, time.time()),
-        **turn,
-    }
-    if verdict["verdict"] == "stop":
-        report = messages.report(state, current.path)
-        result.update(
-            {key: report[key] for key in ("journal", "stop_message", "rollback", "summary", "table", "stats")}
-        )
-    return result
-
-
-def _progress(state, tier, args, verdict, found, turn):
-    counts = {}
-    for entry in found:
-        if entry["kind"] == "outcome":
-            counts[entry["outcome"]] = counts.get(entry["outcome"], 0) + 1
+def _verdict_lines(state, number, verdict, found, now):
+    if verdict is None:
+        return []
+    tier = state.tier(number)
     where = f"tier {tier['name']}"
-    before = state.verdicts[-2] if len(state.verdicts) > 1 else {}
-    if args["after"] == "tier" and (verdict["verdict"] == "pass" or verdict["reasons"] == before.get("reasons")):
-        return []  # The last look has said it.
-    if args["after"] == "slice":
-        where += f", slice {args['slice']}: {values.count_line(counts)}"
-    elif args["after"] == "wait" and verdict["verdict"] == "pass":
-        return [f"{where}: the next slice begins in {turn['wait']} s"] if turn["wait"] else []
-    elif state.stop is None and state.soaks.get(tier["number"]):
-        left = view.soak_left(state, tier["number"], time.time())
-        where += f", {looking.words(left)} of its soak left" if left else ""
+    if verdict["slice"] is not None:
+        counts = {}
+        for entry in found:
+            if entry["kind"] == "outcome":
+                counts[entry["outcome"]] = counts.get(entry["outcome"], 0) + 1
+        where += f", slice {verdict['slice']}: {values.count_line(counts)}"
+    elif not state.stop and number in state.soaks:
+        left = schedule.soak_left(state, number, now)
+        where += f", {schedule.words(left)} of its soak left" if left else ""
     return [f"{where}; {reason}" for reason in verdict["reasons"]]

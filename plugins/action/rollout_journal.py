@@ -1,4 +1,4 @@
-# rollout_journal: the entries that playbooks write into the journal themselves.
+# rollout_journal: what playbooks write into the journal themselves, and what is said to a rollout from outside.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
@@ -10,47 +10,41 @@ import time
 from ansible.plugins.action import ActionBase
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, timeline
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, progress
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
+    answers,
     journal,
     lock,
-    looking,
+    outcomes,
     overrides,
     plan,
-    results,
+    schedule,
     session,
-    view,
 )
 
-KINDS = ["slice", "soak", "wait", "rollback", "rolled_back", "keep", "persisted", "end", "override", "read"]
+KINDS = ["rollback", "rolled_back", "end", "override", "read"]
 SPEC = {
     "journal": {"type": "path", "required": True},
     "rollout": {"type": "str"},
+    "release": {"type": "str"},
     "entry": {"type": "str", "required": True, "choices": KINDS},
-    "tier": {"type": "int"},
-    "slice": {"type": "int"},
     "hosts": {"type": "list", "elements": "str"},
+    "tier": {"type": "int"},
     "reason": {"type": "raw", "default": "asked for"},
     "result": {"type": "str", "choices": ["complete", "waiting", "stopped", "held", "rolled_back"]},
-    "seconds": {"type": "int"},
     "override": {"type": "str", "choices": list(overrides.OVERRIDES)},
     "takeover": {"type": "raw"},
 }
 NEEDED = [
-    ("entry", "slice", ["tier", "hosts"]),
-    ("entry", "soak", ["tier"]),
     ("entry", "rolled_back", ["hosts"]),
-    ("entry", "keep", ["tier"]),
-    ("entry", "persisted", ["hosts"]),
     ("entry", "end", ["result"]),
     ("result", "waiting", ["tier"]),
-    ("entry", "wait", ["seconds"]),
     ("entry", "override", ["override"]),
 ]
+# For how long halt waits for a controller that works to take what was said, in seconds.
+TAKEN = 20
 # What the tasks of a rollback register besides livepatch_result_rollback, which is the livepatch's own.
 BESIDES = ("livepatch_result_rollback_package", "livepatch_result_persistence", "livepatch_result_persistence_former")
-# How often a waiting controller looks whether somebody has said something.
-STEP = 2
 
 
 class ActionModule(ActionBase):
@@ -63,28 +57,20 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         unused, args = self.validate_argument_spec(SPEC, required_if=NEEDED)
         if self._task.check_mode and args["entry"] != "read":
-            result.update(
-                changed=False,
-                slice=args["slice"] or 0,
-                seconds=0,
-                wait=0,
-                look_at=[],
-                keep=[],
-                rollback=[],
-                serial=[1],
-                summary=[],
-                progress=[],
-                msg="Check mode: nothing is written.",
-            )
+            result.update(changed=False, rollback={}, hosts=[], serial=[1], summary=[], msg="Check mode: nothing is written.")
             return result
         try:
-            result.update(_write(values.plain(args), task_vars))
+            found = _write(values.plain(args), task_vars, lambda line: self._display.display(progress.line(line)))
         except RolloutError as error:
             result.update(failed=True, msg=str(error))
+            return result
+        for line in found.pop("progress"):
+            self._display.display(progress.line(line))
+        result.update(found)
         return result
 
 
-def _write(args, task_vars):
+def _write(args, task_vars, show):
     if args["rollout"] is not None:
         # It may come from an alert, and the journal's path was made of it.
         values.name(args["rollout"], "rollout")
@@ -92,7 +78,7 @@ def _write(args, task_vars):
         return _read(args["journal"])
     owner = lock.controller(task_vars)
     if args["entry"] == "override":
-        return _override(args, owner["user"])
+        return _override(args, owner, show)
     takeover = values.own_words(args["takeover"], "livepatch_takeover")
     with session.existing(args["journal"], owner, takeover) as current:
         result = ENTRIES[args["entry"]](current, args, task_vars["hostvars"])
@@ -116,152 +102,129 @@ def _existing(path):
     return current
 
 
-def _slice(current, args, unused):
-    state = current.state
-    if state.stop:
-        raise RolloutError(messages.stop_message(state, current.path))
-    expected = set(state.remaining(args["tier"]))
-    strangers = [name for name in args["hosts"] if name not in expected]
-    if strangers or not args["hosts"]:
-        raise RolloutError(
-            f"{strangers[0] if strangers else 'No host'} is not to be patched in tier {args['tier']}: "
-            "expected hosts of this tier that have no outcome yet. Take them from the result of rollout_plan."
+def _override(args, owner, show):
+    """Say something to the rollouts of a release, or to one by its name; their controllers are other processes.
+
+    Where one works now, wait until it has taken what was said.
+    """
+    journals = [args["journal"]] if os.path.isfile(args["journal"]) else []
+    journals += [path for path in overrides.unfinished(os.path.dirname(args["journal"]), args["rollout"]) if path not in journals]
+    states = {path: _existing(path).state for path in journals or [args["journal"]]}
+    going = [path for path, state in states.items() if not (state.over or state.ended == "rolled_back")]
+    if not going:
+        state = states[journals[0]]
+        raise RolloutError(f"The rollout {state.rollout} is {state.ended}: there is nothing left to {args['override']}.")
+    changed, taken = False, {}
+    for path in going:
+        said, words = _say(path, states[path], args, owner["user"])
+        show(words)
+        changed = changed or said["new"]
+        if lock.holder(path, owner):
+            taken[path] = said["id"]
+    missed = _wait_taken(taken)
+    for path in taken:
+        name = states[path].rollout
+        show(
+            f"{name}: its controller has not taken it yet, as it patches a slice; no further one is begun before it does"
+            if path in missed
+            else f"{name}: its controller has taken it"
         )
-    number = args["slice"] or state.hosts[args["hosts"][0]]["slice"]
-    current.add([{"kind": "slice", "tier": args["tier"], "slice": number, "hosts": args["hosts"]}])
-    return {"changed": True, "slice": number, "progress": [], "timeline": timeline.tiers(state, time.time())}
+    return {"changed": changed, "journal": going[0], "journals": going, "taken": bool(taken) and not missed, "progress": []}
 
 
-def _soak(current, args, unused):
-    """Begin the soak, or go on with it; nothing is looked at while hosts of the tier are still to be patched."""
-    state, number, now = current.state, args["tier"], time.time()
-    tier = next((tier for tier in state.tiers if tier["number"] == number), None)
-    if tier is None:
-        raise RolloutError(f"The plan has no tier {number}: expected 1 to {len(state.tiers)}.")
-    if state.stop or state.remaining(number):
-        return {"changed": False, "seconds": 0, "wait": 0, "look_at": [], "progress": []}
-    begins = number not in state.soaks
-    if begins:
-        until = view.soak_until(state, number, now)
-        current.add([{"kind": "soak", "tier": number, "until": journal.now(lambda: until)}])
-    left = view.soak_left(current.state, number, now)
-    turn = looking.turn(current.state, number, {"verdict": "pass"}, now)
-    # A tier without a soak was just looked at, slice by slice: only whoever was not seen since its last one is left.
-    look_at = turn["look_at"] if begins and not left else view.to_look_at(current.state)
-    return {
-        "changed": begins,
-        "seconds": left,
-        "begins": True,
-        "wait": turn["wait"],
-        "look_at": look_at,
-        "progress": [],
-        "timeline": timeline.tiers(current.state, now),
-    }
-
-
-def _wait(current, args, unused):
-    """Wait, but not longer than until somebody says something. Whoever lost the lock meanwhile waits no longer either."""
-    end = time.monotonic() + args["seconds"]
-    beat = time.monotonic() + lock.BEAT
-    while time.monotonic() < end:
-        if overrides.new(current.path, current.state.overrides):
-            break
-        lock.living_controller()
-        if time.monotonic() >= beat:
-            lock.take(current.path, current.owner)
-            beat += lock.BEAT
-        time.sleep(max(0.0, min(STEP, end - time.monotonic())))
-    return {"changed": False, "progress": []}
-
-
-def _override(args, user):
-    """Say something to the controller of a rollout, which may be another process, or one that starts tomorrow."""
-    state = _existing(args["journal"]).state
-    if state.over:
-        raise RolloutError(
-            f"The rollout {state.rollout} is {state.ended}: there is nothing left to {args['override']}."
-        )
-    if args["override"] == "promote" and args["tier"] is None:
-        open_tiers = [tier["number"] for tier in state.tiers if tier["number"] not in state.tiers_done]
-        args["tier"] = open_tiers[0] if open_tiers else None
-    said = args["override"], args["reason"], args["tier"]
-    if overrides.holds(args["journal"], state, *said):
-        return {"changed": False, "journal": args["journal"], "progress": [f"{args['override']}: said before, with the same reason"]}
-    overrides.say(args["journal"], args["override"], user, args["reason"], args["tier"])
+def _say(path, state, args, user):
+    tier = args["tier"]
+    if args["override"] == "promote" and tier is None:
+        tier = state.open_tier
+    known = overrides.holds(path, state, args["override"], args["reason"], tier)
+    what = f"{state.rollout}: {args['override']}"
+    if known:
+        return {"id": known, "new": False}, f"{what}: said before, with the same reason"
+    identity = overrides.say(path, args["override"], user, args["reason"], tier)
     when = "when it is run again" if state.ended else "at its next slice or look"
-    words = f"{args['override'].replace('_', ' ')} by {user}: {args['reason']}; the rollout takes it {when}"
-    return {"changed": True, "journal": args["journal"], "progress": [words]}
+    return {"id": identity, "new": True}, f"{what} by {user}: {args['reason']}; the rollout takes it {when}"
 
 
-def _rollback(current, args, unused):
-    """Write-ahead: which hosts are about to go back."""
-    targets = view.to_roll_back(current.state)
-    names = [target["host"] for target in targets]
+def _wait_taken(said):
+    """Return the journals (list of paths) whose controllers have not taken what was said ({path: id}) in TAKEN seconds."""
+    end = time.monotonic() + TAKEN
+    left = dict(said)
+    while left and time.monotonic() < end:
+        left = {path: one for path, one in left.items() if not overrides.is_taken(journal.read(path), one)}
+        if left:
+            time.sleep(1)
+    return list(left)
+
+
+def _rollback(current, args, hostvars):
+    """Write-ahead: which hosts are about to go back. From now on nobody is patched."""
+    state = current.state
+    if args["release"] not in (None, state.release):
+        raise RolloutError(
+            f"The rollout {state.rollout} is of release {state.release}, not {args['release']}: expected the release that is to be "
+            f"rolled back. Nothing was touched. Give livepatch_release={state.release}."
+        )
+    names = state.to_roll_back()
+    gone = outcomes.of_rollback(state, names, lambda name: {}, inventory=hostvars)
+    gone = [entry for entry in gone if entry["outcome"] == "gone"]
     if names:
-        current.add([{"kind": "rollback", "hosts": names, "reason": values.reason(args["reason"], "reason")}])
-    progress = [f"rolling back {len(names)} hosts: {args['reason']}" if names else "no host is to be rolled back"]
-    size = values.count_or_share(current.state.parameters["slice"], "slice")
+        current.add([{"kind": "rollback", "hosts": names, "reason": values.reason(args["reason"], "reason")}, *gone])
+    targets = schedule.to_roll_back(current.state)
+    size = values.count_or_share(state.parameters["slice"], "slice")
+    progress = [f"rolling back {len(targets)} hosts: {args['reason']}" if targets else "no host is to be rolled back"]
+    progress += [f"{entry['host']} {entry['reason']}" for entry in gone]
     return {
         "changed": bool(names),
-        "rollback": targets,
-        "serial": plan.slices(len(names), size) or [1],
+        "hosts": [target["host"] for target in targets],
+        "rollback": {target["host"]: target for target in targets},
+        "serial": plan.slices(len(targets), size) or [1],
         "progress": progress,
     }
 
 
 def _rolled_back(current, args, hostvars):
+    """Write what came of the hosts of the slice that was just rolled back."""
+
     def result(name):
         # A task that failed says why; the livepatch is what counts otherwise.
-        besides = [hostvars[name].get(register) or {} for register in BESIDES]
+        besides = [_checked(hostvars[name], register) for register in BESIDES]
         bad = [one for one in besides if one.get("failed") or one.get("unreachable")]
-        return values.plain(bad[0] if bad else hostvars[name].get("livepatch_result_rollback") or {})
+        return bad[0] if bad else _checked(hostvars[name], "livepatch_result_rollback")
 
-    found = results.of_rollback(current.state, args["hosts"], result)
+    found = outcomes.of_rollback(current.state, args["hosts"], result, inventory=hostvars)
     current.add(found)
     failed = [entry for entry in found if entry["outcome"] == "rollback_failed"]
     progress = [f"rolled back {len(found) - len(failed)} of {len(found)} hosts"]
     progress += [f"{entry['host']} is not rolled back: {entry['reason']}" for entry in failed]
-    return dict(messages.report(current.state, current.path), changed=True, progress=progress)
+    return {"changed": True, "progress": progress}
 
 
-def _keep(current, args, unused):
-    return {"changed": False, "keep": view.to_keep(current.state, args["tier"]), "progress": []}
-
-
-def _persisted(current, args, hostvars):
-    answers = {name: values.plain(hostvars[name].get("livepatch_result_persistence") or {}) for name in args["hosts"]}
-    entry = results.of_persistence(answers)
-    current.add([entry])
-    progress = [f"{len(entry['hosts'])} of {len(answers)} hosts keep the livepatch over reboots"]
-    return {"changed": True, "progress": progress + messages.not_persistent_lines(entry["failed"])}
+def _checked(variables, register):
+    return answers.result(values.plain(variables.get(register) or {}))
 
 
 def _end(current, args, unused):
-    left = {tier["number"]: tier["name"] for tier in current.state.tiers if tier["number"] not in current.state.tiers_done}
+    state = current.state
+    left = {tier["number"]: tier["name"] for tier in state.tiers if tier["number"] not in state.tiers_done}
     waiting = args["result"] == "waiting"
     missing = [name for number, name in left.items() if not waiting or number <= args["tier"]]
-    if args["result"] in ("complete", "waiting") and (missing or current.state.stop):
-        why = "it was stopped" if current.state.stop else f"the gate has not passed tier {', '.join(missing)}"
+    if args["result"] in ("complete", "waiting") and (missing or state.stop):
+        why = "it was stopped" if state.stop else f"the gate has not passed tier {', '.join(missing)}"
         raise RolloutError(f"The rollout is not {args['result']}: {why}. Run the same command again.")
     if waiting and not left:
         args["result"] = "complete"
-    unfinished = args["result"] == "rolled_back" and view.to_roll_back(current.state)
-    changed = current.state.ended != args["result"] and not unfinished
+    unfinished = args["result"] == "rolled_back" and state.to_roll_back()
+    changed = state.ended != args["result"] and not unfinished
     if changed:
         current.add([{"kind": "end", "result": args["result"]}])
     current.release()
     report = messages.report(current.state, current.path)
-    words = f"waiting, tier {next(iter(left.values()))} is next" if args["result"] == "waiting" else args["result"]
+    words = f"waiting, tier {left[min(left)]} is next" if args["result"] == "waiting" else args["result"]
     return dict(report, changed=changed, progress=[f"{words}: {values.count_line(report['counts'])}"])
 
 
 ENTRIES = {
-    "slice": _slice,
-    "soak": _soak,
-    "wait": _wait,
     "rollback": _rollback,
     "rolled_back": _rolled_back,
-    "keep": _keep,
-    "persisted": _persisted,
     "end": _end,
 }

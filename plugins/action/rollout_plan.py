@@ -4,19 +4,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import contextlib
 import hashlib
 import os
+import re
 import time
 
-from ansible import context
+from ansible import constants, context
+from ansible.errors import AnsibleError
+from ansible.inventory.manager import split_host_pattern
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.collection_loader import AnsibleCollectionConfig
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import ansible_core, collection_copies, values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge, rules
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, timeline
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import fleet, lock, session, start, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, progress
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import fleet, lock, schedule, session, start
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import sources
 
 SPEC = {
@@ -24,6 +28,7 @@ SPEC = {
     "rollout": {"type": "raw", "required": True},
     "journal_dir": {"type": "path", "required": True},
     "hosts": {"type": "list", "elements": "str", "required": True},
+    "named": {"type": "raw"},
     "tiers": {"type": "raw", "required": True},
     "slice": {"type": "raw", "default": "25%"},
     "max_failures": {"type": "raw", "default": "2 or 1%"},
@@ -70,7 +75,7 @@ class ActionModule(ActionBase):
     def _open(self, args, task_vars):
         owner = lock.controller(task_vars)
         request = _request(args, task_vars, owner["user"])
-        takeover = values.own_words(args["takeover"], "livepatch_takeover")
+        takeover = request["takeover"] = values.own_words(args["takeover"], "livepatch_takeover")
         unused = collection_copies.others(AnsibleCollectionConfig.collection_paths)
         if unused:
             self._display.warning(collection_copies.warning(request["run"]["collection"], unused))
@@ -78,25 +83,37 @@ class ActionModule(ActionBase):
         if unknown:
             self._display.warning(unknown)
         sources.check(args["sources"] or [])
-        raw = _raw(args["hosts"], task_vars["hostvars"])
+        names, left_out = _without_controller(args["hosts"], args["named"])
+        raw = _raw(names, task_vars["hostvars"])
         seen = fleet.survey(raw, request["release"], args["module_pattern"], args["other_engines"])
         dry = self._task.check_mode
         if not dry:
             session.make_directory(args["journal_dir"])
         path = os.path.join(args["journal_dir"], request["rollout"] + ".jsonl")
-        session.refuse_overlap(path, owner, seen)
-        with session.Session(path, owner, dry, takeover=takeover) as current:
-            if takeover and not current.notes:
-                current.notes.append("livepatch_takeover is ignored: nobody else has this rollout")
-            resumed = current.state.tiers is not None and not current.state.over
-            if not dry and current.state.tiers is not None:
-                current.take_overrides()  # What was said to the last run is not meant for a retry or a new round.
-            entries, notes = start.opening(current.state, request, seen)
-            _check_last_tier(current.state, entries, args["last_tier"], request)
-            current.add(entries, current.state.runs + 1)
-            self._judge(current)
-            last = view.last_tier(current.state, args["last_tier"])
-            return _result(current, last, resumed, bool(entries) and not dry, current.notes + notes)
+        with contextlib.nullcontext() if dry else lock.alone(args["journal_dir"]):
+            with session.Session(path, owner, dry, takeover=takeover) as current:
+                session.refuse_overlap(path, owner, seen)
+                return self._start(current, args, request, seen, left_out, dry)
+
+    def _start(self, current, args, request, seen, notes, dry):
+        """Write what this run begins with, and return what the playbook goes by."""
+        if request["takeover"] and not current.notes:
+            current.notes.append("livepatch_takeover is ignored: nobody else has this rollout")
+        shared = lock.local_only(current.path)
+        if shared and not dry:
+            self._display.warning(shared)
+        resumed = current.state.tiers is not None and not current.state.over
+        if not dry and current.state.tiers is not None:
+            current.take_overrides()  # What was said to the last run is not meant for a retry or a new round.
+        entries, found = start.opening(current.state, request, seen)
+        _check_last_tier(current.state, entries, args["last_tier"], request)
+        current.add(entries, current.state.runs + 1)
+        self._judge(current)
+        last = schedule.last_tier(current.state, args["last_tier"])
+        lines = [*current.notes, *notes, *found]
+        for line in lines:
+            self._display.display(progress.line(line))
+        return _result(current, last, resumed, bool(entries) and not dry, lines)
 
     def _judge(self, current):
         """What was found at a resume may be too much already."""
@@ -144,9 +161,9 @@ def _check_last_tier(state, entries, wanted, request):
     """Raise RolloutError for a tier that the plan does not have, before the plan is written."""
     planned = [entry["tiers"] for entry in entries if entry["kind"] == "planned"]
     if planned:
-        view.find_tier(planned[0], request["tiers"], wanted, 1)
+        schedule.find_tier(planned[0], request["tiers"], wanted, 1)
     else:
-        view.last_tier(state, wanted)
+        schedule.last_tier(state, wanted)
 
 
 def _former(summary):
@@ -165,59 +182,82 @@ def _playbook():
     return str(names[0]) if len(names) == 1 else None
 
 
+def _without_controller(hosts, named):
+    """Return (hosts, notes) without the controller itself, which many an inventory has among all: it is patched if named."""
+    words = re.split(r"[,:\s]+", str(named or ""))
+    own = [name for name in hosts if name in constants.LOCALHOST and name not in words]
+    notes = [f"{own[0]} is this controller and left out: name it in livepatch_hosts if it is to be patched"] if own else []
+    return [name for name in hosts if name not in own], notes
+
+
 def _raw(hosts, hostvars):
     fleet.check_names(hosts, hostvars)
-    return {name: _raw_host(hostvars[name]) for name in hosts}
+    return {name: _raw_host(name, hostvars) for name in hosts}
 
 
-def _raw_host(variables):
+def _raw_host(name, hostvars):
     """Take what the plan needs, and no more: each variable that is read is templated."""
+    if split_host_pattern([name]) != [name] or name[0] in "!&~@":
+        return {"odd": "its name means something else in a pattern of hosts: give it another one in the inventory"}
+    variables = hostvars[name]
     result = variables.get("livepatch_result_facts") or {}
     facts = (result.get("ansible_facts") or variables.get("ansible_facts") or {}).get("livepatch") or {}
-    return {
-        "result": values.plain({key: result.get(key) for key in ("unreachable", "failed", "msg")}),
+    found = {
+        "result": values.plain({key: result[key] for key in ("unreachable", "failed", "msg") if key in result}),
         "facts": values.plain({key: facts.get(key) for key in FACTS}) if facts else None,
-        "cohort": values.plain(variables.get("livepatch_cohort")),
-        "domain": values.plain(variables.get("livepatch_domain")),
-        "other_engines": values.plain(variables.get("livepatch_other_engines")),
     }
+    for key in ("cohort", "domain", "other_engines"):
+        try:
+            found[key] = values.plain(variables.get(f"livepatch_{key}"))
+        except AnsibleError as error:
+            found["odd"] = f"livepatch_{key} cannot be filled in: {values.words(str(error), 200)}"
+        if "{{" in str(found.get(key)):  # ansible-core 2.16 leaves a template that it cannot fill in as it is.
+            found["odd"] = f"livepatch_{key} cannot be filled in: {values.words(str(found[key]), 200)}"
+    return found
 
 
 def _result(current, last, resumed, changed, notes):
     state = current.state
-    tiers = view.tiers(state, time.time(), last)
-    result = messages.report(state, current.path) if state.stop or state.ended == "complete" else {}
+    names, sizes = schedule.to_patch(state, last)
+    refused = state.stop or (state.rollback and not state.over)
+    result = messages.report(state, current.path) if refused or state.ended == "complete" else {}
+    result.pop("rollback", None)
     result.update(
         journal=current.path,
         counts=judge.counts(state),
         hosts_patched=state.patched(),
         changed=changed,
         resumed=resumed,
-        verdict="stop" if state.stop else "pass",
+        verdict="stop" if refused else "pass",
         seed=state.seed,
         progress=notes,
-        timeline=timeline.tiers(state, time.time()),
         complete=state.ended == "complete",
-        tiers=tiers,
+        hosts=names,
+        serial=sizes,
+        tiers=[_tier(state, tier) for tier in state.tiers or []],
         last_tier=last,
-        # After a stop any of them may be the one that rolls back and ends the run.
-        open_tiers=[tier["number"] for tier in tiers if not tier["done"] and (state.stop or tier["number"] <= last)],
         hosts_already=[name for name, entry in state.excluded.items() if entry["outcome"] == "already"],
         hosts_excluded={
             name: entry["reason"] for name, entry in state.excluded.items() if entry["outcome"] != "already"
         },
     )
-    if state.stop:
+    if refused:
         current.release()
         result.update(
             failed=True,
             refused=True,
-            msg=result["stop_message"],
-            # What may follow a stop is a rollback: by an open tier, and of nobody but the hosts that were touched.
-            tiers=[dict(tier, hosts=[]) for tier in result["tiers"]],
+            msg=result["stop_message"] if state.stop else messages.rolled_back_message(state, current.path),
+            # What may follow a stop is a rollback, of nobody but the hosts that were touched.
+            hosts=[],
+            serial=[1],
             rollback_asked=bool(state.aborted and state.aborted["override"] == "rollback"),
-            rolls_back=bool(result["rollback"])
-            and not current.dry
-            and not all(tier["done"] for tier in result["tiers"]),
+            rolls_back=bool(state.stop and state.to_roll_back() and not current.dry),
         )
     return result
+
+
+def _tier(state, tier):
+    number = tier["number"]
+    hosts = state.tier_hosts(number)
+    left = len(state.remaining(number))
+    return {"number": number, "name": tier["name"], "hosts": len(hosts), "left": left, "done": number in state.tiers_done}

@@ -390,8 +390,9 @@ kernel_log:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._livepatch import Run
+from ansible_collections.kernel.livepatch.plugins.module_utils._change.livepatch import Run
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._visibility.publish import update
 
 
 def main():
@@ -422,7 +423,7 @@ def main():
             msg="Expected exactly one of name, path, package and all, found %s." % (", ".join(given) or "none of them"),
         )
     module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
-    run = Run(module.params, module.run_command, module.check_mode)
+    run = Run(module.params, module.run_command, module.check_mode, update)
     try:
         result = run.execute()
     except LivepatchError as error:

@@ -309,8 +309,8 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kernel.livepatch.plugins.module_utils import _health, _journal
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import boot_log, health
 
 ARGUMENTS = dict(
     since=dict(type="dict", options=dict(boot_id=dict(type="str"), sequence=dict(type="int"), time=dict(type="str"))),
@@ -322,11 +322,11 @@ ARGUMENTS = dict(
 def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        result = _health.look(
+        result = health.look(
             module.params["since"] or {},
             kdump_directories=module.params["kdump_directories"],
             coredump_directories=module.params["coredump_directories"],
-            journal=lambda boot: _journal.read(module.run_command, module.get_bin_path, boot),
+            journal=lambda boot: boot_log.read_journal(module.run_command, module.get_bin_path, boot),
         )
     except LivepatchError as error:
         module.fail_json(msg=error.message, error=error.code)

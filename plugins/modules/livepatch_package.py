@@ -260,14 +260,9 @@ msg:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kernel.livepatch.plugins.module_utils import (
-    _drift,
-    _facts,
-    _package_names,
-    _package_state,
-    _packages,
-)
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import drift, install, rpm, vendors
+from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
 
 ARGUMENTS = dict(
     release=dict(type="str"),
@@ -285,28 +280,28 @@ ARGUMENTS = dict(
 def names(params, system, os_family_ids):
     """Return the result's keys spec and, for a release, module_name. system: os.uname()."""
     if params["package"] is not None:
-        return {"spec": _packages.package_spec(params["package"])}
-    release = _package_names.release_name(params["release"])
-    vendor = _package_names.vendor(os_family_ids, release)
-    values = _package_names.placeholders(system.release, system.machine, release)
+        return {"spec": rpm.package_spec(params["package"])}
+    release = vendors.release_name(params["release"])
+    vendor = vendors.vendor(os_family_ids, release)
+    values = vendors.placeholders(system.release, system.machine, release)
     return {
         "spec": _spec(params, vendor, values),
-        "module_name": _package_names.module_name(vendor, values),
+        "module_name": vendors.module_name(vendor, values),
     }
 
 
 def _spec(params, vendor, values):
-    pattern = params["pattern"] or (vendor.package if vendor else _package_names.GENERIC)
-    return _package_names.spec(pattern, values)
+    pattern = params["pattern"] or (vendor.package if vendor else vendors.GENERIC)
+    return vendors.spec(pattern, values)
 
 
 def pending(params, system, os_family_ids):
     """Return the keywords of Wanted for the kernel that boots next and the package of the same release for it."""
-    kernel = _drift.pending() if params["release"] is not None and params["drift"] != "ignore" else None
+    kernel = drift.pending() if params["release"] is not None and params["drift"] != "ignore" else None
     if kernel is None:
         return {}
-    vendor = _package_names.vendor(os_family_ids, params["release"])
-    values = _package_names.placeholders(kernel.kernel_release, system.machine, params["release"])
+    vendor = vendors.vendor(os_family_ids, params["release"])
+    values = vendors.placeholders(kernel.kernel_release, system.machine, params["release"])
     spec = _spec(params, vendor, values)
     # A pattern without the kernel in it has one package for all kernels, which is the one that was asked for.
     return {} if spec == names(params, system, os_family_ids)["spec"] else {"pending": kernel, "pending_spec": spec}
@@ -314,7 +309,7 @@ def pending(params, system, os_family_ids):
 
 def wanted_of(module, spec, system, os_family_ids):
     """Return what is asked of this host (Wanted)."""
-    return _package_state.Wanted(
+    return install.Wanted(
         spec,
         system.release,
         gpg_check=module.params["gpg_check"],
@@ -332,8 +327,8 @@ def act(module, wanted):
     """Bring the package to its state and return the result (dict)."""
     try:
         if module.params["state"] == "absent":
-            return _package_state.absent(module.run_command, wanted)
-        return _package_state.present(module.run_command, module.get_bin_path, wanted)
+            return install.absent(module.run_command, wanted)
+        return install.present(module.run_command, module.get_bin_path, wanted)
     finally:
         for warning in wanted.warnings:
             module.warn(warning)
@@ -354,7 +349,7 @@ def main():
             raise LivepatchError(
                 "bad_name", "timeout: expected at least 1 second, found %d." % module.params["timeout"]
             )
-        os_family_ids = _facts.os_family_ids("/")
+        os_family_ids = kernel_facts.os_family_ids("/")
         result.update(names(module.params, system, os_family_ids))
         result.update(act(module, wanted_of(module, result["spec"], system, os_family_ids)))
     except LivepatchError as error:

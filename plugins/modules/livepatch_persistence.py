@@ -140,8 +140,8 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._persisting import Run
+from ansible_collections.kernel.livepatch.plugins.module_utils._boot.persistence import Run
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 
 
 def main():

@@ -158,8 +158,8 @@ error:
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import Run
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._visibility.visibility import Run
 
 TARGET = dict(
     name=dict(type="str", required=True),

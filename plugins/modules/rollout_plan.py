@@ -39,9 +39,14 @@ options:
     type: list
     elements: str
     required: true
+  named:
+    description:
+      - What a person has given as C(livepatch_hosts), a pattern of hosts. The controller itself, C(localhost) among O(hosts), is left out
+        unless this names it.
+    type: raw
   tiers:
     description:
-      - List of at most 12 tiers, each a dictionary with C(name), exactly one of C(hosts), C(share) and C(group), and
+      - List of at most 100 tiers, each a dictionary with C(name), exactly one of C(hosts), C(share) and C(group), and
         optionally C(soak), C(spread), C(max_failures) and, with C(hosts), C(max_share).
       - C(hosts) adds that many hosts, C(group) the hosts of an inventory group, and C(share) as many hosts as it takes to cover
         that share of all hosts to be patched. Shares are cumulative, so they rise, and the last one is V(100%).
@@ -65,13 +70,14 @@ options:
     type: raw
   retry:
     description:
-      - Why a stopped rollout may go on. Forgives its failures and tries the failed hosts again.
-      - Goes into the journal with the name of the user. Ignored when nothing was stopped and no host failed.
+      - Why a rollout that was stopped, halted or rolled back may go on. Begins a new round of the same plan in which the failed hosts are
+        tried again; the others are watched on. Evidence is forgotten only where it was the reason of the stop.
+      - Goes into the journal with the name of the user. Each reason is taken once. Ignored when nothing was stopped.
     type: raw
   last_tier:
     description:
       - The tier after which this run ends, by its name or number, or V(next) for the first one that is not done. By default the last one.
-      - RV(tiers[].hosts) of later tiers is empty.
+      - RV(hosts) has none of later tiers.
     type: raw
   former:
     description:
@@ -82,7 +88,7 @@ options:
   takeover:
     description:
       - Why the controller that has the lock is gone for good, where it ran on another machine, in another container or in another pod.
-      - Refused while that one was heard of within 45 minutes. Goes into the journal with the name of the user and whom it was
+      - Refused while that one was heard of within the time that its tasks may take, 45 minutes at least. Goes into the journal with the name of the user and whom it was
         taken from. Ignored when nobody else has the lock.
     type: raw
   module_pattern:
@@ -160,8 +166,7 @@ refused:
   returned: failure
   type: bool
 rolls_back:
-  description:
-    - Whether hosts that the stopped rollout touched can be rolled back by going on with its open tiers, which have no RV(tiers[].hosts) then.
+  description: Whether there are hosts that the stopped rollout touched, to be rolled back.
   returned: stopped
   type: bool
 rollback_asked:
@@ -185,19 +190,10 @@ tiers:
       description: Name of the tier.
       type: str
     hosts:
-      description: Hosts still to be patched by this run, in order.
-      type: list
-      elements: str
-    serial:
-      description: How many of these hosts make up each slice; never empty.
-      type: list
-      elements: int
-    all_hosts:
-      description: All hosts of the tier.
-      type: list
-      elements: str
-    soak_seconds:
-      description: Seconds the tier has still to soak.
+      description: How many hosts it has.
+      type: int
+    left:
+      description: How many of them are still to be patched.
       type: int
     done:
       description: Whether the gate has passed the tier.
@@ -206,8 +202,13 @@ last_tier:
   description: Number of the tier after which this run ends, V(0) when the plan has none.
   returned: success or stopped
   type: int
-open_tiers:
-  description: Numbers of the tiers that this run has to get through.
+hosts:
+  description: The hosts that this run is to patch, in order.
+  returned: success or stopped
+  type: list
+  elements: str
+serial:
+  description: How many of RV(hosts) make up each slice; never empty.
   returned: success or stopped
   type: list
   elements: int
@@ -229,13 +230,6 @@ counts:
   description: Number of hosts by outcome.
   returned: success or stopped
   type: dict
-timeline:
-  description:
-    - Where each tier stands. C(tier), its name; C(mark), one of V(wait), V(patch), V(soak), V(hold), V(stop), V(pass); C(line), the
-      same for people, with the time at which it began, how long ago that was, and what it waits for.
-  returned: success
-  type: list
-  elements: dict
 progress:
   description: Lines for people.
   returned: success or stopped
@@ -245,11 +239,6 @@ stop_message:
   description: Where and why the rollout is stopped, and the commands to roll back and to go on.
   returned: stopped
   type: str
-rollback:
-  description: The hosts to be rolled back, latest first, with what they had before.
-  returned: stopped or complete
-  type: list
-  elements: dict
 summary:
   description: A row for each host.
   returned: stopped or complete

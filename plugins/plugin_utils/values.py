@@ -1,4 +1,4 @@
-# Options given by people, checked and turned into numbers: counts, shares, durations, names.
+# Values of others: options of people, checked and turned into numbers; and what hosts say, as a line that can be shown.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
@@ -32,6 +32,16 @@ def plain(value):
     if isinstance(value, (list, tuple, set)):
         return [plain(item) for item in value]
     return str(value)
+
+
+def words(text, most=500):
+    """Return what somebody else says as one printable line (str) of at most so many characters.
+
+    Control characters, line breaks and marks that turn the direction of writing become spaces: in a terminal or a log they
+    would act, or pass one line off as several.
+    """
+    line = "".join(character if character.isprintable() else " " for character in str(text)[: most + 1])
+    return line if len(line) <= most else line[: most - 3] + "..."
 
 
 def name(value, what, more=""):

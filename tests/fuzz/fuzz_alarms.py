@@ -5,7 +5,7 @@
 
 import json
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _crashes, _dmesg, _kernel_alarms
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import crash_events, dmesg, kernel_alarms
 from tests.fuzz import inputs
 
 _WARNING = b"""<4>[   12.345678] ------------[ cut here ]------------
@@ -48,12 +48,12 @@ WORDS += [inputs.times(b"a", 8192), b"+0x1/0x2", b"[1.0] ", b" at "]
 
 def one_input(data):
     text = inputs.text(inputs.repeated(data))
-    records = _dmesg.records(text)
-    found = _kernel_alarms.alarms(records)
+    records = dmesg.records(text)
+    found = kernel_alarms.alarms(records)
     assert len(found) <= len(records) and len(records) <= text.count("\n") + len(text.splitlines())
     for alarm in found:
-        assert len(alarm.text) <= _kernel_alarms.TEXT_CHARACTERS and alarm.signature.startswith(alarm.kind + ":")
+        assert len(alarm.text) <= kernel_alarms.TEXT_CHARACTERS and alarm.signature.startswith(alarm.kind + ":")
         assert len(alarm.signature) <= 600, "a signature of %d characters" % len(alarm.signature)
-    evidence = _crashes.from_text("kdump", 1.7e9, text)
+    evidence = crash_events.from_text("kdump", 1.7e9, text)
     assert evidence.alarms == found
-    json.dumps(_crashes.tell([evidence]))
+    json.dumps(crash_events.tell([evidence]))

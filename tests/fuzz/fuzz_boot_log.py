@@ -5,7 +5,9 @@
 
 import json
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _boot_log, _bounded, _journal, _kernel_log
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import bounded
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import boot_log
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log
 from tests.fuzz import inputs
 
 _LINES = (
@@ -32,7 +34,7 @@ def _records(data, first):
     records, sequence, seconds = [], first, float(first)
     for number, byte in enumerate(bytearray(data)):
         text = _LINES[byte % 8] + ("\n" + _LINES[byte // 8 % 8] if byte & 64 else "")
-        records.append(_kernel_log.Record(sequence, seconds, 4, byte != 255, text))
+        records.append(kernel_log.Record(sequence, seconds, 4, byte != 255, text))
         sequence += 1 + (byte >> 6) * (number % 3)
         seconds += (byte >> 5) * 0.5
     return records
@@ -43,11 +45,11 @@ def one_input(data):
     begin, flags = (bytearray(setting) + bytearray(2))[:2]
     records = _records(kept, flags >> 4)
     earlier, wanted = ([one for one in records if (one.sequence < begin) == side] for side in (True, False))
-    status = (_kernel_log.LOST, _kernel_log.READ, _kernel_log.TRUNCATED)[flags % 3]
-    reading = _kernel_log.Reading(wanted, begin, status, "why" if status != _kernel_log.READ else None, earlier)
-    journal = _journal.Journal(_records(lost, 0), 1e9, 2e9, _bounded.READ, None if flags & 4 else "some reason")
+    status = (kernel_log.LOST, kernel_log.READ, kernel_log.TRUNCATED)[flags % 3]
+    reading = kernel_log.Reading(wanted, begin, status, "why" if status != kernel_log.READ else None, earlier)
+    journal = boot_log.Journal(_records(lost, 0), 1e9, 2e9, bounded.READ, None if flags & 4 else "some reason")
     since_boot = None if flags & 8 else begin / 2.0
-    log = _boot_log.BootLog(reading, begin, since_boot, lambda boot: journal)
+    log = boot_log.BootLog(reading, begin, since_boot, lambda boot: journal)
     new = log.new_alarms()
     assert len(new) <= len(log.alarms)
     assert all(alarm.sequence is None or alarm.sequence >= begin for alarm in new)

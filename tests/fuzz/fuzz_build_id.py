@@ -5,7 +5,7 @@
 
 import struct
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from tests.fuzz import inputs
 
 
@@ -26,5 +26,5 @@ WORDS = [b"GNU\0", b"\x03\0\0\0", b"\0\0\0\x03", b"\x04\0\0\0", b"\xff\xff\xff\x
 def one_input(data):
     notes = inputs.repeated(data)
     for order in "<>=":
-        found = _sysfs.parse_build_id(notes, order)
+        found = sysfs.parse_build_id(notes, order)
         assert found is None or (found and bytes(bytearray.fromhex(found)) in notes)

@@ -5,7 +5,8 @@
 
 import json
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _bounded, _coredumps, _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import bounded, reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import dumps
 from tests.fuzz import inputs, memory
 
 _SYSTEMD = b"core.sh\\x2ed.1000.0123456789abcdef0123456789abcdef.4711.1716000000000000.zst"
@@ -26,17 +27,17 @@ class _Source(object):
         self.names = names
 
     def entries(self, directory):
-        return [_bounded.Entry(name, directory + "/" + name, 1.7e9, False) for name in self.names]
+        return [bounded.Entry(name, directory + "/" + name, 1.7e9, False) for name in self.names]
 
 
 def one_input(data):
     # core_pattern(5): the kernel takes 127 bytes. A file's name has at most 255.
     pattern, name = inputs.split(data, 2)
     name = inputs.text(name)[:255]
-    with memory.instead_of_os(memory.MemoryOs({"/" + _coredumps.CORE_PATTERN: pattern[:127]}), _sysfs):
-        found = _coredumps.find(_Source([name]), ["/var/cores"], 0)
+    with memory.instead_of_os(memory.MemoryOs({"/" + dumps.CORE_PATTERN: pattern[:127]}), reading):
+        found = dumps.find_core_dumps(_Source([name]), ["/var/cores"], 0)
     assert len(found) <= 1
     for dump in found:
-        assert len(dump.comm) <= _coredumps.NAME_CHARACTERS and dump.time >= 0
+        assert len(dump.comm) <= dumps.NAME_CHARACTERS and dump.time >= 0
         assert dump.comm.isprintable()
     json.dumps(found)

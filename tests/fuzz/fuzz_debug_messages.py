@@ -5,7 +5,7 @@
 
 import json
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _dynamic_debug
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import dynamic_debug
 from tests.fuzz import inputs
 
 _CONTROL = b"""# filename:lineno [module]function flags format
@@ -31,8 +31,8 @@ WORDS = [
 
 def one_input(data):
     control, message = (inputs.text(inputs.repeated(part)) for part in inputs.split(data, 2))
-    for line in _dynamic_debug.parse(control):
+    for line in dynamic_debug.parse(control):
         assert line.line >= 0 and line.flags
-    found = _dynamic_debug.reason(message)
-    assert found is None or (found[0] >= 0 and (found[1] == _dynamic_debug.SLEEPING) == bool(found[2]))
+    found = dynamic_debug.reason(message)
+    assert found is None or (found[0] >= 0 and (found[1] == dynamic_debug.SLEEPING) == bool(found[2]))
     json.dumps(found)

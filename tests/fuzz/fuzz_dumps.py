@@ -5,7 +5,8 @@
 
 import json
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _bounded, _crashes, _kdump, _pstore
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import bounded
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import crash_events, dumps
 from tests.fuzz import inputs
 
 _TEXT = (
@@ -47,7 +48,7 @@ WORDS = [
 _NOW = 1.7e9
 
 
-class _Source(_bounded.Source):
+class _Source(bounded.Source):
     """Files in memory: directory -> [(name, time, content)]."""
 
     def __init__(self, files):
@@ -55,11 +56,11 @@ class _Source(_bounded.Source):
         self.files = files
 
     def entries(self, directory):
-        # As in _bounded: a name's bytes may be in any encoding, what is handed on is text.
+        # As in bounded: a name's bytes may be in any encoding, what is handed on is text.
         listing = self.files.get(directory.rstrip("/"), [])
-        found = [_bounded.Entry(name, directory + "/" + name, time, False) for name, time, unused in listing]
+        found = [bounded.Entry(name, directory + "/" + name, time, False) for name, time, unused in listing]
         below = [path for path in self.files if path.rpartition("/")[0] == directory.rstrip("/")]
-        return sorted(found + [_bounded.Entry(path.rpartition("/")[2], path, _NOW, True) for path in below])
+        return sorted(found + [bounded.Entry(path.rpartition("/")[2], path, _NOW, True) for path in below])
 
     def tail(self, path):
         for name, unused, content in self.files.get(path.rpartition("/")[0], []):
@@ -79,10 +80,10 @@ def one_input(data):
             (name, _NOW - age, inputs.text(inputs.repeated(content)))
         )
     source = _Source(files)
-    evidence = _kdump.find(source, ["/var/crash"], _NOW - 1e4) + _pstore.find(source, _NOW - 1e4, _NOW - 50)
-    end = _crashes.Evidence(_crashes.BOOT, _NOW, [], None, True, "booted")
+    evidence = dumps.find_kdump(source, ["/var/crash"], _NOW - 1e4) + dumps.find_pstore(source, _NOW - 1e4, _NOW - 50)
+    end = crash_events.Evidence(crash_events.BOOT, _NOW, [], None, True, "booted")
     for ends in ((), [end]):
-        crashes = _crashes.tell(evidence, ends)
+        crashes = crash_events.tell(evidence, ends)
         json.dumps(crashes)
         assert len(crashes) <= len(evidence) + len(ends)
         assert crashes == sorted(crashes, key=lambda crash: crash.time)

@@ -5,7 +5,8 @@
 
 import json
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _bounded, _journal
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import bounded
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import boot_log
 from tests.fuzz import inputs
 
 
@@ -49,13 +50,13 @@ def one_input(data):
     def run_command(command, **unused_options):
         return answer
 
-    journal = _journal.read(run_command, lambda name: "/usr/bin/" + name, _journal.THIS_BOOT)
-    assert journal.status in (_bounded.READ, _bounded.ABSENT, _bounded.TRUNCATED, _bounded.UNREADABLE)
+    journal = boot_log.read_journal(run_command, lambda name: "/usr/bin/" + name, boot_log.THIS_BOOT)
+    assert journal.status in (bounded.READ, bounded.ABSENT, bounded.TRUNCATED, bounded.UNREADABLE)
     assert (journal.booted is None) == (journal.end is None) == (not journal.records)
     assert all(0 <= record.level <= 7 and isinstance(record.text, str) for record in journal.records)
     json.dumps(journal)
     # Whatever a message holds, it is one record.
     message = inputs.text(message)
     answer = 0, _line(message), b""
-    records = _journal.read(run_command, lambda name: "/usr/bin/" + name, _journal.THIS_BOOT).records
+    records = boot_log.read_journal(run_command, lambda name: "/usr/bin/" + name, boot_log.THIS_BOOT).records
     assert [record.text for record in records] == [message]

@@ -5,7 +5,7 @@
 
 import json
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _kernel_log
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log
 from tests.fuzz import inputs
 from tests.unit.fakes.kmsg import Kmsg, record
 
@@ -24,14 +24,14 @@ def one_input(data):
     wanted = len(parts[0])
     # One byte alone is the errno of a read; nothing at all is the end of the file.
     device = Kmsg([part[0] if len(part) == 1 and part[0] else inputs.repeated(part) for part in parts])
-    before, _kernel_log.os = _kernel_log.os, device
+    before, kernel_log.os = kernel_log.os, device
     try:
-        reading = _kernel_log.read(wanted, clock=lambda: 0.0)
+        reading = kernel_log.read(wanted, clock=lambda: 0.0)
     finally:
-        _kernel_log.os = before
+        kernel_log.os = before
     assert device.descriptors == 0
-    assert reading.status in (_kernel_log.READ, _kernel_log.LOST, _kernel_log.UNREADABLE)
-    assert (reading.reason is None) == (reading.status == _kernel_log.READ)
+    assert reading.status in (kernel_log.READ, kernel_log.LOST, kernel_log.UNREADABLE)
+    assert (reading.reason is None) == (reading.status == kernel_log.READ)
     assert all(one.sequence >= wanted and 0 <= one.level <= 7 for one in reading.records)
     assert all(one.sequence < wanted for one in reading.earlier)
     json.dumps(reading)

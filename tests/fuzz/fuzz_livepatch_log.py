@@ -3,8 +3,8 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _livepatch_log
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel_log import Record
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import livepatch_log
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.kernel_log import Record
 
 _FORMS = (
     "livepatch: enabling patch '%s'",
@@ -39,7 +39,7 @@ def one_input(data):
         for number, line in enumerate(lines)
     ]
     enabled = None if setting & 1 else names[: setting >> 2 & 3]
-    history = _livepatch_log.History(records, bool(setting & 2), "6.1", enabled)
+    history = livepatch_log.History(records, bool(setting & 2), "6.1", enabled)
     for moment in (-1.0, 0.0, len(records) / 2.0, float("inf")):
         found = history.at(moment)
         assert found is None or found == "6.1" or found.startswith("6.1-n")

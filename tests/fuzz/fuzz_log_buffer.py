@@ -3,10 +3,10 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _log_buffer, _vmcoreinfo
+from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore import log_buffer
 from tests.unit.fakes import dead_kernel
 
-_INFO = _vmcoreinfo.VmcoreInfo(dead_kernel.vmcoreinfo())
+_INFO = log_buffer.VmcoreInfo(dead_kernel.vmcoreinfo())
 
 
 def _log(*texts):
@@ -38,8 +38,8 @@ def one_input(data):
         return places[number][offset : offset + size]
 
     try:
-        records = _log_buffer.read(_log_buffer.Memory(read), _INFO)
-    except (_vmcoreinfo.Unknown, LookupError):
+        records = log_buffer.read(log_buffer.Memory(read), _INFO)
+    except (log_buffer.Unknown, LookupError):
         return
     assert len(records) <= 8
     for record in records:

@@ -3,8 +3,8 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _package_manager
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import package_manager
 from tests.fuzz import inputs
 
 _REPOS = b"""<?xml version='1.0'?>
@@ -56,7 +56,7 @@ def one_input(data):
             return codes[0], inputs.text(query), inputs.text(second)
         return codes[1 + ("refresh" in command)], inputs.text(first), inputs.text(second)
 
-    for kind in (_package_manager.Dnf, _package_manager.Zypper):
+    for kind in (package_manager.Dnf, package_manager.Zypper):
         for question in ("install", "available"):
             manager = kind(run_command, "/usr/bin/" + kind.program, 9, "/usr/bin/timeout")
             try:

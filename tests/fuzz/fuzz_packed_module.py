@@ -8,8 +8,8 @@ import lzma
 import os
 import tempfile
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _module_file
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
 from tests.unit.fakes import elf
 
 _SMALL_LIMIT = 256 * 1024
@@ -35,14 +35,14 @@ def _run_zstd(unused_command, most, unused_seconds):
 def one_input(data):
     with open(_path, "wb") as stream:
         stream.write(data)
-    limit, _module_file.LIMIT = _module_file.LIMIT, _SMALL_LIMIT
-    run, _module_file._programs.run = _module_file._programs.run, _run_zstd
+    limit, module_file.LIMIT = module_file.LIMIT, _SMALL_LIMIT
+    run, module_file.processes.run = module_file.processes.run, _run_zstd
     try:
-        module = _module_file.read(_path)
+        module = module_file.read(_path)
     except LivepatchError as error:
         assert error.code == "bad_module_file", error.code
         return
     finally:
-        _module_file.LIMIT, _module_file._programs.run = limit, run
+        module_file.LIMIT, module_file.processes.run = limit, run
     assert len(module.image) <= _SMALL_LIMIT
     assert module.packed == (module.image != data)

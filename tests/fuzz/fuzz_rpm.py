@@ -5,8 +5,8 @@
 
 import json
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _package_state, _packages
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import install, rpm
 from tests.fuzz import inputs
 
 _CODES = {"bad_name", "no_package_manager", "package_failed", "not_found", "no_module_in_package", "other_kernel"}
@@ -72,12 +72,12 @@ def one_input(data):
             assert error.code in _CODES, error.code
             return None
 
-    for package in tried(_packages.installed, "klp", "klp-1-1") or []:
+    for package in tried(rpm.installed, "klp", "klp-1-1") or []:
         assert package.nevra and all(isinstance(part, str) for part in package[:4])
-        assert tried(_packages.signature, package) != ""
-    for entry in tried(_packages.verify, "klp") or []:
+        assert tried(rpm.signature, package) != ""
+    for entry in tried(rpm.verify, "klp") or []:
         assert entry["file"].startswith("/") and entry["differs"]
-    assert tried(_packages.module_files, "klp", "6.1.0-56-amd64") != []
-    wanted = _package_state.Wanted("klp-1", "6.1.0-56-amd64", check_mode=True)
-    json.dumps(tried(_package_state.absent, wanted))
-    json.dumps(tried(_package_state.present, lambda name: None, wanted))
+    assert tried(rpm.module_files, "klp", "6.1.0-56-amd64") != []
+    wanted = install.Wanted("klp-1", "6.1.0-56-amd64", check_mode=True)
+    json.dumps(tried(install.absent, wanted))
+    json.dumps(tried(install.present, lambda name: None, wanted))

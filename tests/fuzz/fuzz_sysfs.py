@@ -5,7 +5,9 @@
 
 import json
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _facts, _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
 from tests.fuzz import inputs, memory
 
 _TREE = "/sys/kernel/livepatch/"
@@ -48,8 +50,8 @@ def one_input(data):
     files = {path: _content(value) for path, value in values.items()}
     if function and part:
         files["%sp/%s/%s/x" % (_TREE, part, function)] = b""
-    with memory.instead_of_os(memory.MemoryOs(files), _sysfs):
-        facts = _facts.gather("/")
+    with memory.instead_of_os(memory.MemoryOs(files), reading, sysfs):
+        facts = kernel_facts.gather("/")
     json.dumps(facts)
     assert facts["supported"] is True and set(facts["patches"]) <= {"p", "q"}
     assert facts["enabled"] in (None, "p", "q")

@@ -5,7 +5,8 @@
 
 import json
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _blockers, _sysfs, _tasks
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import stalls, sysfs
 from tests.fuzz import inputs, memory
 
 _TREE = "/sys/kernel/livepatch/p/"
@@ -69,8 +70,8 @@ def one_input(data):
             _TREE + "vmlinux/schedule,1/x": b"",
         }
     )
-    with memory.instead_of_os(memory.MemoryOs(files), _sysfs, _blockers, _tasks):
-        found = _blockers.find("/", "p", None, None, None)
+    with memory.instead_of_os(memory.MemoryOs(files), reading, sysfs, stalls):
+        found = stalls.find("/", "p", None, None, None)
     json.dumps(found)
     assert found.count <= 1 and found.told_by == "stacks"
     for described in found.tasks:

@@ -6,8 +6,9 @@
 import json
 import math
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _sysfs, _window
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import health
 from tests.fuzz import inputs, memory
 
 SEEDS = [
@@ -23,9 +24,9 @@ def one_input(data):
     uptime, boot_id, time, expected = inputs.split(data, 4)
     files = {"/proc/uptime": inputs.repeated(uptime), "/proc/sys/kernel/random/boot_id": boot_id}
     since = {"boot_id": inputs.text(expected) or None, "time": inputs.text(time), "sequence": 0}
-    with memory.instead_of_os(memory.MemoryOs(files), _sysfs):
+    with memory.instead_of_os(memory.MemoryOs(files), reading):
         try:
-            window = _window.Window(since, "/", 1.7e9)
+            window = health.Window(since, "/", 1.7e9)
         except LivepatchError as error:
             assert error.code == "bad_option"
             return

@@ -63,8 +63,8 @@ def killed(in_guest, one, at):
     child = os.fork()
     if child == 0:
         os.close(reading)
-        kernel = importlib.import_module(OURS + "module_utils._kernel")
-        clock = importlib.import_module(OURS + "module_utils._transition").Clock
+        kernel = importlib.import_module(OURS + "module_utils._kernel.syscalls")
+        clock = importlib.import_module(OURS + "module_utils._kernel.transitions").Clock
         Killer(at).watch(kernel, clock, writing)
         in_guest.run_module(one)
         os._exit(0)

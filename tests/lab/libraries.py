@@ -35,13 +35,14 @@ def pack(directory: pathlib.Path) -> pathlib.Path:
         for package in [*itertools.accumulate(_COLLECTION.split("/"), "{}/{}".format), *(f"{_COLLECTION}/{kind}" for kind in _KINDS)]:
             archive.writestr(f"{package}/__init__.py", "")
         for kind in _KINDS:
-            for source in sorted((_PLUGINS / kind).glob("*.py")):
-                archive.write(source, f"{_COLLECTION}/{kind}/{source.name}")
+            for source in sorted((_PLUGINS / kind).rglob("*.py")):
+                archive.write(source, f"{_COLLECTION}/{source.relative_to(_PLUGINS)}")
     return path
 
 
 def modules() -> list[str]:
     """Names to import: what every module of the collection needs, and the modules themselves with all that is theirs."""
     package = _COLLECTION.replace("/", ".")
-    ours = [f"{package}.{kind}.{source.stem}" for kind in _KINDS for source in sorted((_PLUGINS / kind).glob("*.py"))]
+    sources = [source for kind in _KINDS for source in sorted((_PLUGINS / kind).rglob("*.py")) if source.stem != "__init__"]
+    ours = [f"{package}." + ".".join(source.relative_to(_PLUGINS).with_suffix("").parts) for source in sources]
     return ["ansible.module_utils.basic", *OPTIONAL, *ours]

@@ -76,7 +76,7 @@ def begun(tmp_path):
     rollout.begin(1)
     (tmp_path / "journals").mkdir()
     path = tmp_path / "journals" / "hotfix3.jsonl"
-    journal.append(str(path), rollout.entries, 1)
+    journal.append(str(path), rollout.entries)
     return path
 
 

@@ -252,7 +252,7 @@ class TestDeaths:
         assert found["verdict"] == "hold"
         options["time_query"] = 'node_textfile_mtime_seconds{machine=~"{patched}"}'
         options["query"] = 'avg(app_latency{machine=~"{patched}"})'
-        found = monitoring.expect(lambda found: "the oldest sample of the patched hosts is 4" in found["reason"], **options)
+        found = monitoring.expect(lambda found: "the oldest sample of 2 patched hosts is 4" in found["reason"], **options)
         assert found["verdict"] == "hold"
 
     def test_the_server_hangs_and_dies(self, monitoring):

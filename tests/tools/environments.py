@@ -16,8 +16,8 @@ from venvs import NoPython, environment, named
 TARGET_SIDE = ["tests/unit/module_utils", "tests/unit/modules"]
 # What module_utils holds imports no Ansible: it is tested with the newest and the oldest Python, not with each Ansible.
 WITH_ANSIBLE = ["tests/unit", "--ignore=tests/unit/module_utils"]
-SEMANTICS = ["--noconftest"] + ["tests/rollout/test_ansible_%s.py" % name for name in ("semantics", "traps", "facts")]
-PLAYBOOKS = ["--noconftest", "tests/rollout/test_ansible_playbooks.py"]
+SEMANTICS = ["--noconftest"] + ["tests/rollout/test_ansible_%s.py" % name for name in ("semantics", "traps", "facts", "looks")]
+PLAYBOOKS = ["--noconftest", "tests/rollout/test_ansible_playbooks.py", "tests/rollout/test_ansible_looks.py"]
 # suite: {environment: what it tests there}, and for all other environments
 SUITES = {
     "unit": ({"current": ["tests/unit"], "target": TARGET_SIDE}, WITH_ANSIBLE),

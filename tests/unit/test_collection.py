@@ -151,7 +151,7 @@ def test_every_variable_of_playbooks_and_roles_is_specified_or_made_there():
 
 def raised_codes():
     """Yield (file name, code) of every LivepatchError that the target side raises with a literal code."""
-    for path in (ROOT / "plugins/module_utils").glob("*.py"):
+    for path in (ROOT / "plugins/module_utils").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "LivepatchError" and node.args:
                 if isinstance(node.args[0], ast.Constant):
@@ -168,8 +168,9 @@ def test_every_error_code_that_can_be_raised_is_documented():
 
 def test_module_utils_may_be_used_by_modules_of_any_licence_and_plugins_are_gpl():
     for path in (ROOT / "plugins").rglob("*.py"):
-        licence = "BSD-2-Clause" if path.parent.name == "module_utils" else "GPL-3.0-or-later"
-        assert ("SPDX-License-" + "Identifier: %s\n" % licence) in path.read_text(), path
+        licence = "BSD-2-Clause" if "module_utils" in path.parts else "GPL-3.0-or-later"
+        # A file that makes a folder a package holds nothing, not even a header.
+        assert (path.name == "__init__.py" and not path.read_text()) or ("SPDX-License-" + "Identifier: %s\n" % licence) in path.read_text(), path
 
 
 # Written in pieces, so that this file does not name them itself.

@@ -95,7 +95,7 @@ def variables():
 
 def others():
     """Return what else is called livepatch_...: modules, metrics, groups of the example inventory, variables of rulebooks, parsers that are fuzzed."""
-    metrics = re.findall(r"page\.add\(\s*\"(\w+)\"", (pages.ROOT / "plugins/module_utils/_metrics.py").read_text())
+    metrics = re.findall(r"page\.add\(\s*\"(\w+)\"", (pages.ROOT / "plugins/module_utils/_visibility/metrics.py").read_text())
     groups = list(read("inventories/example/livepatch_groups.yml")["groups"])
     rulebooks = "".join(path.read_text() for path in (pages.ROOT / "extensions/eda/rulebooks").glob("*.yml"))
     events = re.findall(r"(?m)^#   (livepatch_\w+)", rulebooks)

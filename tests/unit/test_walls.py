@@ -5,14 +5,16 @@
 
 import ast
 import os
+import re
 
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OURS = "ansible_collections.kernel.livepatch."
+UTILS = OURS + "plugins.module_utils."
 TARGET_MAY = (OURS + "plugins.module_utils", "ansible.module_utils")
 # Pure parsers of the target side that the controller uses for logs that reach it.
-PARSERS = (OURS + "plugins.module_utils._kernel_alarms", OURS + "plugins.module_utils._kernel_log.Record")
+PARSERS = (UTILS + "_health.kernel_alarms", UTILS + "_kernel.kernel_log.Record")
 # Libraries that a controller needs for one kind of evidence only; the file asks for it when it is used.
 CONTROLLER_LIBRARIES = {
     "jmespath": ["plugins/plugin_utils/sources/http.py"],
@@ -20,8 +22,7 @@ CONTROLLER_LIBRARIES = {
 }
 # What opens crash dumps, on an analysis host: the module says so when it is missing.
 ANALYSIS_LIBRARIES = {
-    "drgn": ["plugins/modules/livepatch_vmcore.py"]
-    + ["plugins/module_utils/_vmcore_%s.py" % part for part in ("dump", "types")],
+    "drgn": ["plugins/modules/livepatch_vmcore.py", "plugins/module_utils/_vmcore/dump.py"],
 }
 # Libraries that every controller has, as Ansible itself needs them.
 ANSIBLES_LIBRARIES = {"jinja2": ["plugins/plugin_utils/report/html.py"]}
@@ -94,17 +95,40 @@ def upward(room, floors):
     return found
 
 
+# Top to bottom; each folder imports only itself and those below it.
 CONTROLLER_FLOORS = ["report", "rollout", "gate", "sources"]
+TARGET_FLOORS = (
+    "_preflight _visibility _boot _change _packages _vmcore _health _module_file _kernel _files".split()
+)
 
 
-def test_imports_between_the_folders_of_the_controller_go_down_only():
-    folders = {os.path.relpath(os.path.dirname(path), os.path.join(ROOT, "plugins", "plugin_utils")) for path in sources("plugin_utils")}
-    assert folders == {".", *CONTROLLER_FLOORS}
-    assert upward("plugin_utils", CONTROLLER_FLOORS) == []
+@pytest.mark.parametrize(
+    "room, floors, beside",
+    [("plugin_utils", CONTROLLER_FLOORS, ["."]), ("module_utils", TARGET_FLOORS, [])],
+)
+def test_imports_between_the_folders_of_a_room_go_down_only(room, floors, beside):
+    top = os.path.join(ROOT, "plugins", room)
+    assert {os.path.relpath(os.path.dirname(path), top) for path in sources(room)} == {*beside, *floors}
+    assert upward(room, floors) == []
 
 
-def test_an_import_that_goes_up_would_be_noticed():
-    assert upward("plugin_utils", CONTROLLER_FLOORS[::-1])
+@pytest.mark.parametrize("room, floors", [("plugin_utils", CONTROLLER_FLOORS), ("module_utils", TARGET_FLOORS)])
+def test_an_import_that_goes_up_would_be_noticed(room, floors):
+    assert upward(room, floors[::-1])
+
+
+def test_what_makes_a_folder_a_package_imports_nothing_for_a_host():
+    for floor in TARGET_FLOORS:
+        assert os.path.getsize(os.path.join(ROOT, "plugins", "module_utils", floor, "__init__.py")) == 0
+
+
+def test_the_architecture_tells_which_files_each_room_of_the_target_side_has():
+    with open(os.path.join(ROOT, "docs", "architecture.md"), encoding="utf-8") as stream:
+        rows = re.findall(r"(?m)^\| `(_\w+)` \| .* \| (.*) \|$", stream.read())
+    assert [floor for floor, _files in rows] == TARGET_FLOORS
+    for floor, files in rows:
+        there = {os.path.basename(path)[: -len(".py")] for path in sources(os.path.join("module_utils", floor))}
+        assert set(files.split(", ")) == there - {"__init__"}, floor
 
 
 def test_nothing_under_plugins_imports_tests():
@@ -132,7 +156,7 @@ def test_an_execution_environment_gets_the_libraries_of_the_controller():
 
 
 def test_the_pure_parsers_that_the_controller_may_use_touch_nothing_of_a_target():
-    path = os.path.join(ROOT, "plugins", "module_utils", "_kernel_alarms.py")
+    path = os.path.join(ROOT, "plugins", "module_utils", "_health", "kernel_alarms.py")
     assert imports(path) <= {"collections", "re"}
 
 

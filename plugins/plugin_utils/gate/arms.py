@@ -33,12 +33,12 @@ def tally(state, now, kind):
     One that has not answered for longer than the grace has crashed when it fell silent. Before that it counts only where
     another host of its failure domain has crashed at that time.
     """
-    cohorts, company = _cohorts(state), _company(state)
+    merged, company = cohorts(state), _company(state)
     spans, events, seen = {"patched": Counter(), "control": Counter()}, [], {}
     for host in state.hosts.values():
         if not (host.patched or host.control):
             continue
-        cohort, (happened, certain, counts) = cohorts[host.cohort], _first(state, host, now, kind)
+        cohort, (happened, certain, counts) = merged[host.cohort], _first(state, host, now, kind)
         patched_at = host.patched[0] if host.patched else NEVER
         arm = None if happened is None else "patched" if happened >= patched_at else "control"
         for side, watched in (("patched", host.patched), ("control", host.control)):
@@ -56,7 +56,7 @@ def tally(state, now, kind):
         *([Span(*key, hosts) for key, hosts in spans[side].items()] for side in ("patched", "control")),
         events,
         now - state.rules["report_lag"],
-        _domains(state, now, kind, cohorts, crowded),
+        _domains(state, now, kind, merged, crowded),
     )
 
 
@@ -100,7 +100,7 @@ def _cut(cohort, company, begin, end):
             yield Stratum(cohort, together), start, stop
 
 
-def _domains(state, now, kind, cohorts, names):
+def _domains(state, now, kind, merged, names):
     """Return {domain: [Watched]} of these domains."""
     found = {name: [] for name in names}
     slack = state.rules["look_interval"]
@@ -111,12 +111,12 @@ def _domains(state, now, kind, cohorts, names):
             end = max(watched[1] for watched in (host.control, host.patched) if watched) + slack
             patched_at = host.patched[0] if host.patched else None
             found[host.domain].append(
-                Watched(cohorts[host.cohort], _begin(host), end if happened is None else happened, patched_at)
+                Watched(merged[host.cohort], _begin(host), end if happened is None else happened, patched_at)
             )
     return found
 
 
-def _cohorts(state):
+def cohorts(state):
     """Return {cohort: the one it counts for}."""
     sizes = Counter(host.cohort for host in state.hosts.values())
     kept = [cohort for cohort, unused in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))]

@@ -8,31 +8,31 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import arms,
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate.findings import NAMED_HOSTS
 
 
-def judge(state, now, tier=None, slice=None):
+def judge(state, now, tier=None, slice=None, looked=False):
     """Return the verdict entry (dict) on the whole rollout as it stands at `now` (seconds since 1970).
 
     tier, slice: after which it is given; without slice it is a look during the tier's soak; without tier it is a resume.
-    stop: a person said so; the first tier has a failure, or has lost all its hosts; more hosts of a later tier could not be
-    patched than it tolerates; the evidence of crashes reaches stop_evidence; a source of evidence says so; no host of a
-    tier has a build and none was patched before.
+    looked: whether all whom looks are for were looked at just now; the entry says so.
+    stop: a person said so; the first tier has a failure, or none of its hosts has the livepatch; more hosts of a later tier
+    could not be patched than it tolerates; the evidence of crashes reaches stop_evidence; a source of evidence says so; no
+    host of a tier has a build and none was patched before.
     hold: a person said so; evidence is strong, missing, or on one arm only; patched hosts do not answer.
-    pass: everything else. With report_only a stop or hold is said and not acted on.
+    pass: everything else. With report_only a stop or hold is said and not acted on, but for what a person has said.
     """
     tiers = [numbers(state, planned) for planned in state.tiers]
     now_tier = next((entry for entry in tiers if entry["tier"] == tier), None)
     evidence = findings.evidence(state, now)
-    stops = [*_said_stop(state), *_tier_stops(state, tiers, now_tier, slice), *findings.stops(state, evidence)]
-    holds = (
-        []
-        if tier is None
-        else [*_said_hold(state), *_untold(state, now, now_tier, slice), *findings.holds(state, evidence)]
-    )
-    if state.stop and not stops:
-        stops = [reason.partition(": ")[2] for reason in state.stop["reasons"]]  # Only a person takes a stop back.
-    meant = "stop" if stops else "hold" if holds else "pass"
-    bound = state.stop or state.aborted or (state.paused and meant == "hold")
-    verdict = "pass" if state.report_only and not bound else meant
-    reasons = stops or holds or [findings.sentence(state, evidence, now_tier)]
+    said_stops, said_holds = _said_stop(state), _said_hold(state)
+    by_evidence = findings.stops(state, evidence)
+    stops = [*_tier_stops(state, tiers, now_tier, slice), *by_evidence]
+    holds = [] if tier is None else [*_untold(state, now, now_tier, slice, looked), *findings.holds(state, evidence)]
+    if state.stop and not (said_stops or stops):
+        said_stops = [reason.partition(": ")[2] for reason in state.stop["reasons"]]  # Only a person takes a stop back.
+    meant = "stop" if said_stops or stops else "hold" if said_holds or holds else "pass"
+    verdict = meant
+    if state.rules["report_only"] and not state.stop:
+        verdict = "stop" if said_stops else "hold" if said_holds and tier is not None else "pass"
+    reasons = said_stops + stops or said_holds + holds or [findings.sentence(state, evidence, now_tier)]
     prefix = meant if verdict == meant else f"report only, {meant}"
     return {
         "kind": "verdict",
@@ -40,9 +40,11 @@ def judge(state, now, tier=None, slice=None):
         "slice": slice,
         "verdict": verdict,
         "reasons": [f"{prefix}: {reason}" for reason in reasons],
-        "failures": {name: [reason] for name, reason in state.failures.items()},
+        "by_evidence": bool(by_evidence),
+        "failures": {host.name: [host.failure] for host in state.hosts.values() if host.failure},
         "tiers": [{key: value for key, value in entry.items() if key != "reasons"} for entry in tiers if entry["done"]],
         "evidence": evidence,
+        **({"looked": True} if looked else {}),
     }
 
 
@@ -51,19 +53,19 @@ def numbers(state, planned):
 
     Until the first tier is done every failure of its hosts counts. Later, and in later tiers, it is those of patching:
     what hosts suffer afterwards is evidence. On the second day even a canary may crash for reasons of its own.
+    Never all hosts of a tier may fail, whatever is tolerated.
     """
-    names = state.tier_hosts(planned["number"])
-    outcomes = [state.outcomes[name]["outcome"] for name in names if name in state.outcomes]
-    counted = state.failures if state.tolerates_nothing(planned["number"]) else state.own_failures
-    failures = {name: state.failures[name] for name in names if name in counted}
+    hosts = state.tier_hosts(planned["number"])
+    every = state.tolerates_nothing(planned["number"])
+    failures = {host.name: host.failure for host in hosts if host.failure and (every or host.own)}
     return {
         "tier": planned["number"],
         "name": planned["name"],
-        "hosts": len(names),
-        "done": len(outcomes),
+        "hosts": len(hosts),
+        "done": sum(host.done for host in hosts),
         "failed": len(failures),
-        "tolerated": planned["max_failures"],
-        "not_applicable": outcomes.count("not_applicable"),
+        "tolerated": min(planned["max_failures"], max(0, len(hosts) - 1)),
+        "not_applicable": sum(host.is_("not_applicable") for host in hosts),
         "reasons": failures,
     }
 
@@ -71,9 +73,9 @@ def numbers(state, planned):
 def counts(state):
     """Return how many hosts have which outcome (dict)."""
     found = {}
-    for name in state.hosts:
-        if name not in state.excluded:
-            _count(found, state.outcomes.get(name, {}).get("outcome", "untouched"))
+    for host in state.hosts.values():
+        if host.name not in state.excluded:
+            _count(found, host.outcome["outcome"] if host.done else "untouched")
     for entry in state.excluded.values():
         _count(found, entry["outcome"])
     return found
@@ -95,54 +97,80 @@ def _said_hold(state):
 
 def _tier_stops(state, tiers, now_tier, slice):
     reasons = [_too_many(entry) for entry in tiers if entry["failed"] > entry["tolerated"]]
-    if not any(entry["outcome"] != "not_applicable" for entry in state.outcomes.values()):
+    reasons = reasons or [_whole_cohort(state, cohort, names) for cohort, names in lost_cohorts(state).items()]
+    if not any(host.done and not host.is_("not_applicable") for host in state.hosts.values()):
         reasons += [
             _no_build(state, entry) for entry in tiers if entry["hosts"] and entry["not_applicable"] == entry["hosts"]
         ]
-    if slice is None and now_tier and not now_tier["hosts"] and not state.patched():
-        reasons.append(_nobody_left(now_tier))
+    # A tier that nobody came through well is no pass, unless there is nothing to patch in it.
+    if slice is None and now_tier and not reasons and not state.remaining(now_tier["tier"]):
+        runs = any(host.watched and host.is_("patched", "already") for host in state.hosts.values())
+        if not runs and not any(host.crash for host in state.hosts.values() if host.patched):
+            reasons.append(_nobody_left(now_tier))
     return reasons
 
 
-def _untold(state, now, now_tier, slice):
+def lost_cohorts(state):
+    """Return {cohort: names of its hosts} of cohorts that the livepatch has reached, but of which no host has come through.
+
+    A kind of host that is met for the first time in a later tier may not fail as a whole, whatever that tier tolerates.
+    Cohorts that are too small to be told apart are taken together, as the evidence does.
+    """
+    merged, found = arms.cohorts(state), {}
+    for host in state.hosts.values():
+        if host.done and not host.is_("not_applicable", "rolled_back", "gone"):
+            found.setdefault(merged[host.cohort], []).append(host)
+    return {
+        cohort: [host.name for host in hosts]
+        for cohort, hosts in found.items()
+        if all(host.failure and host.own for host in hosts)
+    }
+
+
+def _whole_cohort(state, cohort, names):
+    kind = f"cohort {cohort}" if cohort else "the small cohorts"
+    text = "; ".join(f"{name} {state.hosts[name].failure}" for name in names[:NAMED_HOSTS])
+    return f"every host of {kind} that was patched so far has failed ({len(names)}): {text}"
+
+
+def _untold(state, now, now_tier, slice, looked):
     """What is not known, and what there is nothing to compare with."""
-    silent = arms.unresolved(state, now)
+    silent = arms.silent(state, now)
+    minutes = round(state.rules["unreachable_grace"] / 60)
     if silent:
-        grace = round(state.rules["unreachable_grace"] / 60)
-        yield f"{named(silent)} patched and silent: a host that does not answer for {grace} min counts as crashed"
-    if slice is not None or not soak_is_over(state, now_tier["tier"], now):
+        yield f"{named(silent)} patched and silent: a host that does not answer for {minutes} min counts as crashed"
+    over = slice is None and soak_is_over(state, now_tier["tier"], now)
+    grace = 0 if over else state.rules["unreachable_grace"]
+    blind = [host for host in state.watched() if host.blind and now - host.blind[0] >= grace]
+    if blind:
+        names = [host.name for host in blind]
+        yield f"{named(names)} patched, and the looks at them fail: {blind[0].name}: {blind[0].blind[1]}"
+    if not over:
         return
-    unseen = unlooked(state, now_tier["tier"])
+    until = soak_end(state, now_tier["tier"])
+    if not looked and state.looked_at < until:
+        return
+    unseen = [host.name for host in state.watched() if host.lost is None and not host.blind and host.seen < until]
     if unseen:
         yield f"{named(unseen)} not looked at since the soak of tier {now_tier['name']} ended"
-    if (
-        state.waiting()
-        and state.watched()
-        and state.rules["control_hosts"]
-        and not _control_was_seen(state, now_tier["tier"])
-    ):
-        yield f"none of the {len(state.waiting())} hosts without the livepatch was looked at: there is nothing to compare with"
+    waiting = [host for host in state.waiting() if host.arm == "control"]
+    if waiting and state.watched() and state.rules["control_hosts"] and not _control_was_seen(state, waiting, now_tier):
+        yield f"none of the {len(waiting)} hosts without the livepatch was looked at: there is nothing to compare with"
 
 
-def _control_was_seen(state, tier):
-    waiting = set(state.waiting())
-    begun = state.begun_at.get(tier, 0.0)
-    return any(moment >= begun for name, moment in state.seen_control.items() if name in waiting) or any(
-        name in state.crashes for name in waiting
-    )
+def _control_was_seen(state, waiting, tier):
+    begun = state.begun_at.get(tier["tier"], 0.0)
+    return any(host.crash or (host.control and host.control[1] >= begun) for host in waiting)
 
 
-def unlooked(state, tier):
-    """Return the names of the patched hosts that were not looked at since the tier's soak was over."""
-    until = state.soaks.get(tier)
-    if until is None or tier in state.promoted:
-        return []
-    return [name for name in state.watched() if name not in state.lost and state.seen_patched.get(name, 0.0) < until]
+def soak_end(state, tier):
+    """Return when (seconds since 1970) the soak of a tier is over: as planned, or when a person has ended it."""
+    return min(state.soaks.get(tier, float("inf")), state.promoted.get(tier, float("inf")))
 
 
 def soak_is_over(state, tier, now):
     """Tell whether the tier has lived as long as planned, or a person has ended its soak."""
-    return tier in state.promoted or tier in state.tiers_done or now >= state.soaks.get(tier, float("inf"))
+    return tier in state.tiers_done or now >= soak_end(state, tier)
 
 
 def _of_tier(entry):
@@ -163,7 +191,7 @@ def named(names):
 
 
 def _no_build(state, entry):
-    kernels = sorted({state.hosts[name]["kernel_release"] for name in state.tier_hosts(entry["tier"])})
+    kernels = sorted({host.kernel_release for host in state.tier_hosts(entry["tier"])})
     return (
         f"no host of tier {entry['name']} has a build of release {state.release} "
         f"(kernel releases {', '.join(kernels[:NAMED_HOSTS])})"
@@ -172,6 +200,6 @@ def _no_build(state, entry):
 
 def _nobody_left(entry):
     return (
-        f"no host of tier {entry['name']} is left to patch, and nobody was patched before it. "
+        f"no host of tier {entry['name']} is left that runs the release, nor one before it: there is nothing to judge by. "
         "Bring one of its hosts back, or plan anew with another livepatch_rollout"
     )

@@ -10,7 +10,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import findings, judge
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import summary
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal as journals
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import schedule
 
 
 def stop_message(state, journal):
@@ -30,8 +30,21 @@ def stop_message(state, journal):
         [
             f"{_name(state)} was stopped{after}; {_hosts(untouched)} left untouched.",
             *verdict["reasons"],
-            f"To roll back what it touched ({_hosts(len(state.to_roll_back()))}): {command(state, journal, 'rollback')}",
+            _way_back(state, journal),
             "To go on, with the failed hosts tried again, once the reason is known: "
+            + command(state, journal, None, livepatch_retry="REASON"),
+            _hint(journal),
+        ]
+    )
+
+
+def rolled_back_message(state, journal):
+    """Return what a person is told who runs a rollout again whose rollback has begun (str)."""
+    return "\n".join(
+        [
+            f"{_name(state)} was rolled back: {state.rollback['reason']}. Nobody is patched until a person says why it goes on.",
+            _way_back(state, journal),
+            "To begin again, with the same plan, once the reason is known: "
             + command(state, journal, None, livepatch_retry="REASON"),
             _hint(journal),
         ]
@@ -40,7 +53,7 @@ def stop_message(state, journal):
 
 def hold_message(state, journal):
     """Return what a person is told when a rollout ends on hold (str)."""
-    verdict = state.verdicts[-1]
+    verdict = state.verdict
     where = next((tier["name"] for tier in state.tiers if tier["number"] == verdict["tier"]), None)
     power = findings.power_line(verdict)
     return "\n".join(
@@ -49,10 +62,17 @@ def hold_message(state, journal):
             *verdict["reasons"],
             *([f"To judge that by: {power}."] if power else []),
             f"To look again, and go on as soon as nothing holds it back: {command(state, journal, None)}",
-            f"To roll back what it touched ({_hosts(len(state.to_roll_back()))}): {command(state, journal, 'rollback')}",
+            _way_back(state, journal),
             _hint(journal),
         ]
     )
+
+
+def _way_back(state, journal):
+    left = len(state.to_roll_back())
+    if not left:
+        return "No host that it touched is left to be rolled back."
+    return f"To roll back what it touched ({_hosts(left)}): {command(state, journal, 'rollback')}"
 
 
 def _name(state):
@@ -76,9 +96,9 @@ def status_lines(state, journal):
         f"tier {tier['name']}: {len(state.tier_hosts(tier['number']))} hosts, {_of_tier(state, tier)}"
         for tier in state.tiers
     ]
-    said = state.verdicts[-1] if state.verdicts else None
+    said = state.verdict
     verdict = [*said["reasons"], findings.power_line(said)] if said else []
-    result = "stopped" if state.stop else state.ended or "unfinished"
+    result = summary.result(state)
     return [
         f"rollout {state.rollout} of release {state.release}: {result}; {values.count_line(judge.counts(state))}",
         *tiers,
@@ -141,7 +161,7 @@ def report(state, path):
         "journal": path,
         "counts": found["counts"],
         "hosts_patched": state.patched(),
-        "rollback": view.to_roll_back(state),
+        "rollback": schedule.to_roll_back(state),
         "summary": rows,
         "lines": status_lines(state, path),
         "table": summary.table(rows),

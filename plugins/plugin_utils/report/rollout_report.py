@@ -40,7 +40,7 @@ def report(entries, path, now):
         "journal": path,
         "tiers": [_tier(state, tier, last_round, until) for tier in state.tiers or []],
         "rules": {"stop_evidence": rules["stop_evidence"], "hold_evidence": rules["hold_evidence"]},
-        "evidence": _thinned([_point(entry) for entry in state.verdicts if entry.get("evidence")]),
+        "evidence": _thinned([_point(entry) for entry in last_round if entry["kind"] == "verdict"]),
         "events": _events(state),
         "overrides": [_said(entry) for entry in last_round if entry["kind"] in ("override", "retry", "takeover")],
         "not_persistent": messages.not_persistent_lines(state.persistence),
@@ -55,12 +55,12 @@ def _last_round(entries):
 
 def _tier(state, planned, entries, until):
     number = planned["number"]
-    verdicts = [entry for entry in state.verdicts if entry["tier"] == number]
+    verdicts = [entry for entry in entries if entry["kind"] == "verdict" and entry["tier"] == number]
     done = [journal.seconds(entry["time"]) for entry in entries if entry["kind"] == "tier_done" and entry["tier"] == number]
-    names = state.tier_hosts(number)
+    hosts = state.tier_hosts(number)
     counts = {}
-    for name in names:
-        outcome = state.outcomes.get(name, {}).get("outcome", "untouched")
+    for host in hosts:
+        outcome = host.outcome["outcome"] if host.done else "untouched"
         counts[outcome] = counts.get(outcome, 0) + 1
     begun = state.begun_at.get(number)
     slices = [journal.seconds(entry["time"]) for entry in verdicts if entry["slice"] is not None]
@@ -68,7 +68,7 @@ def _tier(state, planned, entries, until):
     return {
         "number": number,
         "name": planned["name"],
-        "hosts": len(names),
+        "hosts": len(hosts),
         "slices": len(planned["slices"]),
         "soak_seconds": planned["soak"],
         "begun": begun,
@@ -117,11 +117,11 @@ def _thinned(points):
 def _events(state):
     """Crashes and new kernel alarms, in the order in which they happened."""
     found = []
-    for kind, known in (("crash", state.crashes), ("alarm", state.alarms)):
-        for name, (moment, text) in known.items():
-            patched = state.patched_at.get(name)
-            arm = "patched" if patched is not None and moment >= patched else "control"
-            found.append({"at": moment, "host": name, "arm": arm, "event": kind, "text": text})
+    for host in state.hosts.values():
+        for kind, known in (("crash", host.crash), ("alarm", host.alarm)):
+            if known:
+                arm = "patched" if host.patched and known[0] >= host.patched[0] else "control"
+                found.append({"at": known[0], "host": host.name, "arm": arm, "event": kind, "text": known[1]})
     return sorted(found, key=lambda event: (event["at"], event["host"]))
 
 
@@ -137,9 +137,9 @@ def _said(entry):
 def _hosts(state):
     found = summary.rows(state)
     for row in found:
-        outcome = state.outcomes.get(row["host"], {})
+        host = state.hosts.get(row["host"])
+        outcome = (host.outcome if host else None) or {}
         row["at"] = journal.seconds(outcome["time"]) if outcome.get("time") else None
         row["seconds"] = outcome.get("seconds")
-        kept = state.persistence.get(row["host"])
-        row["persistent"] = None if kept is None else not kept
+        row["persistent"] = not state.persistence[row["host"]] if row["host"] in state.persistence else None
     return found

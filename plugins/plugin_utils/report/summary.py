@@ -5,7 +5,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal as journals
 
 HEAD = ("host", "kernel release", "tier", "effective release", "outcome")
 QUIET = ("patched", "already", "untouched")
@@ -15,27 +14,27 @@ MOST_ROWS = 60
 def rows(state):
     """Return a dict a host: host, kernel_release, tier (name or None), effective_release, outcome, reason."""
     names = {tier["number"]: tier["name"] for tier in state.tiers or []}
-    found = [_planned_row(state, name, names) for name in state.hosts if name not in state.excluded]
+    found = [_planned_row(host, names) for host in state.hosts.values() if host.name not in state.excluded]
     return found + [_excluded_row(state, entry) for entry in state.excluded.values()]
 
 
-def _planned_row(state, name, names):
-    host, outcome = state.hosts[name], state.outcomes.get(name, {})
+def _planned_row(host, names):
+    outcome = host.outcome or {}
     return {
-        "host": name,
-        "kernel_release": host["kernel_release"],
-        "tier": names.get(host["tier"]),
-        "effective_release": outcome.get("effective_release") or host.get("effective_release"),
+        "host": host.name,
+        "kernel_release": host.kernel_release,
+        "tier": names.get(host.tier),
+        "effective_release": outcome.get("effective_release") or host.effective_release,
         "outcome": outcome.get("outcome", "untouched"),
         "reason": outcome.get("reason", ""),
     }
 
 
 def _excluded_row(state, entry):
-    known = state.hosts.get(entry["host"], {})
+    known = state.hosts.get(entry["host"])
     return {
         "host": entry["host"],
-        "kernel_release": entry.get("kernel_release") or known.get("kernel_release"),
+        "kernel_release": entry.get("kernel_release") or (known.kernel_release if known else None),
         "tier": None,
         "effective_release": entry["effective_release"],
         "outcome": entry["outcome"],
@@ -70,13 +69,13 @@ def summary(state, journal):
 
     It holds no host, as whoever keeps it (the artifacts of a job, variables of the next one) keeps it whole.
     """
-    said = state.stop or _last_verdict(state)
+    said = state.stop or state.verdict or {}
     return {
         "rollout": state.rollout,
         "release": state.release,
         "seed": state.seed,
         "round": state.rounds,
-        "result": "stopped" if state.stop else state.ended or "unfinished",
+        "result": result(state),
         "counts": judge.counts(state),
         "verdict": said.get("verdict"),
         "reasons": said.get("reasons", []),
@@ -85,10 +84,11 @@ def summary(state, journal):
     }
 
 
-def _last_verdict(state):
-    """The last verdict (dict), {} where there is none or a retry has forgiven it."""
-    last = state.verdicts[-1] if state.verdicts else None
-    return last if last and journals.seconds(last["time"]) >= state.evidence_from else {}
+def result(state):
+    """Return what has become of a rollout (str): unfinished, complete, waiting, held, stopped, rolled_back."""
+    if state.ended == "rolled_back" or (state.rollback and not state.stop):
+        return state.ended or "unfinished"
+    return "stopped" if state.stop else state.ended or "unfinished"
 
 
 def _tier(state, tier):

@@ -5,7 +5,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import chart
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import schedule
 
 
 def tiers(state, now):
@@ -44,13 +44,13 @@ def _line(state, name, found, tier, now):
 
 def _waits_for(state, found, number, now):
     if found == "patch":
-        due = view.slice_due(state, number)
+        due = schedule.slice_due(state, number)
         left = len(state.remaining(number))
         return f"{left} to be patched" + (f", the next in {chart.duration(due - now)}" if due > now else "")
     if found == "soak":
-        until = state.soaks.get(number) or view.soak_until(state, number, now)
+        until = state.soaks.get(number) or schedule.soak_until(state, number, now)
         return f"soaks for {chart.duration(max(0, until - now))}" if until > now else ""
     if found in ("hold", "stop"):
-        verdict = state.stop if found == "stop" else state.verdicts[-1]
+        verdict = state.stop if found == "stop" else state.verdict
         return verdict["reasons"][0]
     return ""

@@ -4,15 +4,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import releases
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import answers, releases
 
 
 def survey(raw, release, pattern=None, other_engines=None):
-    """Return a dict a host, by name: name, cohort, domain, kernel_release, boot_id, enabled, effective_release, facts, problem.
+    """Return a dict a host, by name: name, cohort, domain, kernel_release, boot_id, enabled, livepatch, effective_release, facts, problem.
 
     raw: name -> {facts: ansible_facts.livepatch or None, result: what livepatch_facts registered, cohort, domain,
-    other_engines}; other_engines: "ignore" where another livepatch engine may be at work, for hosts that do not say;
+    other_engines, odd: why its variables cannot be read, if so}; livepatch: what the release is called there, None where that
+    is not known before it runs; other_engines: "ignore" where another livepatch engine may be at work, for hosts that do not say;
     problem: (outcome, reason) for a host that is not to be touched, else None.
     Raises RolloutError when two names are one machine.
     """
@@ -22,39 +24,52 @@ def survey(raw, release, pattern=None, other_engines=None):
 
 
 def _host(name, entry, release, pattern, other_engines):
-    problem = _facts_problem(entry)
-    facts = {} if problem else entry["facts"]
+    facts, odd = answers.facts(entry.get("facts") or {})
+    problem = _facts_problem(entry, odd)
+    facts = {} if problem else facts
     kernel = facts.get("kernel_release") or ""
+    wanted = None if problem or not facts.get("supported") else _wanted(facts, release, pattern)
     return {
         "name": name,
-        "cohort": str(entry.get("cohort") or kernel),
-        "domain": str(entry.get("domain") or ""),
+        "cohort": _label(entry.get("cohort")) or kernel,
+        "domain": _label(entry.get("domain")),
         "kernel_release": kernel,
         "boot_id": facts.get("boot_id"),
         "enabled": facts.get("enabled"),
+        "livepatch": wanted,
         "effective_release": facts.get("effective_release"),
         "facts": facts or None,
-        "problem": problem or _state_problem(facts, release, pattern, entry.get("other_engines") or other_engines),
+        "problem": problem or _state_problem(facts, wanted, entry.get("other_engines") or other_engines),
     }
 
 
-def _facts_problem(entry):
-    result = entry.get("result") or {}
+def _label(value):
+    """A cohort or domain as text; only what was not given is none: rack 0 is a rack."""
+    return "" if value is None else values.words(str(value), 200)
+
+
+def _wanted(facts, release, pattern):
+    return releases.livepatch_name(
+        release, facts["kernel_release"], facts.get("architecture") or "", facts.get("os_family_ids") or (), pattern
+    )
+
+
+def _facts_problem(entry, odd):
+    result = answers.result(entry.get("result") or {})
+    if entry.get("odd"):
+        return "failed", entry["odd"]
     if result.get("unreachable"):
-        return "unreachable", "unreachable when facts were gathered"
+        return "unreachable", "did not answer when facts were gathered"
     if result.get("failed"):
         return "failed", f"livepatch_facts failed: {result.get('msg') or 'no message'}"
-    if not entry.get("facts"):
-        return "failed", "no livepatch facts: kernel.livepatch.livepatch_facts did not run on this host"
+    if odd or not entry.get("facts"):
+        return "failed", odd or "no livepatch facts: kernel.livepatch.livepatch_facts did not run on this host"
     return None
 
 
-def _state_problem(facts, release, pattern, other_engines):
+def _state_problem(facts, wanted, other_engines):
     if not facts.get("supported"):
         return "unsupported", "the kernel has no livepatch support"
-    wanted = releases.livepatch_name(
-        release, facts["kernel_release"], facts.get("architecture") or "", facts.get("os_family_ids") or (), pattern
-    )
     if wanted and facts.get("enabled") == wanted and not facts.get("transition"):
         return "already", f"runs {wanted}"
     active = active_engines(facts)

@@ -12,11 +12,11 @@ import os
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
-SCHEMA = 1
+SCHEMA = 2
 
 
-def read(path):
-    """Yield the entries (dicts) of the journal at `path`, in order; nothing if there is no such file.
+def read(path, start=0):
+    """Yield the entries (dicts) of the journal at `path`, in order, from byte `start` on; nothing if there is no such file.
 
     Raises RolloutError for a file that is not a journal, naming the line.
     """
@@ -29,10 +29,11 @@ def read(path):
             f"The journal {path} cannot be read: {error.strerror}. Run as the user who owns it."
         ) from None
     with stream:
+        stream.seek(start)
         for number, line in enumerate(stream, 1):
             if not line.endswith(b"\n"):
                 return  # The controller died while it wrote this: it was never acknowledged.
-            yield _entry(path, number, line)
+            yield _entry(path, number if not start else f"{number} behind byte {start}", line)
 
 
 def _entry(path, number, line):
@@ -47,43 +48,57 @@ def _entry(path, number, line):
         )
     if number == 1 and entry.get("schema") != SCHEMA:
         raise RolloutError(
-            f"{path} has schema {entry.get('schema')!r}, expected {SCHEMA}: it was written by another version of this collection."
+            f"{path} has schema {entry.get('schema')!r}, expected {SCHEMA}: it was written by another version of this collection. "
+            "Finish that rollout, or roll it back, with the version that began it, or give this one another livepatch_rollout."
         )
     return entry
 
 
-def append(path, entries, run, clock=None):
-    """Write the entries (dicts) durably and return them as written.
-
-    When this returns they are on disk, and when it raises none of them is.
+def stamped(entries, run, clock=None):
+    """Return the entries (list of dicts) with time and run, as they are written.
 
     run: number of this controller process' run of the rollout; clock: returns the time in seconds since 1970.
-    Adds time, run and, to the first entry of the file, schema. Raises RolloutError where the file cannot be written.
     """
-    stamped = [dict({"time": now(clock), "run": run}, **entry) for entry in entries]
+    moment = now(clock)
+    return [dict({"time": moment, "run": run}, **entry) for entry in entries]
+
+
+def append(path, entries):
+    """Write the entries (from stamped) durably; the first entry of the file gets the schema. Return its size then (bytes).
+
+    When this returns they are on disk, and when it raises none of them is. Raises RolloutError where the file cannot be written.
+    """
     try:
-        _append(path, stamped)
+        return _append(path, entries)
     except OSError as error:
         raise RolloutError(
             f"The journal {path} cannot be written: {error.strerror}. "
             "Nothing goes on without it: make the directory writable and the disk roomy, then run the same command again."
         ) from None
-    return stamped
+
+
+def size(path):
+    """Return how long (bytes) the journal is, 0 where there is none."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def _append(path, entries):
     fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        size = _repair(fd)
-        if size == 0:
+        before = _repair(fd)
+        if before == 0:
             entries[0] = dict({"schema": SCHEMA}, **entries[0])
         data = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries).encode(
             "utf-8", "backslashreplace"
         )
-        _write_whole(fd, data, size)
-        if size == 0:
+        _write_whole(fd, data, before)
+        if before == 0:
             _sync_directory(os.path.dirname(path) or ".")
+        return before + len(data)
     finally:
         os.close(fd)
 

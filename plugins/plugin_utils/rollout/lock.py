@@ -4,11 +4,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import contextlib
 import fcntl
 import getpass
+import hashlib
 import json
+import math
 import multiprocessing
 import os
+import signal
 import socket
 import tempfile
 import time
@@ -17,10 +21,16 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 
 # How often a controller that waits takes its lock again: the time of the file is the last sign of its life.
 BEAT = 30
-# For how long a controller that nobody here can look at must have been silent before a person may say that it is gone,
-# in seconds. While a slice is patched nothing is written, and its tasks may take 24 minutes until their own timeouts end them.
+# For how long (seconds) a controller that nobody here can look at must have been silent before a person may say that it is
+# gone. Each writes into its lock how silent it may be: WAITING while it does nothing else, longest() while tasks run, during
+# which nothing is written; SILENCE is what holds where it does not say.
+WAITING = 5 * 60
 SILENCE = 45 * 60
-WHO = ("controller", "boot_id", "processes", "pid", "start")
+MOST_SILENCE = 30 * 86400
+WHO = ("controller", "machine", "boot_id", "processes", "pid", "start")
+# Mount options and file systems with which a lock is seen on one machine only.
+LOCAL_OPTIONS = {"nolock", "local_lock=all", "local_lock=flock", "localflock"}
+LOCAL_SYSTEMS = {"fuse.sshfs"}
 # The kernel gives the processes of a machine this name; those of a container have another one.
 MACHINE = "pid:[4026531836]"
 
@@ -29,8 +39,8 @@ def take(journal, owner, takeover=None):
     """Take the lock of this journal for `owner`, or raise RolloutError with the name of the one who has it.
 
     Taking a lock twice is fine, and so is taking that of a process that is dead on this machine. takeover: the reason (str)
-    that a person gives why a controller elsewhere is gone for good. Returns that one (dict, with its `silence` in seconds)
-    where the reason was needed, otherwise None.
+    that a person gives why a controller elsewhere is gone for good. Returns that one (dict, with its `silence` in seconds, and
+    for how long it had `allowed` itself to be silent) where the reason was needed, otherwise None.
     """
     path = journal + ".lock"
     try:
@@ -45,8 +55,8 @@ def take(journal, owner, takeover=None):
         if holder and _same(holder, owner):
             owner = dict(owner, since=holder["since"])
         elif holder and not is_stale(holder, owner):
-            gone = dict(holder, silence=_silence(fd, path))
-            if not takeover or _near(holder, owner) or gone["silence"] < SILENCE:
+            gone = dict(holder, silence=_silence(fd, path), allowed=_allowed(holder))
+            if not takeover or _near(holder, owner) or gone["silence"] < gone["allowed"]:
                 raise RolloutError(refusal(gone, owner, path))
         _write(fd, json.dumps(owner).encode())
         return gone
@@ -83,13 +93,86 @@ def holder(journal, owner):
     return None if not found or _same(found, owner) or is_stale(found, owner) else found
 
 
-def controller(variables):
+@contextlib.contextmanager
+def alone(directory):
+    """One controller of this directory at a time: whoever is in here sees the plans of those that were.
+
+    For the time from taking a lock until the plan is written: two that plan at once would not see that they share hosts.
+    """
+    path = os.path.join(directory, ".plans.lock")
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise RolloutError(
+            f"The lock {path} cannot be opened: {error.strerror}. Make the journal's directory writable."
+        ) from None
+    try:
+        _flock(fd, fcntl.LOCK_EX, path)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def ending():
+    """Let a process that is told to end (SIGTERM, SIGINT) leave by an exception, SystemExit: so whoever has a lock gives it back.
+
+    For an action that waits. The handlers that ansible-core has in its workers end a process at once.
+    """
+
+    def end(number, unused):
+        for one in before:  # Once more would keep it from giving back what it has.
+            signal.signal(one, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is end:
+                signal.signal(number, handler)
+
+
+def longest(timeouts, hosts=1, forks=1):
+    """Return for how long (seconds) a controller may be silent whose tasks have these timeouts (seconds, one a task).
+
+    hosts: how many each task runs on, forks: how many of them at once.
+    """
+    return min(MOST_SILENCE, max(SILENCE, math.ceil(sum(timeouts) * math.ceil(hosts / max(1, forks))) + 2 * BEAT))
+
+
+def local_only(journal):
+    """Return what a person is told where locks beside this journal do not reach other machines (str), otherwise None."""
+    try:
+        device = os.stat(os.path.dirname(journal) or ".").st_dev
+    except OSError:
+        return None
+    place = f"{os.major(device)}:{os.minor(device)}"
+    for line in _text("/proc/self/mountinfo").splitlines():
+        before, unused, after = line.partition(" - ")
+        mount, system = before.split(), after.split()
+        if len(mount) < 6 or len(system) < 3 or mount[2] != place:
+            continue
+        found = LOCAL_OPTIONS & {*mount[5].split(","), *system[-1].split(",")} | LOCAL_SYSTEMS & {system[0]}
+        if found:
+            return (
+                f"Locks in {os.path.dirname(journal)} ({system[0]}, {' '.join(sorted(found))}) are seen on this machine only: a "
+                "controller on another one could work on the same rollout. Mount it with locks that are shared, or use one controller."
+            )
+    return None
+
+
+def controller(variables, silence=SILENCE):
     """Return who the ansible-playbook process is whose worker this is (dict), or raise RolloutError if it is dead.
 
-    variables: of its play (dict). AWX names there the person who started the job, and the job.
+    variables: of its play (dict). AWX names there the person who started the job, and the job. silence: for how long
+    (seconds) it may write nothing now, see WAITING and longest().
     """
     user = variables.get("awx_user_name") or _user()
-    return owner(living_controller(), str(user), str(variables.get("awx_job_id") or ""))
+    return owner(living_controller(), str(user), str(variables.get("awx_job_id") or ""), silence)
 
 
 def living_controller():
@@ -106,17 +189,19 @@ def living_controller():
     return pid
 
 
-def owner(pid, user, job=""):
+def owner(pid, user, job="", silence=SILENCE):
     """Return who the process `pid` on this machine is (dict)."""
     return {
         "controller": socket.gethostname(),
-        "boot_id": _text("/proc/sys/kernel/random/boot_id"),
+        "machine": _machine(),
+        "boot_id": _boot_id(),
         "processes": _processes(),
         "pid": pid,
         "start": start_time(pid),
         "user": user,
         "job": job,
         "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "silence": silence,
     }
 
 
@@ -130,8 +215,8 @@ def start_time(pid):
 
 def is_stale(holder, owner):
     """Is the holder certainly dead? Only one whose process would be seen here can be looked at."""
-    if holder["controller"] == owner["controller"] and holder["boot_id"] != owner["boot_id"]:
-        # This machine was booted again; but a container of the same name may well live on another machine.
+    if _this_machine(holder, owner) and holder["boot_id"] != owner["boot_id"]:
+        # It was booted again; but a container, whose names and files others have too, may well live elsewhere.
         return holder.get("processes") == owner["processes"] and owner["processes"] in ("", MACHINE)
     if not _near(holder, owner):
         return False
@@ -141,7 +226,7 @@ def is_stale(holder, owner):
 
 
 def refusal(holder, owner, path):
-    """Return the sentences that say who has the lock, with its `silence`, and what to do (str)."""
+    """Return the sentences that say who has the lock, with `silence` and `allowed` as from take(), and what to do (str)."""
     text = (
         f"Another controller works on this rollout: {who(holder)}, since {holder['since']}; "
         f"its last sign of life was {age(holder['silence'])} ago. "
@@ -150,7 +235,7 @@ def refusal(holder, owner, path):
         return text + "Wait for it to end, or end it, then run the same command again."
     return (
         text + "Wait for it to end. If it is gone for good (its machine, container or pod is lost), run the same command with "
-        f"-e 'livepatch_takeover=\"REASON\"' when it has been silent for {SILENCE // 60} minutes; "
+        f"-e 'livepatch_takeover=\"REASON\"' when it has been silent for {math.ceil(holder['allowed'] / 60)} minutes; "
         f"where no command can be given, remove {path} instead."
     )
 
@@ -173,6 +258,30 @@ def _near(one, other):
 
 def _same(one, other):
     return all(one.get(key) == other.get(key) for key in WHO)
+
+
+def _this_machine(holder, owner):
+    return holder["controller"] == owner["controller"] and holder.get("machine") == owner["machine"]
+
+
+def _machine():
+    """Return what tells this machine from others of its name (str), the same after a reboot where it has a machine-id.
+
+    machine-id(5) is not to be shown to others as it is.
+    """
+    known = _text("/etc/machine-id")
+    usable = len(known) == 32 and known.isalnum()
+    return hashlib.sha256(f"kernel.livepatch {known if usable else _boot_id()}".encode()).hexdigest()[:32]
+
+
+def _boot_id():
+    return _text("/proc/sys/kernel/random/boot_id")
+
+
+def _allowed(holder):
+    """Return for how long (seconds) this holder may be silent; a lock of another version does not say."""
+    found = holder.get("silence")
+    return found if type(found) is int and 0 < found <= MOST_SILENCE else SILENCE
 
 
 def _user():
@@ -205,7 +314,8 @@ def _flock(fd, how, path):
         fcntl.flock(fd, how)
     except OSError as error:
         raise RolloutError(
-            f"The lock {path} cannot be taken: {error.strerror}. Keep the journals on a file system that has locks (flock)."
+            f"The lock {path} cannot be taken: {error.strerror}. Keep the journals on a file system that has locks (flock); "
+            "on NFS its lock service must run, on this machine and on the server."
         ) from None
 
 
@@ -214,7 +324,7 @@ def _read(fd):
     try:
         holder = json.loads(os.pread(fd, 65536, 0))
         return holder if {"controller", "boot_id", "pid", "start", "user", "since"} <= set(holder) else None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
 
 

@@ -1,104 +1,199 @@
-# What became of one host: from the results that its tasks registered to an outcome and a reason. Pure.
+# What became of hosts: from what their tasks answered to the journal's entries. Pure.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Results of tasks are those of answers.result: checked already.
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
 
 STEPS = (("package", "livepatch_package"), ("apply", "livepatch"), ("look", "livepatch_health"))
+LOOKED = (
+    "boot_id",
+    "rebooted",
+    "uptime_seconds",
+    "effective_release",
+    "enabled",
+    "sequence",
+    "events",
+    "counters",
+    "sources",
+)
+UNSEEN = "the kernel log cannot be read to its end, so an alarm would not be seen"
 
 
-def of_slice(planned, results, seconds_since_begin, again=False, boot_id=None):
-    """Return the outcome entry (dict) of a host whose slice was just patched.
+def of_slice(state, results, now):
+    """Return the outcome and look entries of the hosts whose slice was just patched.
 
-    planned: the journal's host entry; results: {package, apply, look} as registered, {} where a task did not run;
-    seconds_since_begin: since the host's slice was begun; again: it was begun by a controller that then died;
-    boot_id: the last one known, for hosts begun before.
+    results: function of a name to {package, apply, look}, {} for a task that did not run; now: seconds since 1970.
+    A host that is lost on the way has {package: {unreachable: True}}.
     """
-    package, apply, look = (results.get(step, {}) for step, unused in STEPS)
-    outcome, reason = _slice_outcome(package, apply, look, seconds_since_begin, boot_id or planned["boot_id"])
+    entries = []
+    for host in state.hosts.values():
+        if not host.begun:
+            continue
+        found = results(host.name)
+        entries.append(_of_slice(state, host, found, now))
+        if found.get("look") and not found["look"].get("skipped"):
+            entries.append(look_entry(host.name, found["look"]))
+    return entries
+
+
+def _of_slice(state, host, results, now):
+    package, apply, look = (results.get(step) or {} for step, unused in STEPS)
+    outcome, reason = _slice_outcome(host, package, apply, look, now - journal.seconds(host.begun["time"]))
     changed = bool(package.get("changed") or apply.get("changed"))
+    before = state.before.get(host.name) or {}
+    # A controller that died, or a former round, may have changed the host before this run looked at it.
+    again = host.begun["run"] != state.runs or before.get("sure", False)
     if outcome == "patched" and not changed and not again:
         outcome = "already"
-    return {
+    blind = look_entry(host.name, look).get("error") if _ran(look) else "livepatch_health did not run"
+    entry = {
         "kind": "outcome",
-        "host": planned["host"],
-        "tier": planned["tier"],
-        "slice": planned["slice"],
+        "host": host.name,
+        "tier": host.tier,
+        "slice": host.slice,
         "outcome": outcome,
         "reason": reason,
         "changed": changed,
         "package": package.get("package"),
         "package_before": package.get("before"),
-        # A controller that died may have changed the host before this run looked at it.
-        "enabled_before": (
-            planned["enabled"] if again else (apply.get("before") or {}).get("enabled", planned["enabled"])
-        ),
+        "enabled_before": host.enabled if again else (apply.get("before") or {}).get("enabled", host.enabled),
         "livepatch": look.get("enabled") or apply.get("name"),
         "effective_release": look.get("effective_release") or apply.get("effective_release"),
         "age_seconds": _age(outcome, look),
         "boot_id": look.get("boot_id") or (apply.get("since") or {}).get("boot_id"),
+        "boot_id_before": (apply.get("since") or {}).get("boot_id"),
         "sequence": look.get("sequence"),
         "since": apply.get("since"),
         "seconds": (apply.get("transition") or {}).get("seconds"),
     }
+    if outcome in ("patched", "already") and blind:
+        entry["blind"] = blind
+    return entry
 
 
-def _slice_outcome(package, apply, look, elapsed, boot_id):
-    rebooted = _rebooted_in_slice(apply, look, elapsed, boot_id)
+def _slice_outcome(host, package, apply, look, elapsed):
+    rebooted = _rebooted_in_slice(host, apply, look, elapsed)
     if rebooted:
         return "rebooted", rebooted
     if package.get("error") == "image_based":
-        return "not_applicable", f"its system is an image ({package['image_based']}) that does not have the package"
+        return "not_applicable", f"its system is an image ({package.get('image_based')}) that does not have the package"
     for result, (unused, module) in zip((package, apply), STEPS):
         problem = _problem(result, module)
         if problem:
             return problem
         if package.get("outcome") == "not_applicable":
-            return "not_applicable", f"no repository has a build for kernel {package.get('kernel_release', '')}".strip()
+            return "not_applicable", f"no repository has a build for kernel {package.get('kernel_release') or ''}".strip()
     if not _ran(apply):
         return "failed", "livepatch did not run"
     if apply.get("proven") is not True:
         return "failed", "the livepatch is not proven to run"
-    return _look_outcome(look, apply.get("name")) or ("patched", "")
+    if look.get("unreachable"):
+        return _problem(look, "livepatch_health")
+    return _worse(look, apply.get("name")) or ("patched", "")
 
 
-def tried_again(entry, former):
-    """Return the outcome entry of a host that a retry has done again; what it had before, `former` knows."""
-    package = {"package_before": former.get("package_before")} if former.get("package") else {}
-    return dict(entry, enabled_before=former.get("enabled_before"), **package)
+def of_looks(state, looks, now):
+    """Return the entries of a round of looks, and an outcome entry for each patched host that has gone bad since.
 
-
-def of_look(last, look, seconds_since_outcome):
-    """Return the new outcome entry (dict) of a patched host that a later look found bad, None for one in good health.
-
-    last: its outcome entry; look: the result of livepatch_health.
+    looks: name -> result of livepatch_health, {} for a host whose look did not come back; now: seconds since 1970.
+    A host that does not answer may be behind a broken switch: only after the grace it counts as crashed, except in the
+    first tier, which tolerates nothing. A look that fails, though the host answers, tells nothing.
     """
-    found = None
-    if look.get("boot_id") and last.get("boot_id") and look["boot_id"] != last["boot_id"]:
-        found = "rebooted", f"rebooted {_after(look, seconds_since_outcome, 'patching')}(boot id changed)"
-    found = found or _look_outcome(look, last.get("livepatch"))
+    well, entries = {}, []
+    for name, look in looks.items():
+        host = state.hosts.get(name)
+        if host is None:
+            continue
+        if _is_well(host, look):
+            sequence = look.get("sequence")
+            well[name] = None if sequence == host.told.get("sequence") else sequence
+            continue
+        entries.append(look_entry(name, look))
+        if not host.is_("patched", "already"):
+            continue
+        if _is_silent(look) and not state.tolerates_nothing(host.tier):
+            continue
+        worse = _of_look(host, look, now)
+        entries += [worse] if worse else []
+    return ([{"kind": "looks", "well": well}] if well else []) + entries
+
+
+def _is_well(host, look):
+    """Does this look tell nothing but that the host is as it was? Most do: they are written as a name alone."""
+    return (
+        _ran(look)
+        and not look.get("failed")
+        and not look.get("unreachable")
+        and not look.get("events")
+        and not look.get("rebooted")
+        and bool(look.get("boot_id"))
+        and look["boot_id"] == host.boot_id
+        and host.told.get("boot_id", host.boot_id) == host.boot_id
+        and bool(host.told)
+        and look.get("counters") == host.told.get("counters")
+        and (look.get("sources") or {}).get("kmsg") not in ("unreadable", "truncated")
+        and look.get("enabled") == (host.livepatch if host.is_("patched", "already") else host.enabled)
+    )
+
+
+def _of_look(host, look, now):
+    found, last = None, host.outcome
+    if look.get("boot_id") and host.boot_id and look["boot_id"] != host.boot_id:
+        found = "rebooted", f"rebooted {_after(look, now - journal.seconds(last['time']), 'patching')}(boot id changed)"
+    if not found and (look.get("unreachable") or not look.get("failed") and _ran(look)):
+        found = _problem(look, "livepatch_health") or _worse(look, last.get("livepatch"))
     if not found:
         return None
     return dict(_changed(last, found, look), age_seconds=_age(found[0], look))
 
 
-def of_event(last, event):
-    """Return the new outcome entry (dict) of a patched host of which a source on the controller has told an event."""
-    return _changed(last, ("rebooted" if event["event"] == "crash" else "alarmed", event["text"]), {})
+def of_silence(state, now):
+    """Return an outcome entry for each patched host that has not answered for longer than the grace."""
+    grace = state.rules["unreachable_grace"]
+    return [
+        _changed(host.outcome, ("unreachable", f"did not answer for {round((now - host.lost) / 60)} min"), {})
+        for host in state.hosts.values()
+        if host.lost is not None and now - host.lost >= grace and host.is_("patched", "already")
+    ]
 
 
-def of_silence(last, minutes):
-    """Return the new outcome entry (dict) of a patched host that has not answered for so many minutes."""
-    return _changed(last, ("unreachable", f"did not answer for {minutes} min"), {})
+def of_sources(state, readings):
+    """Return the entries of what sources on the controller have told (results of sources.read): readings, and new events."""
+    entries = []
+    for reading in readings:
+        kept = {key: value for key, value in reading.items() if key not in ("name", "events")}
+        entries.append({"kind": "reading", "source": reading["name"], **kept})
+        for event in reading["events"]:
+            host = state.hosts.get(event["host"])
+            if host is None or not (host.patched or host.control) or event["kind"] == "coredump":
+                continue
+            known = host.crash if event["kind"] == "crash" else host.alarm
+            # What a dump tells late may have happened before the host was patched.
+            if known or (host.patched and event["time"] < host.patched[0]):
+                continue
+            entries.append(_event(reading["name"], event))
+            if host.is_("patched", "already"):
+                outcome = "rebooted" if event["kind"] == "crash" else "alarmed"
+                entries.append(_changed(host.outcome, (outcome, entries[-1]["text"]), {}))
+    return entries
 
 
-def of_facts(last, facts, problem):
-    """Return the new outcome entry (dict) of a host that is done, from the facts at a resume, None if all is well.
+def _event(source, event):
+    text = f"{event['kind']}: {event.get('text') or event.get('signature') or 'no text'} (told by {source})"
+    return {"kind": "event", "host": event["host"], "event": event["kind"], "at": event["time"], "text": text}
 
-    last: its outcome entry; facts: ansible_facts.livepatch or None; problem: (outcome, reason) if they are missing.
+
+def of_facts(host, facts, problem):
+    """Return the new outcome entry (dict) of a Host that is done, from the facts at a resume, None if all is well.
+
+    facts: ansible_facts.livepatch or None; problem: (outcome, reason) if they are missing.
     """
-    found = problem
-    if facts and last.get("boot_id") and facts.get("boot_id") != last["boot_id"]:
+    last, found = host.outcome, problem
+    if facts and host.boot_id and facts.get("boot_id") != host.boot_id:
         found = "rebooted", "rebooted since it was patched (boot id changed)"
     elif facts and last.get("livepatch") and facts.get("enabled") != last["livepatch"]:
         found = "failed", f"runs {facts.get('enabled') or 'no livepatch'} instead of {last['livepatch']}"
@@ -107,18 +202,70 @@ def of_facts(last, facts, problem):
     return _changed(last, found, facts or {})
 
 
-def of_rollback(last, planned, result):
-    """Return the outcome entry (dict) of a host whose rollback was tried; result: livepatch_result_rollback."""
+def of_begun(host, facts, problem):
+    """Return the outcome entry (dict) of a Host whose slice a controller had begun that then died, None if it is done again.
+
+    A host that is gone, or was booted anew, may be so because of the livepatch.
+    """
+    if problem:
+        found = problem
+    elif facts.get("boot_id") != host.boot_id:
+        found = "rebooted", "rebooted after its slice began (boot id changed)"
+    else:
+        return None
+    return {
+        "kind": "outcome",
+        "host": host.name,
+        "tier": host.tier,
+        "slice": host.slice,
+        "outcome": found[0],
+        "reason": found[1],
+        "changed": None,
+        "enabled_before": host.enabled,
+        "boot_id": (facts or {}).get("boot_id"),
+        "effective_release": (facts or {}).get("effective_release"),
+    }
+
+
+def of_rollback(state, names, results, inventory=None):
+    """Return the outcome entries of these hosts; results: function of a name to what the rollback's tasks answered.
+
+    A host that is in no inventory any more (a container of names) is gone: there is nothing to be rolled back.
+    """
+    return [
+        _of_rollback(state.hosts.get(name), name, had, results(name) if inventory is None or name in inventory else None)
+        for name, had in ((name, state.before.get(name)) for name in names)
+        if had is not None
+    ]
+
+
+def _of_rollback(host, name, had, result):
+    last = (host.outcome if host else None) or {
+        "kind": "outcome",
+        "host": name,
+        "tier": host.tier if host else None,
+        "slice": host.slice if host else None,
+    }
+    if result is None:
+        return dict(_changed(last, ("gone", "it is in the inventory no longer"), {}), changed=False)
     found = _problem(result, "the rollback") or (None if _ran(result) else ("failed", "the rollback did not run"))
-    wanted = (last or {}).get("enabled_before", planned["enabled"])
-    if not found and result.get("name") not in (None, wanted):
-        found = "failed", f"runs {result['name']} instead of {wanted or 'no livepatch'}"
-    base = last or {"kind": "outcome", "host": planned["host"], "tier": planned["tier"], "slice": planned["slice"]}
-    entry = _changed(base, ("rollback_failed", found[1]) if found else ("rolled_back", ""), result)
+    if not found and result.get("name") not in (None, had["enabled"]):
+        found = "failed", f"runs {result['name']} instead of {had['enabled'] or 'no livepatch'}"
+    entry = _changed(last, ("rollback_failed", found[1]) if found else ("rolled_back", ""), result)
     return dict(entry, changed=bool(result.get("changed")))
 
 
-def not_persistent(result):
+def of_persistence(results):
+    """Return the entry (dict) that tells which hosts keep the livepatch over reboots; results: name -> result."""
+    reasons = {name: _not_persistent(result) for name, result in results.items()}
+    return {
+        "kind": "persisted",
+        "hosts": [name for name, reason in reasons.items() if not reason],
+        "failed": {name: reason for name, reason in reasons.items() if reason},
+    }
+
+
+def _not_persistent(result):
     """Return why (str) a host does not keep its livepatch over reboots, None if it does; result: of livepatch_persistence."""
     problem = _problem(result, "livepatch_persistence")
     if problem:
@@ -127,35 +274,32 @@ def not_persistent(result):
         return "livepatch_persistence did not run"
     guard = result.get("boot_guard") or {}
     if guard.get("state") == "tripped":
-        return guard["reason"]
+        return guard.get("reason") or "its boot guard has tripped"
     # A host without systemd is no failure.
-    return _text(result) if result.get("error") else None
+    return _message(result) if result.get("error") else None
 
 
-def look_entry(host, look):
-    """Return the look entry (dict) for the journal."""
-    kept = (
-        "boot_id",
-        "rebooted",
-        "uptime_seconds",
-        "effective_release",
-        "enabled",
-        "sequence",
-        "events",
-        "counters",
-        "sources",
-    )
-    entry = {"kind": "look", "host": host}
-    entry.update({key: look[key] for key in kept if key in look})
+def look_entry(name, look):
+    """Return the look entry (dict) for the journal; a host that does not answer is silent, a look that failed an error."""
+    entry = {"kind": "look", "host": name}
+    if _is_silent(look):
+        return dict(entry, silent=_message(look) if look else "livepatch_health did not run")
+    if look.get("failed"):
+        return dict(entry, error=_message(look))
+    entry.update({key: look[key] for key in LOOKED if key in look})
+    if (look.get("sources") or {}).get("kmsg") in ("unreadable", "truncated"):
+        entry["error"] = UNSEEN
     if look.get("time"):
         entry["host_time"] = look["time"]  # of the host's own clock: only differences of it mean anything
-    if look.get("unreachable") or look.get("failed"):
-        entry["error"] = _text(look)
     return entry
 
 
+def _is_silent(look):
+    return not look or bool(look.get("unreachable"))
+
+
 def _changed(last, found, seen):
-    entry = {key: value for key, value in last.items() if key not in ("time", "run", "schema")}
+    entry = {key: value for key, value in last.items() if key not in ("time", "run", "schema", "boot_id_before", "blind")}
     entry.update(outcome=found[0], reason=found[1])
     for key in ("boot_id", "effective_release", "sequence"):
         if seen.get(key) is not None:
@@ -163,14 +307,14 @@ def _changed(last, found, seen):
     return entry
 
 
-def _rebooted_in_slice(apply, look, elapsed, boot_id):
+def _rebooted_in_slice(host, apply, look, elapsed):
     before = (apply.get("since") or {}).get("boot_id")
     seen = look.get("boot_id")
     sure = look.get("rebooted") is True or bool(before and seen and before != seen)
     # Without a reading from before, a boot id other than the planned one may be a reboot of last week:
     # only one that is younger than the slice is ours.
-    younger = look.get("uptime_seconds") is None or look["uptime_seconds"] < elapsed
-    unsure = bool(boot_id and (seen or before) and (seen or before) != boot_id) and younger
+    uptime = look.get("uptime_seconds")
+    unsure = bool(host.boot_id and not before and seen and seen != host.boot_id) and (uptime is None or uptime < elapsed)
     if not sure and not unsure:
         return None
     return f"rebooted {_after(look, elapsed, 'its slice began')}(boot id changed)"
@@ -197,40 +341,34 @@ def _age(outcome, look):
     return found[0].get("age_seconds") if outcome == "alarmed" and found else None
 
 
-def _look_outcome(look, livepatch):
-    problem = _problem(look, "livepatch_health")
-    if problem:
-        return problem
-    if not _ran(look):
-        return "failed", "livepatch_health did not run"
+def _worse(look, livepatch):
+    """Return (outcome, reason) of a look that was made and tells of harm, None for one that does not."""
     if look.get("rebooted") is True:
         return "rebooted", "rebooted since it was patched (boot id changed)"
     for event in alarms(look)[:1]:
-        return (
-            "alarmed",
-            f"kernel alarm, {event.get('kind', 'event')}: {event.get('text') or event.get('signature') or ''}".strip(),
-        )
-    if (look.get("sources") or {}).get("kmsg") in ("unreadable", "truncated"):
-        return "failed", "the kernel log cannot be read to its end, so an alarm would not be seen"
+        text = event.get("text") or event.get("signature") or ""
+        return "alarmed", f"kernel alarm, {event.get('kind', 'event')}: {text}".strip()
     if livepatch and "enabled" in look and look["enabled"] != livepatch:
         return "failed", f"runs {look['enabled'] or 'no livepatch'} instead of {livepatch}"
     return None
 
 
 def _problem(result, module):
+    if result.get("timed_out"):
+        return "unreachable", f"did not answer in time at {module}"
     if result.get("unreachable"):
         return "unreachable", f"unreachable at {module}"
     if not result.get("failed"):
         return None
     if result.get("error") == "stalled":
-        return "stalled", _text(result)
+        return "stalled", _message(result)
     error = f" ({result['error']})" if result.get("error") else ""
-    return "failed", f"{module} failed{error}: {_text(result)}"
+    return "failed", f"{module} failed{error}: {_message(result)}"
 
 
 def _ran(result):
     return bool(result) and not result.get("skipped")
 
 
-def _text(result):
-    return " ".join(str(result.get("msg") or "no message").split())[:500]
+def _message(result):
+    return result.get("msg") or "no message"

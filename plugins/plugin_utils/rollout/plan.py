@@ -9,8 +9,7 @@ import random
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
-MAX_TIERS = 12
-MOST_LOOKS = 100
+MAX_TIERS = 100
 # A slice given as a share of a huge tier would patch thousands of hosts before the gate looks.
 MAX_SHARE_SLICE = 250
 TIER_KEYS = {"name", "hosts", "share", "group", "max_share", "soak", "spread", "max_failures"}
@@ -32,16 +31,6 @@ def parse_tiers(tiers, max_failures):
     _check_names(parsed)
     _check_shares(parsed)
     return parsed
-
-
-def check_looks(tiers, look_interval):
-    """Raise RolloutError for a soak (tiers: from parse_tiers) with more looks than a run of Ansible bears."""
-    for tier in tiers:
-        if tier["soak"] > MOST_LOOKS * look_interval:
-            raise RolloutError(
-                f"Tier {tier['name']!r} soaks for {tier['soak']} s with a look every {look_interval} s: expected at most "
-                f"{MOST_LOOKS} looks. Raise livepatch_look_interval."
-            )
 
 
 def _parse_tier(number, tier, max_failures):
@@ -120,14 +109,14 @@ def _check_shares(tiers):
         )
 
 
-def make_plan(hosts, tiers, slice_size, seed, groups=None, excluded=()):
+def make_plan(hosts, tiers, slice_size, seed, groups=None, excluded=(), already=()):
     """Return (tiers, notes): the planned tiers in order, and a line for each tier that got no host.
 
     hosts: dicts with name, cohort, domain; tiers: from parse_tiers; slice_size: count (int) or share of a tier
-    (Fraction); seed: int or str; groups: inventory group -> names; excluded: names that were looked at and are
-    not to be patched. A planned tier: number, name, hosts (the dicts), slices (counts), soak, spread, max_failures (count).
+    (Fraction); seed: int or str; groups: inventory group -> names; excluded: names that were looked at and cannot be
+    patched; already: those that run the release. A planned tier: number, name, hosts (the dicts), slices (counts), soak, spread, max_failures (count).
     """
-    members = _group_members(hosts, tiers, groups or {}, excluded)
+    members = _group_members(hosts, tiers, groups or {}, {*excluded, *already})
     claimed = set().union(*members.values()) if members else set()
     pool = order([host for host in hosts if host["name"] not in claimed], seed)
     planned, notes, covered, taken = [], [], 0, 0
@@ -140,13 +129,25 @@ def make_plan(hosts, tiers, slice_size, seed, groups=None, excluded=()):
         covered += len(chosen)
         if chosen:
             planned.append(_planned_tier(len(planned) + 1, tier, chosen, slice_size))
-        else:
-            notes.append(f"tier {tier['name']} adds no host and is skipped")
+            continue
+        if tier["way"] == "group" and not planned:
+            _check_first(tier, sorted(set(groups[tier["amount"]]) & set(excluded)))
+        notes.append(f"tier {tier['name']} adds no host and is skipped")
     if covered < len(hosts):
         raise RolloutError(
             f"The tiers cover {covered} of {len(hosts)} hosts to be patched: end livepatch_tiers with a tier of share: 100%."
         )
     return planned, notes
+
+
+def _check_first(tier, unfit):
+    """The first hosts are those that somebody has chosen to go first: others must not take their place unasked."""
+    if unfit:
+        raise RolloutError(
+            f"No host of the first tier {tier['name']!r} (group {tier['amount']!r}) can be patched now: {', '.join(unfit[:10])}"
+            f"{f' and {len(unfit) - 10} more' if len(unfit) > 10 else ''} cannot be reached or do not fit. Others would be the "
+            "first instead. Bring one of them back, or give other livepatch_tiers."
+        )
 
 
 def _group_members(hosts, tiers, groups, excluded):

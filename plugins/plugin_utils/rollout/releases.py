@@ -8,7 +8,7 @@ import re
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
-# The rows of module_utils/_package_names.py; a test keeps the two together. Releases as the vendor numbers them, and
+# The rows of module_utils/_packages/vendors.py; a test keeps the two together. Releases as the vendor numbers them, and
 # the livepatch's name, None where it is not known before it runs.
 NUMBERED = re.compile(r"\d+-\d+(\.\d+)*")
 AZURE = re.compile(r"\d+\.\d+\.\d+-\d+")

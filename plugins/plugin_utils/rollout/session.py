@@ -8,7 +8,7 @@ import os
 import time
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal, lock, overrides, state
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal, lock, overrides, snapshot, state
 
 
 class Session:
@@ -23,7 +23,9 @@ class Session:
         self.notes = []
         gone = None if dry else lock.take(path, owner, takeover)
         with self:
-            self.state = state.state(journal.read(path))
+            self.state, self._offset, self._size = snapshot.read(path)
+            self.state = state.advance(self.state, journal.read(path, self._offset))
+            self._end = journal.size(path)
             if gone:
                 self._taken_over(gone, takeover)
 
@@ -33,6 +35,8 @@ class Session:
     def __exit__(self, kind, unused, also_unused):
         if kind:
             self.release()
+        elif not self.dry and self._end - self._offset >= max(snapshot.LEAST_GROWTH, self._size // snapshot.GROWTH):
+            self._offset, self._size = self._end, snapshot.write(self.path, self.state, self._end)
 
     def _taken_over(self, gone, reason):
         known = {key: gone.get(key) for key in ("controller", "pid", "user", "job", "since")}
@@ -41,20 +45,23 @@ class Session:
         self.notes.append(f"taken over from {lock.who(gone)}, silent for {lock.age(gone['silence'])}: {reason}")
 
     def add(self, entries, run=None):
-        """Write the entries and advance the state by them; run: the number of this run, by default the last one's."""
-        number = self.state.runs if run is None else run
-        if self.dry:
-            stamp = journal.now(self.clock)
-            written = [dict({"time": stamp, "run": number}, **entry) for entry in entries]
-        else:
-            written = journal.append(self.path, entries, number, self.clock) if entries else []
-        self.state = state.advance(self.state, written)
+        """Advance the state by the entries, then write them; run: the number of this run, by default the last one's.
+
+        What the state cannot take is never written, so the journal can always be read again.
+        """
+        if not entries:
+            return
+        stamped = journal.stamped(entries, self.state.runs if run is None else run, self.clock)
+        self.state = state.advance(self.state, stamped)
+        if not self.dry:
+            self._end = journal.append(self.path, stamped)
 
     def take_overrides(self):
         """Copy what was said from outside since the last time into the journal; return these entries (list)."""
         entries = overrides.new(self.path, self.state.overrides)
         self.add(entries)
-        return entries
+        self.notes += [overrides.unread(entry) for entry in entries if entry["kind"] == "override_unread"]
+        return [entry for entry in entries if entry["kind"] == "override"]
 
     def release(self):
         """Let another controller have the rollout."""

@@ -29,10 +29,10 @@ def opening(state, request, fleet):
             "give the new release a livepatch_rollout of its own."
         )
     follows = _follows(state, request)
+    fleet = {name: _known(state, host) for name, host in fleet.items()}
     if not fleet:
         raise RolloutError("livepatch_hosts matches no host: expected at least one.")
     tiers = plan.parse_tiers(request["tiers"], request["max_failures"])
-    plan.check_looks(tiers, request["rules"]["look_interval"])
     slice_size = values.count_or_share(request["slice"], "livepatch_slice")
     if slice_size == 0:
         raise RolloutError("livepatch_slice is 0: expected a count of at least 1, or a share.")
@@ -41,12 +41,25 @@ def opening(state, request, fleet):
     # What the survey of a workflow was answered goes to each of its jobs: only the first of them goes on after a stop.
     ignored = ["livepatch_retry is ignored: it was for the first job of the workflow"] if follows and request["retry"] else []
     request = dict(request, retry=None) if ignored else request
-    if state.stop and not request["retry"]:
+    if (state.stop or state.rollback) and not request["retry"]:
         return [], ignored
     if state.tiers is None or state.over:
-        return _new_round(state, request, fleet, tiers, slice_size)
-    entries, notes = _resume(state, request, fleet)
+        if request["retry"]:
+            ignored = [*ignored, "livepatch_retry is ignored: nothing was stopped"]
+        entries, notes = _new_round(state, request, fleet, tiers, slice_size)
+    else:
+        entries, notes = _resume(state, request, fleet)
     return entries, notes + ignored
+
+
+def _known(state, host):
+    """A host whose vendor's name of the release is not known before it runs there: what was brought there once is called so."""
+    name = host["name"]
+    livepatch = host["livepatch"] or (state.before.get(name) or {}).get("livepatch")
+    if host["problem"] or livepatch == host["livepatch"]:
+        return host
+    runs = host["enabled"] == livepatch and not host["facts"].get("transition")
+    return dict(host, livepatch=livepatch, problem=("already", f"runs {livepatch}") if runs else None)
 
 
 def _follows(state, request):
@@ -84,8 +97,9 @@ def _new_round(state, request, fleet, tiers, slice_size):
         raise RolloutError(f"None of the {len(fleet)} hosts can be patched: {_why(excluded)}.")
     if not todo and state.ended == "complete":
         return [], [f"the rollout is complete and nothing is left to do: {_why(excluded)}"]
-    planned, skipped = plan.make_plan(
-        todo, tiers, slice_size, request["seed"], request["groups"], [host["name"] for host in out]
+    already = {host["name"] for host in out if host["problem"][0] == "already"}
+    planned, notes = plan.make_plan(
+        todo, tiers, slice_size, request["seed"], request["groups"], {host["name"] for host in out} - already, already
     )
     first = {
         "kind": "rollout",
@@ -95,27 +109,30 @@ def _new_round(state, request, fleet, tiers, slice_size):
     }
     first.update({key: request["run"][key] for key in ("user", "controller")}, parameters=_parameters(request))
     hosts = [entry for tier in planned for entry in _host_entries(tier)]
-    entries = [
-        first,
-        request["run"],
-        *hosts,
-        *excluded,
-        {"kind": "planned", "tiers": [_tier_entry(tier) for tier in planned]},
-    ]
-    return entries, _plan_notes(planned, skipped if todo else [], excluded, request)
+    ending = {"kind": "planned", "tiers": [_tier_entry(tier) for tier in planned]}
+    return [first, request["run"], *excluded, *hosts, ending], _plan_notes(planned, notes if todo else [], excluded, request)
 
 
 def _plan_notes(planned, skipped, excluded, request):
     total = sum(len(tier["hosts"]) for tier in planned)
     tiers = ", ".join(f"{tier['name']} {len(tier['hosts'])}" for tier in planned)
-    notes = [
-        f"plan: {total} hosts in {len(planned)} tiers{f' ({tiers})' if tiers else ''}, seed {request['seed']}"
-    ] + skipped
-    if excluded:
-        notes.append(f"not in the plan: {_why(excluded)}")
-    if request["retry"]:
-        notes.append("livepatch_retry is ignored: nothing was stopped")
-    return notes
+    one = f"plan: {total} hosts in {len(planned)} tiers{f' ({tiers})' if tiers else ''}, seed {request['seed']}"
+    return [one, *skipped, *_lacking(planned), *_left_out(excluded)]
+
+
+def _lacking(planned):
+    """Say which cohorts the first tier does not have: they are met for the first time where failures are tolerated."""
+    first = {host["cohort"] for host in planned[0]["hosts"]} if planned else set()
+    lacking = sorted({host["cohort"] for tier in planned for host in tier["hosts"]} - first)
+    if not lacking:
+        return []
+    more = len(lacking) - judge.NAMED_HOSTS
+    shown = ", ".join(lacking[: judge.NAMED_HOSTS]) + (f" and {more} more" if more > 0 else "")
+    return [f"the first tier {planned[0]['name']} has no host of cohort {shown}: give it more hosts to try these first"]
+
+
+def _left_out(excluded):
+    return [f"not in the plan: {_why(excluded)}"] if excluded else []
 
 
 def _why(excluded):
@@ -135,10 +152,8 @@ def _host_entries(tier):
 
 
 def _host_entry(host, tier, number):
-    kept = ("cohort", "domain", "kernel_release", "boot_id", "enabled", "effective_release")
-    return dict(
-        {"kind": "host", "host": host["name"], "tier": tier, "slice": number}, **{key: host[key] for key in kept}
-    )
+    kept = ("cohort", "domain", "kernel_release", "boot_id", "enabled", "effective_release", "livepatch")
+    return {"kind": "host", "host": host["name"], "tier": tier, "slice": number, **{key: host[key] for key in kept}}
 
 
 def _tier_entry(tier):
@@ -158,111 +173,96 @@ def _excluded(host):
 
 
 def _resume(state, request, fleet):
-    _check_fleet(state, request, fleet)
+    again = _retry(state, request)
     notes = [f"going on with run {state.runs + 1} of rollout {state.rollout}, seed {state.seed}"]
-    if _parameters(request) != state.parameters:
-        notes.append("tiers, slice, max_failures or rules differ from those of the plan: what the journal says is kept")
+    changed = [key for key, value in _parameters(request).items() if value != state.parameters.get(key)]
+    if changed:
+        notes.append(
+            f"given otherwise than when the plan was made, and not taken: {', '.join(changed)}. "
+            "What the journal says is kept; a new plan takes another livepatch_rollout"
+        )
     new = [name for name in fleet if name not in state.hosts and name not in state.excluded]
     if new:
         notes.append(
             f"{len(new)} hosts are new since the plan was made: they come with the next run after this rollout is complete"
         )
-    found = [entry for name, planned in state.hosts.items() for entry in _verify(state, planned, fleet[name])]
-    notes += [f"{entry['host']} {entry['reason']}" for entry in found if entry["kind"] == "outcome"]
-    return [request["run"], *found, *_retry(state, request, fleet, found, notes)], notes
-
-
-def _check_fleet(state, request, fleet):
     missing = [name for name in state.hosts if name not in fleet]
-    if not missing:
-        return
-    raise RolloutError(
-        f"The journal of rollout {request['rollout']} is of another fleet: {len(missing)} of its {len(state.hosts)} hosts "
-        f"are not among the hosts of this run ({', '.join(missing[:judge.NAMED_HOSTS])}). Run it with the same inventory and "
-        "limit as before, or give these hosts a livepatch_rollout of their own."
-    )
+    if len(missing) == len(state.hosts):
+        raise RolloutError(
+            f"The journal of rollout {request['rollout']} is of another fleet: none of its {len(missing)} hosts is among the "
+            "hosts of this run. Run it with the same inventory as before, or give these hosts a livepatch_rollout of their own."
+        )
+    if missing:
+        notes.append(f"{judge.named(missing)} not among the hosts of this run any more: those that were patched are silent")
+    found = [entry for host in state.hosts.values() for entry in _verify(state, host, fleet.get(host.name))]
+    notes += [f"{entry['host']} {entry['reason']}" for entry in found if entry["kind"] == "outcome"][: judge.NAMED_HOSTS]
+    entries = [request["run"], *found]
+    if not again:
+        if request["retry"]:
+            notes.append("livepatch_retry is ignored: nothing was stopped")
+        return entries, notes
+    failed = {entry["host"] for entry in found if entry["kind"] == "outcome"} | {
+        host.name for host in state.hosts.values() if host.is_(*states.FAILURES, *states.WITHOUT, "rollback_failed")
+    }
+    fresh = [entry for name in state.hosts if name in failed for entry in _refresh(state.hosts[name], fleet.get(name), True)]
+    notes.append(f"retry by {again['user']}: {again['reason']} ({len(failed)} hosts are tried again)")
+    if again["forgets"]:
+        notes.append("the evidence until now, which had stopped the rollout, counts no longer")
+    return [*entries, again, *fresh], notes
 
 
-def _verify(state, planned, host):
-    """Return the entries (0 or 1) that the facts of a planned host call for."""
-    name, last = host["name"], state.outcomes.get(host["name"])
-    unfit = host["problem"] if host["problem"] and host["problem"][0] != "already" else None
-    if (last or name in state.begun) and unfit and unfit[0] == "unsupported":
+def _retry(state, request):
+    """Return the retry entry (dict), None where there is nothing to be tried again; raises RolloutError for a used reason."""
+    if not request["retry"] or not (state.stop or state.rollback or state.aborted):
+        return None
+    if request["retry"] in state.retries:
+        raise RolloutError(
+            f"livepatch_retry is {request['retry']!r}, which a former retry of this rollout has given already: expected the "
+            "reason for this one, in your own words."
+        )
+    forgets = bool(state.stop and state.stop.get("by_evidence"))
+    return {"kind": "retry", "user": request["run"]["user"], "reason": request["retry"], "forgets": forgets}
+
+
+def _verify(state, host, seen):
+    """Return the entries (0 to 2) that the facts of a planned host call for; seen: of the fleet, None where it is gone."""
+    unfit = _unfit(seen)
+    if (host.done or host.begun) and unfit and unfit[0] == "unsupported":
         unfit = None  # It was patched, or nearly: what it runs tells how it is.
-    if last:
-        if last["outcome"] not in states.DONE_WELL:
+    if host.done:
+        if not host.is_(*states.DONE_WELL):
             return []
-        if unfit and unfit[0] == "unreachable" and not state.tolerates_nothing(planned["tier"]):
-            return [{"kind": "look", "host": name, "error": unfit[1]}]  # It may come back before the grace is over.
-        entry = outcomes.of_facts(last, host["facts"], unfit)
+        if unfit and unfit[0] == "unreachable" and not state.tolerates_nothing(host.tier):
+            return [{"kind": "look", "host": host.name, "silent": unfit[1]}]  # It may come back before the grace is over.
+        if unfit and unfit[0] == "failed":
+            return [{"kind": "look", "host": host.name, "error": unfit[1]}]
+        entry = outcomes.of_facts(host, seen["facts"] if seen else None, unfit)
         return [entry] if entry else []
-    if name in state.begun:
-        return _verify_begun(state, planned, host, unfit)
-    if planned["tier"] in state.tiers_done:
+    if host.begun:
+        problem = (unfit[0] if unfit[0] in states.FAILURES else "failed", unfit[1]) if unfit else None
+        entry = outcomes.of_begun(host, seen["facts"] if seen else None, problem)
+        return [entry] if entry else []
+    if host.tier in state.tiers_done:
         return []
-    return _refresh(state, planned, host, unfit)
+    return _refresh(host, seen, host.name in state.excluded)
 
 
-def _verify_begun(state, planned, host, unfit):
-    """A controller died while it patched this host; if the host died too, that counts."""
-    if unfit:
-        found = unfit
-    elif host["boot_id"] != state.boot_ids.get(host["name"]):
-        found = "rebooted", "rebooted after its slice began (boot id changed)"
-    else:
-        return []
-    return [
-        {
-            "kind": "outcome",
-            "host": host["name"],
-            "tier": planned["tier"],
-            "slice": planned["slice"],
-            "outcome": found[0] if found[0] in states.FAILURES else "failed",
-            "reason": found[1],
-            "changed": None,
-            "enabled_before": planned["enabled"],
-            "boot_id": host["boot_id"],
-            "effective_release": host["effective_release"],
-        }
-    ]
+def _unfit(seen):
+    if seen is None:
+        return "unreachable", "is not among the hosts of this run any more"
+    return seen["problem"] if seen["problem"] and seen["problem"][0] != "already" else None
 
 
-def _refresh(state, planned, host, unfit):
-    """A host that was not touched yet may come and go, and reboot as it likes."""
+def _refresh(host, seen, always):
+    """A host that was not touched yet may come and go, and reboot as it likes; always: it is written down in any case."""
+    unfit = _unfit(seen)
     if unfit:
         # One that was looked at to compare with is missed like a patched one.
-        lost = unfit[0] == "unreachable" and host["name"] in state.seen_control
-        look = [{"kind": "look", "host": host["name"], "error": unfit[1]}] if lost else []
-        return look + ([] if host["name"] in state.excluded else [_excluded(host)])
-    same = all(planned[key] == host[key] for key in ("boot_id", "kernel_release", "enabled"))
-    if same and host["name"] not in state.excluded:
+        lost = unfit[0] == "unreachable" and host.control
+        look = [{"kind": "look", "host": host.name, "silent": unfit[1]}] if lost else []
+        gone = seen or {"name": host.name, "kernel_release": host.kernel_release, "effective_release": None}
+        return look + [_excluded(dict(gone, problem=unfit))]
+    same = all(getattr(host, key) == seen[key] for key in ("boot_id", "kernel_release", "enabled"))
+    if same and not always:
         return []
-    return [
-        _host_entry(dict(host, cohort=planned["cohort"], domain=planned["domain"]), planned["tier"], planned["slice"])
-    ]
-
-
-def _retry(state, request, fleet, found, notes):
-    if not request["retry"]:
-        return []
-    after = states.replay(state, found)
-    if not after.stop and not after.failures and not after.aborted:
-        notes.append("livepatch_retry is ignored: nothing was stopped and no host failed")
-        return []
-    entry = {"kind": "retry", "user": request["run"]["user"], "reason": request["retry"]}
-    before = set(after.outcomes)
-    after = states.replay(after, [entry])
-    again = [name for name in after.hosts if name in before and name not in after.outcomes]
-    notes.append(f"retry by {entry['user']}: {entry['reason']} ({len(again)} hosts are tried again)")
-    still = [name for name in again if fleet[name]["problem"] and fleet[name]["problem"][0] == "already"]
-    if still:
-        notes.append(
-            f"{len(still)} of them still run the release ({', '.join(still[: judge.NAMED_HOSTS])}): only what happens to them "
-            "from now on counts; roll back first to see them patched anew"
-        )
-    refreshed = []
-    for name in again:
-        host, planned = fleet[name], after.hosts[name]
-        unfit = host["problem"] if host["problem"] and host["problem"][0] != "already" else None
-        refreshed += _refresh(after, planned, host, unfit)
-    return [entry, *refreshed]
+    return [_host_entry(dict(seen, cohort=host.cohort, domain=host.domain), host.tier, host.slice)]

@@ -1,10 +1,9 @@
-# The state of a rollout: a pure function of the journal's entries, and of nothing else.
+# The state of a rollout: a pure function of the journal's entries, with one record a host, and the one door to patching.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-import copy
 from dataclasses import dataclass, field
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
@@ -16,11 +15,73 @@ ROLLED_BACK = ("rolled_back", "rollback_failed")
 DONE_WELL = ("patched", "already")
 # Failures that are judged by evidence where a later look finds them: hosts without the livepatch have them too.
 EVENTS = ("rebooted", "unreachable", "alarmed")
+# The outcomes of hosts that surely do not have the livepatch.
+WITHOUT = ("not_applicable", "rolled_back", "gone")
+# A machine that was up for so many seconds longer than it can have been is another one.
+ANOTHER_MACHINE = 60
+# A kernel alarm that was there before is one again when it comes so many times as often, and so often at least.
+FLOOD_RATIO, FLOOD_COUNT = 10, 10
+
+
+@dataclass(eq=False)
+class Host:
+    """What is known of one host of the plan. Times are seconds since 1970 by the controller's clock.
+
+    arm: "control" from the plan to its slice, if looks find it so; "patched" from the entry that opens its slice until it is
+    proven that the livepatch is not in; "" for a host that tells nothing: it runs the release by another way, or does not
+    have it though its slice is over.
+    control, patched: (since, last seen in good health) of the watch on each arm, None where it was not watched there.
+    crash, alarm: (time, reason) of its first event of each kind; it ends the watch on either arm.
+    """
+
+    name: str
+    tier: int
+    slice: int
+    cohort: str
+    domain: str
+    kernel_release: str
+    boot_id: str
+    enabled: str  # the livepatch that ran when it was planned, None without
+    livepatch: str  # what the release is called there, None where that is not known before it runs
+    effective_release: str
+    planned: float
+    arm: str = "control"
+    control: tuple = None
+    patched: tuple = None
+    crash: tuple = None
+    alarm: tuple = None
+    lost: float = None  # since when it does not answer
+    blind: tuple = None  # (since when, why) a look tells nothing, though the host answers
+    begun: dict = None  # the slice entry that first began it, while the host is without an outcome
+    outcome: dict = None  # the last outcome entry that counts
+    failure: str = None  # why it counts among the failures of its tier
+    own: bool = False  # the failure befell it while it was patched, or it does not run the release: no bad luck of any host
+    told: dict = field(default_factory=dict)  # of its last look: sequence, host_time, counters, uptime_seconds, time
+
+    @property
+    def seen(self):
+        """When it was last seen in good health on its arm (seconds), 0.0 for never."""
+        watch = self.patched if self.arm == "patched" else self.control
+        return watch[1] if watch else 0.0
+
+    @property
+    def done(self):
+        """Has it an outcome of this round?"""
+        return self.outcome is not None
+
+    @property
+    def watched(self):
+        """Is it on the patched arm, and are looks for it?"""
+        return self.arm == "patched" and self.crash is None
+
+    def is_(self, *outcomes):
+        """Tell whether its outcome is one of these."""
+        return self.outcome is not None and self.outcome["outcome"] in outcomes
 
 
 @dataclass
 class State:
-    """What the journal says. Hosts, tiers and entries are plain values as they stand in the entries."""
+    """What the journal says. Tiers and entries are plain values as they stand in the entries."""
 
     rollout: str = ""
     release: str = ""
@@ -30,104 +91,118 @@ class State:
     runs: int = 0
     last_run: dict = field(default_factory=dict)
     tiers: list = None  # None until `planned`: a plan that was not finished was never made
-    hosts: dict = field(default_factory=dict)  # name -> the last host entry, in planned order
+    hosts: dict = field(default_factory=dict)  # name -> Host, in planned order
+    by_tier: dict = field(default_factory=dict)  # tier number -> the same Hosts, in planned order
     excluded: dict = field(default_factory=dict)  # name -> excluded entry
-    begun: dict = field(default_factory=dict)  # name -> slice entry that is still without an outcome
+    # name -> {enabled, package, package_now, livepatch, outcome, reason}: what hosts had before this rollout first touched
+    # them, in whatever round, what it brought, and what came of it; of those that nobody has rolled back
+    before: dict = field(default_factory=dict)
+    # name -> why it loses the livepatch at a reboot, empty where it keeps it; of those that were asked to, in whatever round
+    persistence: dict = field(default_factory=dict)
     last_slice: dict = None
-    outcomes: dict = field(default_factory=dict)  # name -> the last outcome entry that counts
-    looks: dict = field(default_factory=dict)  # name -> the last look entry
-    boot_ids: dict = field(default_factory=dict)  # name -> the last one known
-    failures: dict = field(default_factory=dict)  # name -> reason, once per host, until forgiven by a retry
-    verdicts: list = field(default_factory=list)  # of this round
-    forgiven: dict = field(default_factory=dict)  # name -> the outcome entry of a host that is to be tried again
-    earlier: dict = field(
-        default_factory=dict
-    )  # name -> (host entry, outcome entry) of a former round, not rolled back
-    stop: dict = None  # the first verdict to stop, until forgiven by a retry
     tiers_done: set = field(default_factory=set)
     just_done: int = None  # the tier that has passed, while neither the run has ended nor another slice has begun
-    soaks: dict = field(default_factory=dict)  # tier number -> seconds since 1970
-    # name -> why the host loses the livepatch at a reboot, empty where it keeps it; of hosts that were asked to keep it
-    persistence: dict = field(default_factory=dict)
-    ended: str = ""
-    # What was seen of hosts, in seconds since 1970. A host is on the control arm until its slice begins.
-    planned_at: dict = field(default_factory=dict)  # name -> when it was first seen
-    patched_at: dict = field(default_factory=dict)  # name -> when its slice began, if the livepatch may have come in
-    seen_control: dict = field(default_factory=dict)  # name -> when it was last in good health without the livepatch
-    seen_patched: dict = field(default_factory=dict)  # name -> the same, with the livepatch
-    lost: dict = field(default_factory=dict)  # name -> since when it does not answer
-    crashes: dict = field(default_factory=dict)  # name -> (time, reason), once per host
-    alarms: dict = field(default_factory=dict)  # name -> (time, reason), the first new kernel alarm
-    own_failures: set = field(default_factory=set)  # names that failed to be patched: no bad luck of any host
-    evidence_from: float = 0.0  # a retry begins anew
-    readings: dict = field(default_factory=dict)  # source of evidence -> its last reading entry
     begun_at: dict = field(default_factory=dict)  # tier number -> when its first slice began
     finished_at: dict = field(default_factory=dict)  # tier number -> when its last host was done
-    overrides: int = 0  # how many were taken into the journal
-    paused: dict = None  # the override entry
-    promoted: set = field(default_factory=set)  # numbers of the tiers whose soak a person has ended
-    aborted: dict = None  # the override entry
-    report_only: bool = False
+    soaks: dict = field(default_factory=dict)  # tier number -> when its soak is over
+    promoted: dict = field(default_factory=dict)  # tier number -> when a person has ended its soak
+    verdict: dict = None  # the last one of this round
+    stop: dict = None  # the first verdict to stop, until a retry
     held_since: float = None
-    looked_at: float = 0.0  # when all the hosts were looked at last; negative: in a former run
+    rollback: dict = None  # the entry that began one: nobody is patched any more, until a retry
+    paused: dict = None  # the override entry
+    aborted: dict = None  # the override entry
+    overrides: set = field(default_factory=set)  # the ids of those that were taken
+    retries: list = field(default_factory=list)  # the reasons given
+    evidence_from: float = 0.0  # later than 0 when a person has taken evidence back
+    readings: dict = field(default_factory=dict)  # source of evidence -> its last reading entry
+    looked_at: float = 0.0  # when all were looked at last; negative: in a former run
+    ended: str = ""
 
     @property
     def rules(self):
-        """What the gate judges by (dict, see rules.py); a journal without has the usual rules."""
+        """What the gate judges by (dict, see gate/rules.py); a journal without has the usual rules."""
         return self.parameters.get("rules") or rules.parse({})
 
     @property
     def over(self):
         """Is there nothing to go on with? Then the same command begins a new round."""
-        return not self.stop and self.ended in ("complete", "rolled_back")
+        return not self.stop and not self.rollback and self.ended == "complete"
+
+    def tier(self, number):
+        """Return the planned tier (dict) of this number."""
+        return self.tiers[number - 1]
+
+    @property
+    def open_tier(self):
+        """The number of the first tier that is not done, None when all are."""
+        return next((tier["number"] for tier in self.tiers or [] if tier["number"] not in self.tiers_done), None)
 
     def tolerates_nothing(self, number):
         """Is this the first tier, and not done yet? Then whatever befalls its hosts stops the rollout."""
         return number == 1 and 1 not in self.tiers_done
 
     def tier_hosts(self, number):
-        """Return the names of the tier's hosts that still belong to the plan, in order."""
-        return [name for name, entry in self.hosts.items() if entry["tier"] == number and name not in self.excluded]
+        """Return the tier's Hosts that still belong to the plan, in order."""
+        return [host for host in self.by_tier.get(number, []) if host.name not in self.excluded]
 
     def remaining(self, number):
-        """Return the names of the tier's hosts that have no outcome yet, in order."""
-        return [name for name in self.tier_hosts(number) if name not in self.outcomes]
-
-    def touched(self):
-        """Return the names of the hosts that this rollout changed or may have changed, and that are not rolled back."""
-        untouched = ("already", "not_applicable", "rolled_back")
-        names = (
-            {name for name, entry in self.outcomes.items() if entry["outcome"] not in untouched}
-            | set(self.begun)
-            | set(self.forgiven)
-        )
-        return [name for name in self.hosts if name in names]
-
-    def to_roll_back(self):
-        """Return the names of the hosts that this round and former ones touched, the latest first."""
-        touched = dict.fromkeys(reversed(self.touched()))
-        return list({**touched, **dict.fromkeys(reversed(self.earlier))})
-
-    def before(self, name):
-        """Return (host entry, outcome entry or {}) that tell what a host had before the rollout first touched it."""
-        return self.earlier.get(name) or (self.hosts[name], self.outcomes.get(name) or self.forgiven.get(name, {}))
+        """Return the names of the tier's hosts that are still to be patched, in order."""
+        return [host.name for host in self.tier_hosts(number) if not host.done]
 
     def watched(self):
-        """Return the names of the patched hosts that looks are for: those not crashed and not rolled back, in order."""
-        gone = {name for name, entry in self.outcomes.items() if entry["outcome"] in ROLLED_BACK} | set(self.crashes)
-        return [name for name in self.hosts if name in self.patched_at and name not in gone]
+        """Return the Hosts that may have the livepatch and that looks are for, in order."""
+        return [host for host in self.hosts.values() if host.watched]
 
     def waiting(self):
-        """Return the names of the hosts that are planned and not touched yet, in order."""
+        """Return the Hosts that are planned and not touched yet, in order."""
         return [
-            name
-            for name in self.hosts
-            if name not in self.outcomes and name not in self.begun and name not in self.excluded
+            host
+            for host in self.hosts.values()
+            if host.arm != "patched" and not host.done and not host.begun and host.name not in self.excluded
         ]
 
     def patched(self):
         """Return the names of the hosts that run the release because of this rollout and have not failed."""
-        return [name for name in self.hosts if self.outcomes.get(name, {}).get("outcome") == "patched"]
+        return [host.name for host in self.hosts.values() if host.is_("patched")]
+
+    def to_roll_back(self):
+        """Return the names of the hosts that this round and former ones touched, the latest first."""
+        return list(reversed(self.before))
+
+    def _was_patched(self):
+        return any(host.patched for host in self.hosts.values())
+
+    def shut(self, number, names):
+        """Return why (str) the slice of these hosts of tier `number` must not begin, None where it may: the one door.
+
+        Everything that holds a host back is asked here, by the entry that opens its slice, before anything is written.
+        """
+        earlier = [tier["name"] for tier in (self.tiers or [])[: number - 1] if tier["number"] not in self.tiers_done]
+        known = [self.hosts.get(name) for name in names]
+        wrong = next(
+            (
+                name
+                for name, host in zip(names, known)
+                if host is None or host.tier != number or host.done or name in self.excluded
+            ),
+            None,
+        )
+        reasons = (
+            (self.tiers is None or not 1 <= number <= len(self.tiers), f"the plan has no tier {number}"),
+            (self.stop, "the rollout is stopped"),
+            (self.rollback, "its rollback has begun"),
+            (self.aborted, "it is halted"),
+            (self.paused, "it is paused"),
+            (self.held_since is not None, "it is on hold"),
+            (self.ended, f"it has ended ({self.ended})"),
+            (earlier, f"tier {', '.join(earlier)} has not passed"),
+            (number in self.tiers_done, f"tier {number} has passed already"),
+            (number > 1 and not (self.rules["report_only"] or self._was_patched()), "nobody was patched before"),
+            (not names or len(set(names)) < len(names), "its hosts are none, or named twice"),
+            (wrong is not None, f"{wrong} is not to be patched in tier {number}"),
+        )
+        return next((why for holds, why in reasons if holds), None)
 
 
 def state(entries):
@@ -135,14 +210,8 @@ def state(entries):
     return advance(State(), entries)
 
 
-def replay(before, entries):
-    """Return the State that further entries, which are not written yet, lead to; `before` stays as it is."""
-    stamp = {key: before.last_run[key] for key in ("time", "run") if key in before.last_run}
-    return advance(copy.deepcopy(before), [{**stamp, **entry} for entry in entries])
-
-
 def advance(current, entries):
-    """Return `current` after these further entries; it is changed in place."""
+    """Return `current` after these further entries; it is changed in place. Raises RolloutError for one that cannot be."""
     for entry in entries:
         handler = HANDLERS.get(entry["kind"])
         if handler:
@@ -153,7 +222,7 @@ def advance(current, entries):
 def _take(handler, current, entry):
     try:
         handler(current, entry)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise RolloutError(
             f"The journal's entry {str(entry)[:200]} cannot be understood ({error!r}): expected what this collection writes. "
             "Put the journal back from a copy, or use another livepatch_rollout."
@@ -162,7 +231,6 @@ def _take(handler, current, entry):
 
 def _rollout(current, entry):
     # A new round forgets the former one, but not how often the rollout was run, nor what is to be undone.
-    earlier = {**current.earlier, **{name: current.before(name) for name in current.touched()}}
     fresh = State(
         rollout=entry["rollout"],
         release=entry["release"],
@@ -171,10 +239,10 @@ def _rollout(current, entry):
         rounds=current.rounds + 1,
         runs=current.runs,
         last_run=current.last_run,
-        earlier=earlier,
+        before=current.before,
+        persistence=current.persistence,
         overrides=current.overrides,
-        persistence={name: reason for name, reason in current.persistence.items() if reason},
-        report_only=bool((entry["parameters"].get("rules") or {}).get("report_only")),
+        retries=current.retries,
     )
     current.__dict__.update(fresh.__dict__)
 
@@ -185,23 +253,50 @@ def _run(current, entry):
     current.ended = ""
     current.held_since = None
     current.readings = {}  # This run may have other sources.
-    current.looked_at = -1.0 if current.patched_at else journal.seconds(entry["time"])
+    begun = any(host.patched for host in current.hosts.values())
+    current.looked_at = -1.0 if begun else journal.seconds(entry["time"])
 
 
 def _host(current, entry):
     name, moment = entry["host"], journal.seconds(entry["time"])
-    known = current.boot_ids.get(name)
-    current.hosts[name] = entry
+    known = current.hosts.get(name)
     current.excluded.pop(name, None)
-    current.persistence.pop(name, None)
-    current.boot_ids[name] = entry["boot_id"]
-    current.planned_at.setdefault(name, moment)
-    if known and known != entry["boot_id"] and name in current.seen_control and name not in current.patched_at:
-        _crash(current, name, moment, "rebooted")
+    if known is None or (known.control is None and known.patched is None):
+        current.persistence.pop(name, None)
+        fresh = Host(
+            name=name,
+            planned=moment,
+            **{key: entry[key] for key in ("tier", "slice", "cohort", "domain", "kernel_release", "boot_id", "enabled")},
+            livepatch=entry.get("livepatch"),
+            effective_release=entry.get("effective_release"),
+        )
+        if _runs_anothers(known, entry):
+            fresh.arm = ""
+        if known is None:
+            current.hosts[name] = fresh
+            current.by_tier.setdefault(fresh.tier, []).append(fresh)
+        else:
+            known.__dict__.update(fresh.__dict__)
+        return
+    if known.boot_id and known.boot_id != entry["boot_id"]:
+        _crash(known, moment, "rebooted")
+    if known.arm == "control" and _runs_anothers(known, entry):
+        known.arm = ""
+    for key in ("kernel_release", "boot_id", "enabled", "livepatch", "effective_release"):
+        setattr(known, key, entry.get(key))
+
+
+def _runs_anothers(known, entry):
+    """Does a host run the release, though not by this rollout, or what somebody has brought there since it was planned?"""
+    enabled = entry["enabled"]
+    return bool(enabled) and (enabled == entry.get("livepatch") or bool(known) and enabled != known.enabled)
 
 
 def _excluded(current, entry):
     current.excluded[entry["host"]] = entry
+    host = current.hosts.get(entry["host"])
+    if host and entry["outcome"] == "already":
+        host.arm = ""  # It runs the release, though not by this rollout: it is no control any more.
 
 
 def _planned(current, entry):
@@ -209,105 +304,217 @@ def _planned(current, entry):
 
 
 def _slice(current, entry):
+    why = current.shut(entry["tier"], entry["hosts"])
+    if why:
+        raise RolloutError(
+            f"No host may be patched now: {why}. Expected hosts of the first tier that is not done, without an outcome, "
+            "as rollout_plan gives them. Run the rollout's own command again: it tells what is to be done."
+        )
+    moment = journal.seconds(entry["time"])
     current.last_slice, current.just_done = entry, None
-    current.begun_at.setdefault(entry["tier"], journal.seconds(entry["time"]))
+    current.begun_at.setdefault(entry["tier"], moment)
     for name in entry["hosts"]:
-        current.begun.setdefault(name, entry)
+        host = current.hosts[name]
+        # One that a dead controller had begun stays begun by that: what it changed was this rollout's doing.
+        host.arm, host.begun, host.lost, host.blind = "patched", host.begun or entry, None, None
+        host.patched = host.patched or (moment, moment)
+        had = {"enabled": host.enabled, "package": None, "package_now": None, "livepatch": host.livepatch, "sure": False}
+        had.update(outcome=None, reason=None)
+        current.before.setdefault(name, had)
 
 
 def _outcome(current, entry):
     name, outcome, moment = entry["host"], entry["outcome"], journal.seconds(entry["time"])
-    begin = current.begun.pop(name, None)
-    if name in current.earlier and outcome in ROLLED_BACK:
-        planned = current.earlier.pop(name)[0]
-        if outcome == "rollback_failed":
-            current.earlier[name] = (planned, entry)
-    if name not in current.hosts:
-        return  # of a former round
-    current.forgiven.pop(name, None)
-    current.outcomes[name] = entry
+    _had_before(current, name, entry)
     if outcome not in DONE_WELL:
         current.persistence.pop(name, None)
+    host = current.hosts.get(name)
+    if host is None:
+        return  # of a former round
+    begin, host.begun, host.outcome = host.begun, None, entry
+    if outcome in WITHOUT:
+        host.arm = ""
+        if not host.crash and not host.alarm and outcome == "not_applicable":
+            host.patched = None
     if begin:
         current.finished_at[entry["tier"]] = moment
+        before = entry.get("boot_id_before")
+        if before and host.boot_id and before != host.boot_id:
+            _crash(host, host.patched[0] - 1 if host.patched else moment, "rebooted before its slice began")
     if outcome in FAILURES:
-        current.failures.setdefault(name, entry["reason"])
-        if begin or outcome not in EVENTS:
-            current.own_failures.add(name)
-    # A host that died while the livepatch was brought in told nobody its name; without a package it was not touched.
-    if begin and outcome in ("patched", *EVENTS) and (entry.get("livepatch") or entry.get("package")):
-        current.lost.pop(name, None)
-        current.patched_at[name] = max(journal.seconds(begin["time"]), current.evidence_from)
-    _follow(current, name, entry, moment)
-    if entry.get("boot_id"):
-        current.boot_ids[name] = entry["boot_id"]
+        host.failure = host.failure or entry["reason"]
+        host.own = host.own or bool(begin) or outcome not in EVENTS
+    _follow(host, entry, moment)
+    host.boot_id = entry.get("boot_id") or host.boot_id
+    host.livepatch = entry.get("livepatch") or host.livepatch
+    if entry.get("sequence") is not None or entry.get("since"):
+        host.told = {key: entry[key] for key in ("sequence", "since", "host_time", "counters", "uptime_seconds") if key in entry}
+        host.told["at"] = moment
 
 
-def _follow(current, name, entry, moment):
+def _had_before(current, name, entry):
+    """Keep what a host had before the rollout first touched it; forget it when that is what it has again."""
+    outcome, known = entry["outcome"], current.before.get(name)
+    if outcome in ("rolled_back", "gone") or (known and not known["sure"] and outcome in ("already", "not_applicable")):
+        current.before.pop(name, None)
+    elif known:
+        known.update(outcome=outcome, reason=entry["reason"])
+        known["livepatch"] = entry.get("livepatch") or known["livepatch"]
+        known["package_now"] = entry.get("package") or known["package_now"]
+        if not known["sure"] and outcome not in ROLLED_BACK:
+            known.update(enabled=entry.get("enabled_before"), package=entry.get("package_before"), sure=True)
+
+
+def _follow(host, entry, moment):
     """Take from an outcome what happened to the host, and when."""
-    if name not in current.patched_at:
+    outcome, since = entry["outcome"], host.patched
+    if since is None or outcome in WITHOUT:
         return
     # What happens to a host that is being patched happens after its slice began, whatever rounded seconds say.
-    outcome, happened = entry["outcome"], max(moment - (entry.get("age_seconds") or 0), current.patched_at[name] + 1)
+    happened = max(moment - (entry.get("age_seconds") or 0), since[0] + 1)
     if outcome == "rebooted":
-        _crash(current, name, happened, entry["reason"])
+        _crash(host, happened, entry["reason"])
     elif outcome == "unreachable":
-        current.lost.setdefault(name, moment)
+        host.lost = moment if host.lost is None else host.lost
     elif outcome == "alarmed":
-        current.alarms.setdefault(name, (happened, entry["reason"]))
-    if outcome in ("patched", "alarmed"):
-        current.seen_patched[name] = moment
+        host.alarm = host.alarm or (happened, entry["reason"])
+    if outcome in ("patched", "already", "alarmed") and not entry.get("blind"):
+        host.patched = (since[0], moment)
+    if entry.get("blind"):
+        host.blind = host.blind or (moment, entry["blind"])
 
 
-def _crash(current, name, moment, reason):
+def _crash(host, moment, reason):
     """The first crash of a host; nothing that happens to it later counts, on either arm."""
-    current.lost.pop(name, None)
-    current.crashes.setdefault(name, (moment, reason))
+    host.lost = None
+    host.crash = host.crash or (moment, reason)
+
+
+def _looks(current, entry):
+    """A round of looks: those that are well, with where to read their log on from; the others have entries of their own."""
+    moment = journal.seconds(entry["time"])
+    for name, sequence in entry["well"].items():
+        host = current.hosts[name]
+        _is_well(host, moment)
+        if sequence is not None:
+            host.told["sequence"] = sequence
+        host.told["at"] = moment
+
+
+def _is_well(host, moment):
+    host.lost = host.blind = None
+    if host.arm == "patched" and host.patched:
+        host.patched = (host.patched[0], moment)
+    elif host.arm == "control":
+        host.control = (host.planned, moment)
 
 
 def _look(current, entry):
-    name, moment = entry["host"], journal.seconds(entry["time"])
-    if "error" in entry:
-        current.lost.setdefault(name, moment)
+    host, moment = current.hosts[entry["host"]], journal.seconds(entry["time"])
+    if host.arm == "control":
+        host.control = host.control or (host.planned, host.planned)  # The plan was the first look at it.
+    if "silent" in entry:
+        host.lost = moment if host.lost is None else host.lost
         return
-    current.looks[name] = entry
-    current.lost.pop(name, None)
-    patched_at = current.patched_at.get(name)
-    known, boot_id = current.boot_ids.get(name), entry.get("boot_id")
-    seen = current.seen_control if patched_at is None else current.seen_patched
+    trouble = _another_machine(host, entry, moment) or entry.get("error")
+    blind = host.blind or (moment, trouble) if trouble else None
+    if trouble and ("boot_id" not in entry or trouble != entry.get("error")):
+        host.blind = blind
+        return
+    known, boot_id = host.boot_id, entry.get("boot_id")
+    begin = host.patched[0] if host.arm == "patched" and host.patched else host.planned
     if known and boot_id and boot_id != known:
-        # A look and the outcome it leads to come in this order: the host's uptime says when it happened.
-        _crash(current, name, max(moment - (entry.get("uptime_seconds") or 0), (patched_at or 0.0) + 1), "rebooted")
-    else:
-        seen[name] = moment
-    current.boot_ids[name] = boot_id or known
-    since = current.planned_at.get(name, 0.0) if patched_at is None else patched_at
+        # The host's uptime says when it happened.
+        if host.arm == "patched" or host.control:
+            _crash(host, max(moment - (entry.get("uptime_seconds") or 0), begin + 1), "rebooted")
+    elif not trouble:
+        _is_well(host, moment)
+    host.lost, host.blind = None, blind
+    host.boot_id = boot_id or known
+    for happened, kind, text in _happened(host, entry, moment, begin):
+        if kind == "crash":
+            _crash(host, happened, text)
+        else:
+            host.alarm = host.alarm or (happened, text)
+    _runs(host, entry)
+    host.told = {key: entry[key] for key in ("sequence", "host_time", "counters", "uptime_seconds") if key in entry}
+    host.told.update(at=moment, boot_id=boot_id)
+
+
+def _another_machine(host, entry, moment):
+    """Say that a machine answers which was up when another one had that name: an address has moved; None if not so."""
+    boot_id, uptime = entry.get("boot_id"), entry.get("uptime_seconds")
+    if not boot_id or not host.boot_id or boot_id == host.boot_id or uptime is None:
+        return None
+    if moment - uptime >= host.told.get("at", host.planned) - ANOTHER_MACHINE:
+        return None
+    return f"another machine answers (boot id {boot_id}, up for {int(uptime)} s)"
+
+
+def _runs(host, entry):
+    """What a look says of the livepatch: who runs the release is no control, and who lacks it is not on the patched arm."""
+    if "enabled" not in entry:
+        return
+    enabled = entry["enabled"]
+    if host.arm == "control" and enabled != host.enabled:
+        host.arm = ""  # Somebody else has changed its livepatch.
+    elif host.arm == "patched" and host.livepatch and host.done and host.is_(*FAILURES) and not host.crash:
+        if enabled != host.livepatch and not entry.get("transition"):
+            host.arm = ""  # It is proven that the livepatch is not in.
+
+
+def _happened(host, entry, moment, begin):
+    """Yield (when, crash or alarm, text) of what a look tells that happened since the host is on its arm."""
     events = [(moment - (event.get("age_seconds") or 0), event) for event in entry.get("events") or []]
     # The first look at a control host reads all of its log: what it had before is nothing new.
-    old = {event.get("signature") for happened, event in events if happened < since}
+    old = {event.get("signature") for happened, event in events if happened < begin}
     for happened, event in events:
-        if happened >= since and event.get("new") is not False and event.get("signature") not in old:
-            _event_of_look(current, name, event, happened)
+        if event.get("kind") == "coredump" or happened < begin:
+            continue
+        if event.get("new") is not False and event.get("signature") not in old:
+            text = f"{event.get('kind', 'event')}: {event.get('text') or event.get('signature') or ''}".strip()
+            yield happened, "crash" if event.get("kind") == "crash" else "alarm", text
+    yield from ((moment, "alarm", text) for text in floods(host, entry))
 
 
-def _event_of_look(current, name, event, moment):
-    text = f"{event.get('kind', 'event')}: {event.get('text') or event.get('signature') or ''}".strip()
-    if event.get("kind") == "crash":
-        _crash(current, name, moment, text)
-    elif event.get("kind") != "coredump":
-        current.alarms.setdefault(name, (moment, text))
+def floods(host, entry):
+    """Return what counters tell (list of str): alarms without a line in the log, or far more often than before.
+
+    entry: a look. The counters are those of the kernel (/sys/kernel/oops_count, warn_count; since 6.2), which the former
+    look or the slice had read: {oops_count, warn_count}. Without them, or after a reboot, they tell nothing.
+    """
+    last, now = host.told.get("counters") or {}, entry.get("counters") or {}
+    told, found = {event.get("kind") for event in entry.get("events") or []}, []
+    if host.told.get("boot_id", host.boot_id) != entry.get("boot_id", host.boot_id):
+        return []
+    for counter, kinds in (("oops_count", {"oops", "bug", "crash"}), ("warn_count", {"warning"})):
+        before, after = last.get(counter), now.get(counter)
+        if before is None or after is None or after <= before:
+            continue
+        if not told & kinds:
+            found.append(f"{counter} rose from {before} to {after}, which the log does not tell")
+        elif _is_flood(host, entry, before, after):
+            found.append(f"{counter} rose from {before} to {after}, far more often than before")
+    return found
+
+
+def _is_flood(host, entry, before, after):
+    uptime, then = entry.get("uptime_seconds"), host.told.get("uptime_seconds")
+    if not uptime or not then or uptime <= then or after - before < FLOOD_COUNT:
+        return False
+    return (after - before) / (uptime - then) >= FLOOD_RATIO * max(before, 1) / then
 
 
 def _event(current, entry):
-    """Something that a source on the controller tells of a host."""
-    name = entry["host"]
-    since = current.patched_at.get(name, current.planned_at.get(name))
-    if since is None or entry["at"] < since or not (name in current.patched_at or name in current.seen_control):
+    """Something that a source on the controller tells of a host that is watched."""
+    host = current.hosts[entry["host"]]
+    since = host.patched[0] if host.patched else host.planned
+    if entry["at"] < since or not (host.patched or host.control):
         return  # Of a host that nobody looks at: the other hosts of its arm would not have told.
     if entry["event"] == "crash":
-        _crash(current, name, entry["at"], entry["text"])
+        _crash(host, entry["at"], entry["text"])
     elif entry["event"] != "coredump":
-        current.alarms.setdefault(name, (entry["at"], entry["text"]))
+        host.alarm = host.alarm or (entry["at"], entry["text"])
 
 
 def _reading(current, entry):
@@ -315,7 +522,7 @@ def _reading(current, entry):
 
 
 def _verdict(current, entry):
-    current.verdicts.append(entry)
+    current.verdict = entry
     if entry.get("looked"):
         current.looked_at = journal.seconds(entry["time"])
     if entry["verdict"] != "hold":
@@ -336,46 +543,52 @@ def _soak(current, entry):
 
 
 def _retry(current, entry):
-    """Forgive: failed hosts and those rolled back are to be done again, and their tiers with them."""
-    current.stop = current.aborted = current.paused = current.held_since = None
-    current.failures, current.own_failures = {}, set()
-    current.crashes, current.alarms, current.lost = {}, {}, {}
-    current.evidence_from = journal.seconds(entry["time"])
-    for name in [
-        name
-        for name, last in current.outcomes.items()
-        if last["outcome"] in FAILURES + ROLLED_BACK + ("not_applicable",)
-    ]:
-        last = current.outcomes.pop(name)
-        if last["outcome"] not in ("rolled_back", "not_applicable"):
-            current.forgiven[name] = last
-        # It begins anew: what it was before, on either arm, and that it was rebooted to mend it, says nothing.
-        for known in (current.patched_at, current.seen_patched, current.seen_control, current.boot_ids):
-            known.pop(name, None)
-        tier = current.hosts[name]["tier"]
-        current.tiers_done.discard(tier)
-        current.promoted.discard(tier)
-        current.soaks.pop(tier, None)
+    """A new round of the same plan: failed hosts and those rolled back are done again, the others are watched on."""
+    current.rounds += 1
+    current.retries.append(entry["reason"])
+    current.stop = current.aborted = current.paused = current.rollback = current.held_since = current.verdict = None
+    if entry.get("forgets"):
+        current.evidence_from = journal.seconds(entry["time"])
+    for host in current.hosts.values():
+        if entry.get("forgets"):
+            host.lost = host.blind = None
+        if not host.is_(*FAILURES, *WITHOUT, "rollback_failed"):
+            continue
+        # What befell it is forgiven with it. It is watched on where it may have the livepatch.
+        without = host.is_(*WITHOUT) or host.arm == ""
+        host.outcome = host.failure = host.crash = host.alarm = host.lost = host.blind = host.control = None
+        host.own, host.told = False, {}
+        moment = journal.seconds(entry["time"])
+        host.arm, host.patched = ("", None) if without else ("patched", (moment, moment))
+        host.boot_id = None
+        current.tiers_done.discard(host.tier)
+        current.promoted.pop(host.tier, None)
+        current.soaks.pop(host.tier, None)
 
 
 def _override(current, entry):
     """What a person, or an alert, has said from outside."""
-    current.overrides = max(current.overrides, entry["number"])
+    current.overrides.add(entry["id"])
     if entry["override"] == "pause":
         current.paused = entry
     elif entry["override"] == "resume":
         current.paused = current.held_since = None
     elif entry["override"] == "promote":
-        current.promoted.add(entry["tier"])
-    elif entry["override"] == "report_only":
-        current.report_only = True
+        current.promoted.setdefault(entry["tier"], journal.seconds(entry["time"]))
     else:
         current.aborted = entry
 
 
+def _override_unread(current, entry):
+    current.overrides.add(entry["id"])
+
+
+def _rollback(current, entry):
+    current.rollback = entry
+
+
 def _persisted(current, entry):
-    current.persistence.update(dict.fromkeys(entry["hosts"], ""))
-    current.persistence.update(entry["failed"])
+    current.persistence.update({**dict.fromkeys(entry["hosts"], ""), **entry["failed"]})
 
 
 def _end(current, entry):
@@ -390,14 +603,17 @@ HANDLERS = {
     "planned": _planned,
     "slice": _slice,
     "outcome": _outcome,
+    "looks": _looks,
     "look": _look,
     "event": _event,
     "reading": _reading,
     "override": _override,
+    "override_unread": _override_unread,
     "verdict": _verdict,
     "tier_done": _tier_done,
     "soak": _soak,
     "retry": _retry,
+    "rollback": _rollback,
     "persisted": _persisted,
     "end": _end,
 }

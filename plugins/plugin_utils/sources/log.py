@@ -4,19 +4,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import datetime
 import os
 import re
 import stat
 import time
 from dataclasses import replace
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _kernel_alarms
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel_log import Record
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import kernel_alarms
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.kernel_log import Record
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import files, reading, specification, times
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources.reading import Missing
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import common, events
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources.common import Missing
 
-RULES = ("none", "max", specification.RATIO)
+RULES = ("none", "max", common.RATIO)
 REQUIRED = ("directory",)
 OPTIONAL = ("pattern",)
 
@@ -30,9 +32,13 @@ NAMED = 3
 
 # What loggers add to a host's name, as often as they like; anything else makes it the name of another host.
 SUFFIX = re.compile(
-    r"([._-](log|txt|msg|kern|kernel|console|netconsole|messages|syslog|\d{6,14}|\d{4}-\d\d-\d\d)|\.\d{1,5})*", re.ASCII
+    r"(?:[._-](?:log|txt|msg|kern|kernel|console|netconsole|messages|syslog|\d{6,14}|\d{4}-\d\d-\d\d)|\.\d{1,5})\Z",
+    re.ASCII | re.IGNORECASE,
 )
 PACKED = re.compile(r"(.*)\.(gz|bz2|xz|zst)")
+SYSLOG = re.compile(r"([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?", re.ASCII)
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+DAY = 86400
 PRIORITY = re.compile(r"<(\d{1,3})>(?:1 )?", re.ASCII)
 EXTENDED = re.compile(r"(?:[^\s,;]{1,64},)?(\d{1,4}),(\d{1,20}),(\d{1,20}),[-+c](?:,[^;\s]{0,200})?;", re.ASCII)
 PRINTK = re.compile(r"\[ *(\d{1,12}\.\d{1,9})\](?:\[ *[TC]\d{1,10}\])? ?", re.ASCII)
@@ -44,7 +50,7 @@ OUT_OF_ORDER = 5.0
 
 def check(source, spec, what):
     """Return the Source with what a log needs, or raise RolloutError."""
-    pattern = specification.text(spec, "pattern", what, 1000)
+    pattern = common.text(spec, "pattern", what, 1000)
     if pattern is not None:
         try:
             groups = re.compile(pattern).groupindex
@@ -52,11 +58,11 @@ def check(source, spec, what):
             raise RolloutError(f"{what}: pattern is {pattern!r}: expected a regular expression ({error}).") from None
         if "host" not in groups:
             raise RolloutError(f"{what}: pattern is {pattern!r}: expected a group that names the host, (?P<host>...).")
-    return replace(source, options={"directory": specification.path(spec, "directory", what), "pattern": pattern})
+    return replace(source, options={"directory": common.path(spec, "directory", what), "pattern": pattern})
 
 
 def read(source, sides, since, now, fetch, clock=time.monotonic):
-    """Return the alarms in the logs since the rollout began (reading.Found), or raise Missing."""
+    """Return the alarms in the logs since the rollout began (common.Found), or raise Missing."""
     reading = _Reading(source, sides, since, now, clock() + source.timeout, clock)
     files = _listed(source, now, reading)
     for path, host, status in files:
@@ -75,15 +81,15 @@ def _listed(source, now, reading):
     if source.stale_given and (newest is None or now - newest > source.stale_after):
         age = "it is empty" if newest is None else f"the last change was {now - newest:.0f} s ago"
         raise Missing(f"no file in {directory} changed for {source.stale_after} s: {age}")
-    ours = [(path, reading.file_host(name), status) for path, name, status in names]
+    known = [(path, reading.file_host(name), status) for path, name, status in names]
     if not source.options["pattern"]:
-        if names and not any(host for unused, host, unused in ours):
+        if names and not any(host for unused, host, unused in known):
             raise Missing(
                 f"none of the {len(names)} files in {directory} is named after a host of this rollout: "
                 "expected inventory names or addresses, like web1.log"
             )
-        ours = [entry for entry in ours if entry[1]]
-    changed = [entry for entry in ours if entry[2].st_mtime >= int(reading.since)]
+        known = [entry for entry in known if entry[1] in reading.sides.patched or entry[1] in reading.sides.control]
+    changed = [entry for entry in known if entry[2].st_mtime >= int(reading.since)]
     return sorted(changed, key=lambda entry: -entry[2].st_mtime)
 
 
@@ -114,7 +120,7 @@ class _Reading:
     def __init__(self, source, sides, since, now, end, clock):
         self.source, self.sides, self.since, self.now, self.end, self.clock = source, sides, since, now, end, clock
         self.pattern = re.compile(source.options["pattern"]) if source.options["pattern"] else None
-        self.names = sides.known()
+        self.strangers, self.known = {}, False
         self.events, self.gaps, self.lost, self.bytes, self.files = [], [], 0, 0, 0
 
     def gap(self, text, lost=1):
@@ -122,13 +128,16 @@ class _Reading:
         self.lost += lost
 
     def file_host(self, name):
-        """Return the host whose file it is (str), the longest name that fits; None for a file of somebody else."""
+        """Return the host of the rollout whose file it is (str), the longest name that fits; None for one of somebody else."""
         packed = PACKED.fullmatch(name)
-        base = (packed.group(1) if packed else name).lower()
-        for end in range(len(base), 0, -1):
-            if base[:end] in self.names and SUFFIX.fullmatch(base[end:]):
-                return self.sides.host(base[:end])
-        return None
+        stem = packed.group(1) if packed else name
+        while not self.sides.named(stem):
+            ending = SUFFIX.search(stem)
+            if not ending:
+                # One dot may be that of a file's kind (web1.bak), and no domain.
+                return self.sides.find(stem) if stem.count(".") != 1 else None
+            stem = stem[: ending.start()]
+        return self.sides.named(stem)
 
     def take(self, path, host, status):
         """Read one file, within all bounds."""
@@ -139,7 +148,7 @@ class _Reading:
             return self.gap(f"{name} was left out, as too much was written")
         self.files += 1
         try:
-            data, whole = files.tail(path, min(MAX_FILE_BYTES, MAX_TOTAL_BYTES - self.bytes))
+            data, whole = events.tail(path, min(MAX_FILE_BYTES, MAX_TOTAL_BYTES - self.bytes))
         except OSError as error:
             return self.gap(f"{name} cannot be read: {error.strerror}")
         self.bytes += len(data)
@@ -163,9 +172,13 @@ class _Reading:
                 self.gap(f"{len(lines) - number} lines were not read in time", len(lines) - number)
                 break
             match = self.pattern.search(line)
-            owner = self.sides.host(match.group("host") or "") if match else None
-            if owner:
+            named = match.group("host") if match else None
+            owner = self.sides.find(named) if named else None
+            self.known = self.known or owner is not None
+            if owner in self.sides.patched or owner in self.sides.control:
                 found.setdefault(owner, []).append(line)
+            elif named and not owner:
+                self.strangers[named] = True
         return list(found.items())
 
     def _records(self, lines, host, changed):
@@ -185,7 +198,7 @@ class _Reading:
         for record, moment in records:
             if record.kernel:
                 waiting.setdefault(record.seconds, []).append((record.text, moment))
-        for alarm in _kernel_alarms.alarms([record for record, unused in records]):
+        for alarm in kernel_alarms.alarms([record for record, unused in records]):
             moment = _moment(waiting.get(alarm.seconds, []), alarm.text)
             if moment is not None and moment >= int(self.since):
                 self.events.append(
@@ -193,15 +206,20 @@ class _Reading:
                         "host": host,
                         "kind": alarm.kind,
                         "time": min(moment, self.now),
-                        "signature": reading.cut(alarm.signature),
-                        "text": reading.cut(alarm.text),
+                        "signature": values.words(alarm.signature, common.MAX_WORD),
+                        "text": values.words(alarm.text, common.MAX_WORD),
                     }
                 )
 
     def found(self, files):
-        gaps = self.gaps[:NAMED] + ([f"{len(self.gaps) - NAMED} more gaps"] if len(self.gaps) > NAMED else [])
+        if self.strangers and not self.known:
+            raise Missing(
+                f"no line in {self.source.options['directory']} names a host of this rollout, but "
+                f"{common.some(list(self.strangers), NAMED)}: expected inventory names or addresses in (?P<host>...)"
+            )
+        gaps = self.gaps[:NAMED] + [f"{len(self.gaps) - NAMED} more gaps"] * (len(self.gaps) > NAMED)
         note = f"{files} files changed since the rollout began"
-        return reading.of_events(self.events, self.sides, "kernel alarms", self.lost, (note,), gaps)
+        return events.found(self.events, self.sides, "kernel alarms", self.lost, (note,), gaps)
 
 
 def _moment(waiting, text):
@@ -246,13 +264,32 @@ def _line(raw, alias, now):
 
 
 def _after_time(line, text, now):
-    match = times.ISO.match(text)
+    match = common.ISO.match(text)
     if match:
-        line.wall = times.of_iso(match)
+        line.wall = common.of_iso(match)
     else:
-        match = times.SYSLOG.match(text)
-        line.wall = times.of_syslog(match, now) if match else None
+        match = SYSLOG.match(text)
+        line.wall = _of_syslog(match, now) if match else None
     return text[match.end() :].lstrip(" ") if match and line.wall is not None else text
+
+
+def _of_syslog(match, now):
+    """Return seconds since 1970 (float) of a match of SYSLOG, None for a time that does not exist.
+
+    It has no year: the latest one is taken in which it is not in the future by more than a day.
+    """
+    if match.group(1) not in MONTHS:
+        return None
+    month = MONTHS.index(match.group(1)) + 1
+    day, hour, minute, second = (int(text) for text in match.group(2, 3, 4, 5))
+    fraction = float(f"0.{match.group(6) or 0}")
+    year = datetime.datetime.fromtimestamp(now + DAY).year
+    # 29 February may lie more than one year back.
+    for candidate in range(year, year - 9, -1):
+        found = common.seconds((candidate, month, day, hour, minute, second), fraction, None)
+        if found is not None and found <= now + DAY:
+            return found
+    return None
 
 
 def _after_tag(line, text, alias):

@@ -11,23 +11,19 @@ from fractions import Fraction
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import (
-    both_arms,
-    fetching,
-    reading,
-    specification,
-)
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources.reading import Missing, NoControl
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import common, http
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources.common import Missing, NoControl
 
-RULES = ("max", "min", specification.RATIO)
+RULES = ("max", "min", common.RATIO)
 REQUIRED = ("url", "query")
-OPTIONAL = ("label", "aggregate", "range", "step", "time_query", "min_series", "unit", *fetching.OPTIONAL)
+OPTIONAL = ("label", "aggregate", "range", "step", "time_query", "min_series", "unit", *http.ACCESS)
 AGGREGATES = {"mean": lambda numbers: sum(numbers) / len(numbers), "sum": sum, "max": max, "min": min}
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,199}")
 PATCHED, CONTROL = "{patched}", "{control}"
+PLAIN = re.compile(r"[A-Za-z0-9_:/@%-]")
+QUOTABLE = re.compile(r"[.+*?|(){}$ ,;=~!#&<>]")
 MAX_POINTS = 1000
 MAX_QUERY_BYTES = 2 * 1024 * 1024
-AHEAD = 60
 NAMED = 5
 
 # A selector and nothing else: only of such a query can Prometheus tell when its samples were taken.
@@ -38,21 +34,21 @@ SELECTOR = re.compile(
 
 def check(source, spec, what):
     """Return the Source with what Prometheus needs, or raise RolloutError."""
-    url, headers, secrets = fetching.check(spec, what)
-    query = specification.text(spec, "query", what)
+    access = http.address(spec, what)
+    query = common.text(spec, "query", what)
     way = _way(source, query, spec, what)
     label = spec.get("label", "instance")
     if not isinstance(label, str) or not LABEL.fullmatch(label):
         raise RolloutError(f"{what}: label is {label!r}: expected the name of a label like instance.")
     if "label" in spec and way != "label":
         raise RolloutError(f"{what} gives label and a query with {PATCHED}: expected only one of the two ways.")
-    specification.one_of(spec, "aggregate", AGGREGATES, what, default="mean")
-    if spec.get("aggregate") == "sum" and source.rule == specification.RATIO:
+    common.one_of(spec, "aggregate", AGGREGATES, what, default="mean")
+    if spec.get("aggregate") == "sum" and source.rule == common.RATIO:
         raise RolloutError(
-            f"{what}: aggregate sum with {specification.RATIO} compares arms of different size: expected mean, max or min."
+            f"{what}: aggregate sum with {common.RATIO} compares arms of different size: expected mean, max or min."
         )
     span, step = _range(spec, what)
-    time_query = specification.text(spec, "time_query", what)
+    time_query = common.text(spec, "time_query", what)
     if source.stale_given and not span and not time_query and not SELECTOR.fullmatch(_filled(query, "x", "x")):
         raise RolloutError(
             f"{what}: stale_after cannot be judged from this query, as Prometheus gives its result the time of the asking: "
@@ -67,16 +63,16 @@ def check(source, spec, what):
         "step": step,
         "time_query": time_query,
         "min_series": _min_series(spec, way, what),
-        "unit": specification.text(spec, "unit", what, 20),
+        "unit": common.text(spec, "unit", what, 20),
     }
-    return replace(source, url=url.rstrip("/"), options=options, headers=headers, secrets=secrets)
+    return replace(source, options=options, **dict(access, url=access["url"].rstrip("/")))
 
 
 def _way(source, query, spec, what):
     """How the arms are told apart: "label", "arms" (asked once for each), "both" (the query compares them itself)."""
     if CONTROL in query and PATCHED not in query:
         raise RolloutError(f"{what}: query names {CONTROL} and not {PATCHED}: expected {PATCHED}, or neither.")
-    if CONTROL in query and source.rule == specification.RATIO:
+    if CONTROL in query and source.rule == common.RATIO:
         raise RolloutError(
             f"{what}: query names {PATCHED} and {CONTROL}, so it compares them itself: expected max or min in rule, "
             f"or only {PATCHED} in query, which is then asked for each arm."
@@ -114,22 +110,22 @@ def _min_series(spec, way, what):
 
 
 def read(source, sides, since, now, fetch):
-    """Return what Prometheus says of the arms (reading.Found), or raise Missing."""
+    """Return what Prometheus says of the arms (common.Found), or raise Missing."""
     if not sides.patched:
         raise Missing("no host is patched yet, so there is none to ask for")
     arms = _by_label if source.options["way"] == "label" else _by_arm
     patched, control, notes = arms(_Server(source, since, now, fetch), sides)
-    unit, aggregate = reading.unit_of(source), source.options["aggregate"]
+    unit, aggregate = common.unit_of(source), source.options["aggregate"]
     said = f"{aggregate} {_shown(patched.value)}{unit} over {patched.said}"
     if control.said:
         said += f", {_shown(control.value)}{unit} over {control.said}"
     if source.options["range"]:
         said += f", over the last {min(source.options['range'], max(0, int(now - since)))} s"
-    return reading.Found(patched=patched.value, control=control.value, said=said, notes=tuple(notes))
+    return common.Found(patched=patched.value, control=control.value, said=said, notes=tuple(notes))
 
 
 def _shown(value):
-    return "no value" if value is None else reading.shown(value)
+    return "no value" if value is None else common.shown(value)
 
 
 class _Arm:
@@ -161,7 +157,7 @@ def _by_label(server, sides):
     for arm, hosts in (("patched", sides.patched), ("control", sides.control)):
         some = [series for host in hosts for series in found.get(host, ())]
         count = sum(host in found for host in hosts)
-        said = f"{count} of {reading.hosts_text(len(hosts), arm)}"
+        said = f"{count} of {common.hosts_text(len(hosts), arm)}"
         arms.append(_Arm(server.aggregated(some) if some else None, said if hosts else ""))
     notes = [f"{strangers} series of other hosts left out"] if strangers else []
     notes += [f"{len(stale)} hosts with stale series left out"] if stale else []
@@ -170,10 +166,9 @@ def _by_label(server, sides):
 
 def _too_few(server, sides, found, stale, wanted, strangers):
     absent = [host for host in sides.patched if host not in found]
-    named = ", ".join(absent[:NAMED]) + (f" and {len(absent) - NAMED} more" if len(absent) > NAMED else "")
     have = len(sides.patched) - len(absent)
-    text = f"{have} of {reading.hosts_text(len(sides.patched), 'patched')} gave a series, {wanted} expected: "
-    text += f"none of {named}"
+    text = f"{have} of {common.hosts_text(len(sides.patched), 'patched')} gave a series, {wanted} expected: "
+    text += f"none of {common.some(absent, NAMED)}"
     old = sum(host in stale for host in absent)
     if old:
         text += f" ({old} of them stale for more than {server.source.stale_after} s)"
@@ -187,33 +182,39 @@ def _too_few(server, sides, found, stale, wanted, strangers):
 
 def _by_arm(server, sides):
     """Ask once for each arm (or once at all, where the query compares the arms itself)."""
-    query, way = server.source.options["query"], server.source.options["way"]
-    patched = both_arms.expression(sides.patched, sides.addresses)
-    control = both_arms.expression(sides.control, sides.addresses) if sides.control else None
-    if way == "both":
+    source = server.source
+    query, least = source.options["query"], _wanted(source.options["min_series"], len(sides.patched))
+    patched = _names(sides.patched, sides.addresses)
+    control = _names(sides.control, sides.addresses) if sides.control else None
+    if source.options["way"] == "both":
         if control is None:
             raise NoControl("no control host is left, and the query compares with them")
-        arm = server.arm(
-            _filled(query, patched, control), (patched, control), server.source.options["min_series"], sides
-        )
-        return _Arm(arm[0], f"{arm[1]} series of both arms"), _Arm(), []
-    value, count = server.arm(_filled(query, patched), (patched, ""), server.source.options["min_series"], sides)
-    first = _Arm(value, f"{count} series of {reading.hosts_text(len(sides.patched), 'patched')}")
+        return server.arm((patched, control), least, "both arms"), _Arm(), []
+    first = server.arm((patched, ""), least, common.hosts_text(len(sides.patched), "patched"))
     if control is None:
         return first, _Arm(), []
-    if server.source.rule != specification.RATIO:
-        return first, _shown_only(server, query, control, sides), []
-    value, count = server.arm(_filled(query, control), (control, ""), 1, sides, "control")
-    return first, _Arm(value, f"{count} series of {reading.hosts_text(len(sides.control), 'control')}"), []
-
-
-def _shown_only(server, query, control, sides):
-    """The control is only told to people here: without it the rule can be judged all the same."""
     try:
-        value, count = server.arm(_filled(query, control), (control, ""), 1, sides, "control")
+        return first, server.arm((control, ""), 1, common.hosts_text(len(sides.control), "control")), []
     except Missing:
-        return _Arm()
-    return _Arm(value, f"{count} series of {reading.hosts_text(len(sides.control), 'control')}")
+        if source.rule == common.RATIO:
+            raise
+        return first, _Arm(), []  # It would only be told to people: the rule can be judged all the same.
+
+
+def _names(hosts, addresses):
+    """Return a regular expression (RE2) that matches these hosts' names and addresses, with or without a port.
+
+    It has no backslash and no quote, so it means the same in every kind of PromQL string.
+    """
+    words = dict.fromkeys(word for host in hosts for word in (host, addresses.get(host)) if word)
+    return f"({'|'.join(_literal(word) for word in words)})(:[0-9]+)?"
+
+
+def _literal(word):
+    text = "".join(
+        one if PLAIN.fullmatch(one) else f"[{one}]" if QUOTABLE.fullmatch(one) else "." for one in word
+    )
+    return f"[^0-9a-zA-Z:]?{text}[^0-9a-zA-Z:]?" if ":" in word else text
 
 
 def _filled(query, patched, control=""):
@@ -232,7 +233,7 @@ class _Series:
 
     def numbers(self):
         """Return the values (list of float), or raise Missing: a series that counts has to have proper ones."""
-        return [reading.finite(value, f"the value of {self.name}") for value in self.values]
+        return [common.finite(value, f"the value of {self.name}") for value in self.values]
 
 
 class _Server:
@@ -241,26 +242,22 @@ class _Server:
     def __init__(self, source, since, now, fetch):
         self.source, self.since, self.now, self.fetch = source, since, now, fetch
 
-    def arm(self, query, words, least, sides, arm="patched"):
-        """Return (number, count of series) of one arm, or raise Missing."""
+    def arm(self, names, least, what):
+        """Return the _Arm of one query, or raise Missing; names: of its hosts, for {patched} and {control}."""
+        query = _filled(self.source.options["query"], *names)
         series = [one for one in self.series(query) if one.age <= self.source.stale_after]
-        wanted = _wanted(least, len(sides.patched))
-        if len(series) < wanted:
-            raise Missing(f"the query gave {len(series)} fresh series for the {arm} hosts, {wanted} expected")
-        self._check_age(query, words, arm)
-        return self.aggregated(series), len(series)
-
-    def _check_age(self, query, words, arm):
-        asked = self._time_query(query, words)
-        if asked is None:
-            return
-        times = [series.numbers()[-1] for series in self.series(asked, instant=True)]
-        self._check_ahead(max(times))
-        age = self.now - min(times)
-        if age > self.source.stale_after:
-            raise Missing(
-                f"the oldest sample of the {arm} hosts is {age:.0f} s old, at most {self.source.stale_after} s expected"
-            )
+        if len(series) < least:
+            raise Missing(f"the query gave {len(series)} fresh series for {what}, {least} expected")
+        asked = self._time_query(query, names)
+        if asked is not None:
+            times = [one.numbers()[-1] for one in self.series(asked, instant=True)]
+            self._check_ahead(max(times))
+            age = self.now - min(times)
+            if age > self.source.stale_after:
+                raise Missing(
+                    f"the oldest sample of {what} is {age:.0f} s old, at most {self.source.stale_after} s expected"
+                )
+        return _Arm(self.aggregated(series), f"{len(series)} series of {what}")
 
     def fresh_hosts(self, sides):
         """Return the hosts (set) whose newest sample is no older than stale_after; None where that cannot be asked."""
@@ -277,9 +274,9 @@ class _Server:
         return {host for host, moment in newest.items() if self.now - moment <= self.source.stale_after}
 
     def _check_ahead(self, moment):
-        if moment > self.now + AHEAD:
+        if moment > self.now + common.AHEAD:
             raise Missing(
-                f"the time query gave {reading.shown(moment - self.now)} s in the future: expected seconds since "
+                f"the time query gave {common.shown(moment - self.now)} s in the future: expected seconds since "
                 "1970, by a clock like the controller's"
             )
 
@@ -300,7 +297,7 @@ class _Server:
         over = bool(self.source.options["range"]) and not instant
         path, kind = ("query_range", "matrix") if over else ("query", "vector")
         url = f"{self.source.url}/api/v1/{path}"
-        answer = fetching.ask(self.source, self.fetch, url, {"query": query, **self._times(over)})
+        answer = http.ask(self.source, self.fetch, url, {"query": query, **self._times(over)})
         return [self._one(entry, kind) for entry in _result(answer, kind, url)]
 
     def _times(self, over):
@@ -320,15 +317,15 @@ class _Server:
             age = self.now - float(points[-1][0])
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
             raise Missing(
-                f"Prometheus gave a series that is no number over time: {reading.cut(repr(entry), 80)}"
+                f"Prometheus gave a series that is no number over time: {values.words(repr(entry), 80)}"
             ) from None
-        name = reading.cut(labels.get(self.source.options["label"]) or "a series", 60)
+        name = values.words(labels.get(self.source.options["label"]) or "a series", 60)
         return _Series(labels, [value for unused, value in points], age if math.isfinite(age) else math.inf, name)
 
     def aggregated(self, series):
         """Return the number (float) of several series: over time first, then over them."""
         function = AGGREGATES[self.source.options["aggregate"]]
-        return reading.finite(
+        return common.finite(
             function([function(one.numbers()) for one in series]), "the aggregate of the series"
         )
 
@@ -337,23 +334,23 @@ def _result(answer, kind, url):
     """Return the list of series in an answer of the HTTP API, or raise Missing."""
     status = answer.get("status") if isinstance(answer, dict) else None
     if status == "error":
-        said = reading.cut(str(answer.get("error")))
+        said = values.words(answer.get("error"), common.MAX_WORD)
         raise Missing(f"Prometheus says {answer.get('errorType')}: {said}")
     data = answer.get("data") if status == "success" else None
     if not isinstance(data, dict):
-        raise Missing(f"{fetching.place(url)} answered JSON, but not as Prometheus does: check the url")
+        raise Missing(f"{http.place(url)} answered JSON, but not as Prometheus does: check the url")
     if answer.get("warnings"):
         raise Missing(
-            f"the answer may not be complete, Prometheus warns: {reading.cut(str(answer['warnings']))}"
+            f"the answer may not be complete, Prometheus warns: {values.words(answer['warnings'], common.MAX_WORD)}"
         )
     if data.get("resultType") != kind:
         hint = ": take scalar() out of the query" if data.get("resultType") == "scalar" else ""
         raise Missing(
-            f"the query gives a {reading.cut(str(data.get('resultType')), 40)}, expected a {kind}{hint}"
+            f"the query gives a {values.words(data.get('resultType'), 40)}, expected a {kind}{hint}"
         )
     result = data.get("result")
     if not isinstance(result, list):
-        raise Missing(f"{fetching.place(url)} answered JSON, but not as Prometheus does: check the url")
+        raise Missing(f"{http.place(url)} answered JSON, but not as Prometheus does: check the url")
     if not result:
         raise Missing("the query gave no series at all: is the metric's name right, and does anything report it?")
     return result

@@ -7,7 +7,9 @@ import errno
 import os
 import shutil
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _netconsole, _sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import netconsole
 from tests.unit.fakes.kernel import FakeKernel
 
 TARGETS = "sys/kernel/config/netconsole"
@@ -26,9 +28,9 @@ class Configfs(FakeKernel):
         self.directory(TARGETS)
         self.text("dev/kmsg", "")
         self.text("sys/class/net/eth0/flags", "0x1003")
-        monkeypatch.setattr(_netconsole, "_mkdir", self.make)
-        monkeypatch.setattr(_netconsole, "_rmdir", shutil.rmtree)
-        monkeypatch.setattr(_netconsole, "_write", self.note)
+        monkeypatch.setattr(netconsole, "_mkdir", self.make)
+        monkeypatch.setattr(netconsole, "_rmdir", shutil.rmtree)
+        monkeypatch.setattr(netconsole, "_write", self.note)
         return self
 
     def make(self, place):
@@ -46,7 +48,7 @@ class Configfs(FakeKernel):
             self.text(where + "/value", "")
 
     def note(self, place, words):
-        if place.endswith("enabled") and words == _sysfs.read_text(place):
+        if place.endswith("enabled") and words == reading.read_text(place):
             raise OSError(errno.EINVAL, "Invalid argument", place)
         if not os.path.exists(place):
             raise OSError(errno.ENOENT, "No such file or directory", place)
@@ -55,8 +57,8 @@ class Configfs(FakeKernel):
             stream.write(words)
 
     def read(self, *path):
-        return _sysfs.read_text(os.path.join(self.root, TARGETS, *path))
+        return reading.read_text(os.path.join(self.root, TARGETS, *path))
 
     def publish(self, targets=(FIRST,)):
         self.written = []
-        _netconsole.publish(self.root, targets, _sysfs.read_host(self.root))
+        netconsole.publish(self.root, targets, sysfs.read_host(self.root))

@@ -9,7 +9,7 @@ import shutil
 import struct
 from collections import OrderedDict
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _module_file
+from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
 from tests.unit.fakes.elf import KERNEL
 
 LIVEPATCHES = "sys/kernel/livepatch"
@@ -49,10 +49,10 @@ class FakeKernel(object):
         self.directory(LIVEPATCHES)
         self._show()
 
-    # --- as _kernel
+    # --- as syscalls
 
     def load(self, path, image, packed):
-        module = _module_file.parse(path, image)
+        module = module_file.parse(path, image)
         self.events.append("load " + module.name)
         if self.refusal:
             raise OSError(self.refusal, os.strerror(self.refusal))

@@ -8,7 +8,7 @@ import os
 
 
 class Kmsg(object):
-    """Stands for the module os in _kernel_log. items: bytes of a record, or an errno that the read gives."""
+    """Stands for the module os in kernel_log. items: bytes of a record, or an errno that the read gives."""
 
     O_RDONLY, O_NONBLOCK = os.O_RDONLY, os.O_NONBLOCK
 

@@ -5,8 +5,9 @@
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._livepatch import Run
+from ansible_collections.kernel.livepatch.plugins.module_utils._change.livepatch import Run
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._visibility.publish import update
 
 OPTIONS = dict(
     name=None,
@@ -27,7 +28,7 @@ OPTIONS = dict(
 
 def begin(kernel, check_mode=False, run_command=None, **options):
     """A Run that was not executed yet."""
-    return Run(dict(OPTIONS, **options), run_command or no_command, check_mode, kernel.root, kernel, kernel, kernel)
+    return Run(dict(OPTIONS, **options), run_command or no_command, check_mode, update, kernel.root, kernel, kernel, kernel)
 
 
 def run(kernel, check_mode=False, run_command=None, **options):

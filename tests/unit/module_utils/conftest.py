@@ -11,7 +11,7 @@ from tests.unit.fakes import elf
 from tests.unit.fakes.kernel import FakeKernel
 
 if sys.version_info < (3, 10):
-    collect_ignore_glob = ["test_*_properties.py", "test_vmcore.py"]
+    collect_ignore_glob = ["*_properties.py", "*test_vmcore.py"]
 
 
 @pytest.fixture

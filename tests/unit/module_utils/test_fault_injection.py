@@ -10,12 +10,14 @@ import shutil
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import (  # pylint: disable=unused-import
-    _blockers,  # noqa: F401 (what is imported late would open files: it shall not count)
-    _facts,
-    _health,  # noqa: F401
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import (  # pylint: disable=unused-import
+    health,  # noqa: F401 (what is imported late would open files: it shall not count)
 )
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import (  # pylint: disable=unused-import
+    stalls,  # noqa: F401
+)
+from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
 from tests.unit.fakes.faults import Faults, injected
 from tests.unit.fakes.kernel import FakeKernel
 from tests.unit.fakes.runs import run
@@ -43,7 +45,7 @@ def stall(kernel):
 
 
 def facts(kernel):
-    return _facts.gather(kernel.root)
+    return kernel_facts.gather(kernel.root)
 
 
 def prepared(directory):

@@ -5,7 +5,7 @@
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.modules import livepatch, livepatch_facts
 
 
@@ -22,7 +22,7 @@ def test_two_sources_are_refused(run_module):
 
 def test_a_failure_carries_its_code_its_message_and_what_was_found(run_module, monkeypatch):
     class Failing(object):
-        def __init__(self, params, run_command, check_mode):
+        def __init__(self, params, run_command, check_mode, tell):
             self.warnings = ["look out"]
 
         def execute(self):
@@ -40,7 +40,7 @@ def test_the_run_gets_the_options_and_the_mode_and_its_result_is_returned(run_mo
     class Succeeding(object):
         warnings = []
 
-        def __init__(self, params, run_command, check_mode):
+        def __init__(self, params, run_command, check_mode, tell):
             self.seen = {"name": params["name"], "timeout": params["timeout"], "check": check_mode}
 
         def execute(self):

@@ -5,8 +5,8 @@
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils import _vmcore
-from ansible_collections.kernel.livepatch.plugins.module_utils._errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._vmcore import vmcore
 from ansible_collections.kernel.livepatch.plugins.modules import livepatch_vmcore
 
 CRASH = {"host": "web1", "kind": "crash"}
@@ -22,7 +22,7 @@ def told(monkeypatch):
         return answer
 
     monkeypatch.setattr(livepatch_vmcore, "DRGN_ERROR", None)
-    monkeypatch.setattr(_vmcore, "inspect", inspect)
+    monkeypatch.setattr(vmcore, "inspect", inspect)
     return answer
 
 
@@ -70,7 +70,7 @@ def test_a_failure_carries_its_code_and_message(run_module, told, monkeypatch):
     def inspect(*asked):
         raise LivepatchError("bad_vmcore", "half a dump")
 
-    monkeypatch.setattr(_vmcore, "inspect", inspect)
+    monkeypatch.setattr(vmcore, "inspect", inspect)
     result = run_module(livepatch_vmcore, {"path": "/v"})
     assert (result["error"], result["msg"]) == ("bad_vmcore", "half a dump")
 

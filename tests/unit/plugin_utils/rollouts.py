@@ -5,12 +5,12 @@
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge, rules
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
+    answers,
     fleet,
     journal,
-    looking,
-    results,
+    outcomes,
+    schedule,
     start,
-    view,
 )
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
 
@@ -83,7 +83,7 @@ def good(name, **steps):
             "sources": {"kmsg": "read"},
         },
     }
-    return {step: dict(found, **steps.get(step, {})) for step, found in results.items()}
+    return {step: answers.result(dict(found, **steps.get(step, {}))) for step, found in results.items()}
 
 
 def _results(bad):
@@ -103,21 +103,56 @@ class Rollout:
 
     def __init__(self, names, changed=None, **options):
         self.now, self.entries, self.notes = 1000000.0, [], []
-        self.names, self.options = list(names), options
+        self.names, self.options, self._known = list(names), options, (None, None, None)
         self.open(**(changed or {}))
 
     @property
     def state(self):
-        return states.state(self.entries)
+        """The state after all entries, the same one until another is written."""
+        if self._known[:2] != (id(self.entries), len(self.entries)):
+            self._known = (id(self.entries), len(self.entries), states.state(self.entries))
+        return self._known[2]
+
+    def tier(self, number):
+        """The names of the hosts of a tier."""
+        return [host.name for host in self.state.tier_hosts(number)]
+
+    def waiting(self):
+        return [host.name for host in self.state.waiting()]
+
+    def watched(self):
+        return [host.name for host in self.state.watched()]
+
+    def outcome(self, name):
+        return self.state.hosts[name].outcome["outcome"]
+
+    def failures(self):
+        return {host.name: host.failure for host in self.state.hosts.values() if host.failure}
+
+    def crashes(self):
+        return {host.name: host.crash for host in self.state.hosts.values() if host.crash}
+
+    def alarms(self):
+        return {host.name: host.alarm for host in self.state.hosts.values() if host.alarm}
+
+    def verdicts(self):
+        return [entry for entry in self.entries if entry["kind"] == "verdict"]
+
+    def say(self, override, **more):
+        """Somebody says something from outside, and this controller has taken it."""
+        said = {"kind": "override", "id": f"said-{len(self.entries)}", "user": "ann", "reason": "shop"}
+        self.write([{**said, "override": override, **more}])
 
     def state_after(self, entry):
         stamp = {"time": journal.now(lambda: self.now), "run": 1}
         return states.state([*self.entries, {**stamp, **entry}])
 
     def write(self, entries, run=None):
-        number = self.state.runs if run is None else run
-        stamp = journal.now(lambda: self.now)
-        self.entries += [dict({"time": stamp, "run": number}, **entry) for entry in entries]
+        """Write what the state can take, as a session does."""
+        stamped = journal.stamped(entries, self.state.runs if run is None else run, lambda: self.now)
+        taken = states.state([*self.entries, *stamped])
+        self.entries += stamped
+        self._known = (id(self.entries), len(self.entries), taken)
 
     def open(self, retry=None, options=None, **changed):
         """One start of a controller; changed: as in raw(), on top of what the rollout has brought."""
@@ -125,37 +160,50 @@ class Rollout:
             known = changed.get(name.replace("-", "_"), {})
             changed[name.replace("-", "_")] = known if known is None else dict({"enabled": "hotfix3"}, **known)
         wanted = request(**dict(self.options, retry=retry, **(options or {})))
-        found, self.notes = start.opening(self.state, wanted, fleet.survey(raw(self.names, **changed), "hotfix3"))
+        found, self.notes = start.opening(self.state, wanted, fleet.survey(raw(self.names, **changed), wanted["release"]))
         self.write(found, self.state.runs + 1)
         return found
 
     def begin(self, tier, names=None):
-        number = self.state.hosts[self.state.remaining(tier)[0]]["slice"]
-        names = names or [name for name in self.state.remaining(tier) if self.state.hosts[name]["slice"] == number]
+        number = self.state.hosts[self.state.remaining(tier)[0]].slice
+        names = names or [name for name in self.state.remaining(tier) if self.state.hosts[name].slice == number]
         self.write([{"kind": "slice", "tier": tier, "slice": number, "hosts": names}])
         return number, names
 
     def patch(self, tier, **bad):
         """Patch the next slice; bad: host name (with _ for -) -> steps for good(). Returns the verdict."""
-        number, names = self.begin(tier)
+        number, unused = self.begin(tier)
         self.now += 10
-        self.write(results.of_slice(self.state, names, _results(bad), self.now))
+        self.write(outcomes.of_slice(self.state, _results(bad), self.now))
         return self.judge(tier, number)
 
     def look(self, tier, names=None, after=100, **bad):
         """Let the tier soak, look at these hosts (default: all that looks are for) and judge. Returns the verdict."""
         self.now += after
         if tier not in self.state.soaks and not self.state.remaining(tier):
-            self.write([{"kind": "soak", "tier": tier, "until": journal.now(lambda: view.soak_until(self.state, tier, self.now))}])
-        names = [entry["host"] for entry in view.to_look_at(self.state)] if names is None else names
-        self.write(results.of_looks(self.state, {name: _results(bad)(name)["look"] for name in names}, self.now))
-        self.write(results.of_silence(self.state, self.now))
+            until = schedule.soak_until(self.state, tier, self.now)
+            self.write([{"kind": "soak", "tier": tier, "until": journal.now(lambda: until)}])
+        names = schedule.to_look_at(self.state) if names is None else names
+        state = self.state
+        answers = {name: self._look(state.hosts[name], bad.get(name.replace("-", "_"), {})) for name in names}
+        self.write(outcomes.of_looks(state, answers, self.now))
+        self.write(outcomes.of_silence(self.state, self.now))
         verdict = self.judge(tier, looked=True)
-        if looking.tier_is_done(self.state, tier, verdict, self.now):
+        step = schedule.step(self.state, tier, verdict, self.now)
+        if step.do == "pass" and tier not in self.state.tiers_done:
             self.write([{"kind": "tier_done", "tier": tier}])
         return verdict
 
-    def judge(self, tier, number=None, **more):
-        verdict = judge.judge(self.state, self.now, tier, number)
-        self.write([{**verdict, **more}])
+    @staticmethod
+    def _look(host, steps):
+        """What a host says that is as it was, but for these steps."""
+        as_it_was = {} if host.arm == "patched" else {"enabled": host.enabled, "effective_release": host.effective_release}
+        return good(host.name, look={**as_it_was, **steps.get("look", {})})["look"]
+
+    def pass_tier(self, tier):
+        self.write([{"kind": "tier_done", "tier": tier}])
+
+    def judge(self, tier, number=None, looked=False):
+        verdict = judge.judge(self.state, self.now, tier, number, looked)
+        self.write([verdict])
         return verdict

@@ -8,7 +8,7 @@ import http.server
 import threading
 import urllib.request
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import fetching
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import http as http_source
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -23,7 +23,7 @@ def fetch(url, *, data=None, headers, timeout):
     """Return the body (bytes) of an answer, as sources.read() wants it."""
     request = urllib.request.Request(url, data=data, headers=headers)
     with _OPENER.open(request, timeout=timeout) as response:
-        return fetching.body(response, timeout)
+        return http_source.body(response, timeout)
 
 
 @contextlib.contextmanager

@@ -3,9 +3,12 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
@@ -108,6 +111,19 @@ def test_a_reboot_of_the_machine_ends_its_locks(journal):
     lock.take(journal, me)
 
 
+@pytest.mark.parametrize("machine_id, boot_id", [("a" * 32, "one"), ("", "one"), ("uninitialized", "one")])
+def test_a_machine_of_the_same_name_is_another_one_and_its_lock_is_not_taken(journal, monkeypatch, machine_id, boot_id):
+    here, there = {"/etc/machine-id": "b" * 32}, {"/etc/machine-id": machine_id, "/proc/sys/kernel/random/boot_id": boot_id}
+    text = lock._text
+    monkeypatch.setattr(lock, "_text", lambda path: there.get(path, text(path)))
+    lock.take(journal, dict(lock.owner(os.getpid(), "bob"), processes=lock.MACHINE))
+    monkeypatch.setattr(lock, "_text", lambda path: here.get(path, text(path)))
+    me = dict(lock.owner(os.getpid(), "ann"), processes=lock.MACHINE)
+    assert "b" * 32 not in json.dumps(me), "a machine-id is not shown to others"
+    with pytest.raises(RolloutError, match="Another controller works on this rollout: bob"):
+        lock.take(journal, me)
+
+
 def silent(journal, minutes):
     """Let the lock be as old as if its holder had been silent for so long."""
     moment = os.stat(journal + ".lock").st_mtime - 60 * minutes
@@ -149,6 +165,25 @@ def test_it_is_taken_over_for_a_reason_once_it_has_been_silent_for_long(journal,
     assert lock.take(journal, me, "the node is gone") is None, "it is ours already"
 
 
+@pytest.mark.parametrize(
+    "allowed, minutes", [(lock.WAITING, 5), (2 * 3600, 120), ("soon", 45), (True, 45), (-1, 45), (1e99, 45), (10**9, 45)]
+)
+def test_how_silent_a_controller_may_be_says_its_lock(journal, allowed, minutes):
+    me = lock.owner(os.getpid(), "ann")
+    lock.take(journal, dict(me, controller="elsewhere", silence=allowed))
+    silent(journal, minutes - 1)
+    with pytest.raises(RolloutError, match=f"when it has been silent for {minutes} minutes"):
+        lock.take(journal, me, "the node is gone")
+    silent(journal, 2)
+    assert lock.take(journal, me, "the node is gone")["allowed"] == minutes * 60
+
+
+def test_a_controller_may_be_silent_for_as_long_as_the_tasks_of_a_slice_may_take():
+    assert lock.longest([60]) == lock.SILENCE
+    assert lock.longest([1020, 420, 300], hosts=12, forks=5) == 3 * 1740 + 60
+    assert lock.longest([10**9], hosts=10**6, forks=0) == lock.MOST_SILENCE
+
+
 def test_a_living_controller_on_this_machine_is_not_taken_over_whatever_the_reason(racers, journal):
     child = racers()
     go(child)
@@ -180,8 +215,87 @@ def test_a_file_system_without_locks_is_a_clear_error(journal, monkeypatch):
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(lock.fcntl, "flock", flock)
-    with pytest.raises(RolloutError, match="cannot be taken: Function not implemented. Keep the journals on a file system"):
+    with pytest.raises(RolloutError, match="cannot be taken: Function not implemented. Keep the journals on a file system .* on NFS its lock service"):
         lock.take(journal, lock.owner(os.getpid(), "ann"))
+
+
+MOUNTS = """\
+22 27 0:21 / /proc rw,relatime - proc proc rw
+31 27 %s / /srv\\040a rw,relatime shared:1 - %s
+"""
+
+
+@pytest.mark.parametrize(
+    "system, found",
+    [
+        ("nfs server:/x rw,vers=3,nolock,local_lock=all", "local_lock=all nolock"),
+        ("nfs server:/x rw,vers=3,local_lock=flock,addr=10.0.0.1", "local_lock=flock"),
+        ("fuse.sshfs user@host:/x rw,user_id=0", "fuse.sshfs"),
+        ("nfs4 server:/x rw,vers=4.2,local_lock=none", None),
+        ("ext4 /dev/vda1 rw", None),
+        ("", None),
+    ],
+)
+def test_locks_that_only_this_machine_sees_are_told_of(journal, monkeypatch, system, found):
+    device = os.stat(os.path.dirname(journal)).st_dev
+    mounts = MOUNTS % (f"{os.major(device)}:{os.minor(device)}", system)
+    monkeypatch.setattr(lock, "_text", lambda path: mounts if path == "/proc/self/mountinfo" else "")
+    words = lock.local_only(journal)
+    assert (words is None) if found is None else (f"{found}) are seen on this machine only" in words)
+    assert lock.local_only("/none/web.jsonl") is None
+
+
+def test_two_that_plan_in_one_directory_do_so_one_after_the_other(tmp_path):
+    told = []
+
+    def plan():
+        with lock.alone(str(tmp_path)):
+            told.append("second")
+
+    second = threading.Thread(target=plan)
+    with lock.alone(str(tmp_path)):
+        second.start()
+        second.join(0.2)
+        told.append("first")
+    second.join(10)
+    assert told == ["first", "second"]
+    with pytest.raises(RolloutError, match="cannot be opened"), lock.alone(str(tmp_path / "none")):
+        pass
+
+
+WAITER = """
+import os, sys, time
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import lock
+me = lock.owner(os.getpid(), "bob")
+lock.take(sys.argv[1], me)
+try:
+    with lock.ending():
+        print("waiting", flush=True)
+        time.sleep(60)
+finally:
+    time.sleep(0.2)
+    lock.release(sys.argv[1], me)
+    print("given back", flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_who_is_told_to_end_while_it_waits_gives_the_lock_back_also_when_told_twice(journal, number):
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+    child = subprocess.Popen([sys.executable, "-c", WAITER, journal], stdout=subprocess.PIPE, env=environment, text=True)
+    assert child.stdout.readline() == "waiting\n"
+    child.send_signal(number)
+    child.send_signal(number)
+    assert child.communicate(timeout=30)[0] == "given back\n"
+    assert child.returncode == 128 + number
+    assert os.path.getsize(journal + ".lock") == 0
+
+
+def test_after_waiting_signals_do_what_they_did_before():
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with lock.ending():
+        assert signal.getsignal(signal.SIGTERM) != before[0]
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
 def test_the_user_and_the_job_of_awx_are_those_of_the_lock_and_a_user_without_a_name_is_a_number(monkeypatch):
@@ -196,7 +310,7 @@ def test_the_user_and_the_job_of_awx_are_those_of_the_lock_and_a_user_without_a_
     assert (lock.controller({})["user"], lock.controller({})["job"]) == (f"uid {os.getuid()}", "")
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"pid": 1', b"[]", b"7", b'{"pid": 1}'])
+@pytest.mark.parametrize("torn", [b"", b'{"pid": 1', b"[]", b"7", b'{"pid": 1}', b"[" * 50000])
 def test_a_lock_torn_by_a_crash_counts_as_free(journal, torn):
     with open(journal + ".lock", "wb") as stream:
         stream.write(torn)
@@ -204,7 +318,7 @@ def test_a_lock_torn_by_a_crash_counts_as_free(journal, torn):
 
 
 def test_where_there_is_no_proc_a_living_process_still_holds_its_lock(journal):
-    me, unseen = lock.owner(os.getpid(), "ann"), {"boot_id": "", "processes": "", "start": ""}
+    me, unseen = lock.owner(os.getpid(), "ann"), {"machine": "", "boot_id": "", "processes": "", "start": ""}
     assert not lock.is_stale(dict(me, **unseen), dict(me, **unseen))
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()

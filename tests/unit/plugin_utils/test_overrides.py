@@ -3,16 +3,17 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import rules
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import overrides
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout.state import State
-from hypothesis import given
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal, overrides
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -21,40 +22,172 @@ def path(tmp_path):
     return str(tmp_path / "web.jsonl")
 
 
+def ids(entries):
+    return {entry["id"] for entry in entries}
+
+
 def test_what_was_said_is_taken_once_and_in_its_order(path):
-    overrides.say(path, "pause", "ann", "lunch")
-    overrides.say(path, "resume", "bob", "back again")
-    entries = overrides.new(path, 0)
-    assert [(entry["number"], entry["override"], entry["user"], entry["reason"]) for entry in entries] == [
-        (1, "pause", "ann", "lunch"),
-        (2, "resume", "bob", "back again"),
+    first = overrides.say(path, "pause", "ann", "lunch")
+    second = overrides.say(path, "resume", "bob", "back again")
+    entries = overrides.new(path, set())
+    assert [(entry["id"], entry["override"], entry["user"], entry["reason"]) for entry in entries] == [
+        (first, "pause", "ann", "lunch"),
+        (second, "resume", "bob", "back again"),
     ]
-    assert [entry["number"] for entry in overrides.new(path, 1)] == [2]
-    assert overrides.new(path, 2) == []
+    assert [entry["id"] for entry in overrides.new(path, {first})] == [second]
+    assert overrides.new(path, {first, second}) == []
+
+
+def test_what_is_said_after_the_file_was_tidied_away_or_left_behind_is_taken(path):
+    taken = {overrides.say(path, "pause", "ann", f"reason {turn}") for turn in range(3)}
+    os.remove(overrides.path(path))
+    assert overrides.new(path, taken) == []
+    identity = overrides.say(path, "abort", "ann", "now")
+    assert ids(overrides.new(path, taken)) == {identity}
+
+
+def test_whether_something_was_taken_is_told_by_the_journal(path):
+    identity = overrides.say(path, "abort", "ann", "now")
+    journal = [{"kind": "rollout"}, {"kind": "override", "id": "another"}]
+    assert not overrides.is_taken(journal, identity)
+    assert overrides.is_taken(journal + overrides.new(path, set()), identity)
 
 
 def test_what_was_said_last_or_holds_already_need_not_be_said_again(path):
-    state = State()
+    state = SimpleNamespace(overrides=set(), paused=None, aborted=None)
     assert not overrides.holds(path, state, "pause", "lunch")
-    overrides.say(path, "pause", "ann", "lunch")
-    assert overrides.holds(path, state, "pause", " lunch ") and not overrides.holds(path, state, "pause", "dinner")
+    first = overrides.say(path, "pause", "ann", "lunch")
+    assert overrides.holds(path, state, "pause", " lunch ") == first
+    assert not overrides.holds(path, state, "pause", "dinner")
     overrides.say(path, "resume", "ann", "back again")
     assert not overrides.holds(path, state, "pause", "lunch"), "it was taken back"
-    state.overrides, state.paused = 2, {"override": "pause", "reason": "lunch"}
-    assert overrides.holds(path, state, "pause", "lunch") and not overrides.holds(path, state, "abort", "lunch")
+    state.overrides = ids(overrides.new(path, set()))
+    state.paused = {"id": first, "override": "pause", "reason": "lunch"}
+    assert overrides.holds(path, state, "pause", "lunch") == first and not overrides.holds(path, state, "abort", "lunch")
     overrides.say(path, "promote", "ann", "enough", 2)
     assert overrides.holds(path, state, "promote", "enough", 2) and not overrides.holds(path, state, "promote", "enough", 3)
     assert not overrides.holds(path, state, "pause", "lunch"), "something else was said since"
 
 
 def test_where_nobody_has_said_anything_there_is_nothing(path):
-    assert overrides.new(path, 0) == []
+    assert overrides.new(path, set()) == []
+
+
+def write(path, *lines, end=b"\n"):
+    texts = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
+    with open(overrides.path(path), "ab") as stream:
+        stream.write(b"\n".join(texts) + end)
+
+
+BY_HAND = {"kind": "override", "override": "abort", "user": "ann", "reason": "now"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"abort!",
+        b'{"kind": "override"',
+        b"[]",
+        b"7",
+        b"\xff\xfe\x1b[2J",
+        b"[" * 50000,
+        b'{"a": "' + b"x" * 200000 + b'"}',
+        {**BY_HAND, "kind": "note"},
+        {key: BY_HAND[key] for key in ("override", "user", "reason")},
+        {**BY_HAND, "override": "report_only"},
+        {**BY_HAND, "override": ["abort"]},
+        {**BY_HAND, "override": "promote"},
+        {**BY_HAND, "override": "promote", "tier": True},
+        {**BY_HAND, "override": "promote", "tier": 10**9},
+        {**BY_HAND, "reason": None},
+        {**BY_HAND, "user": " "},
+    ],
+)
+def test_a_line_that_is_no_override_is_left_out_and_said_once(path, line):
+    write(path, line)
+    identity = overrides.say(path, "abort", "ann", "now")
+    unread, abort = overrides.new(path, set())
+    assert (unread["kind"], abort["id"]) == ("override_unread", identity)
+    words = overrides.unread(unread)
+    assert "is left out, as it is no override" in words and words.isprintable() and len(words) < 400
+    assert overrides.new(path, ids([unread, abort])) == []
+
+
+def test_a_line_that_is_still_being_written_is_taken_when_it_is_whole(path):
+    write(path, BY_HAND, b'{"kind": "override", "overr', end=b"")
+    assert [entry["override"] for entry in overrides.new(path, set())] == ["abort"]
+    write(path, b'ide": "pause", "user": "bob", "reason": "lunch"}')
+    assert [entry["override"] for entry in overrides.new(path, set())] == ["abort", "pause"]
+
+
+def test_a_line_written_by_hand_is_taken_once_whatever_it_has_besides(path):
+    write(path, {**BY_HAND, "id": "../../x", "time": 5, "number": {}, "reason": "a\x1b[1mb"})
+    (entry,) = overrides.new(path, set())
+    assert set(entry) == {"kind", "id", "override", "user", "reason"} and entry["reason"] == "a [1mb"
+    assert overrides.new(path, {entry["id"]}) == []
+    assert ids(overrides.new(path, set())) == {entry["id"]}, "its id is the same each time"
+
+
+@given(st.lists(st.binary(max_size=60) | st.dictionaries(st.sampled_from([*BY_HAND, "id", "tier", "time"]), st.none() | st.integers() | st.text(max_size=9) | st.sampled_from([*overrides.OVERRIDES, "override"])).map(lambda line: json.dumps(line).encode())))
+@settings(max_examples=150, deadline=None, database=None, derandomize=True)
+def test_no_bytes_of_the_file_raise(tmp_path_factory, lines):
+    path = str(tmp_path_factory.mktemp("said") / "web.jsonl")
+    write(path, *lines)
+    entries = overrides.new(path, set())
+    assert len(ids(entries)) == len(entries)
+    for entry in entries:
+        assert json.dumps(entry).isprintable() and len(json.dumps(entry)) < 5000
+    assert overrides.new(path, ids(entries)) == []
+
+
+def test_a_file_that_cannot_be_read_is_a_clear_error_as_nobody_would_be_heard(path):
+    os.mkdir(overrides.path(path))
+    with pytest.raises(RolloutError, match="What was said to the rollout cannot be read: .* Is a directory"):
+        overrides.new(path, set())
+
+
+def begin(directory, rollout, release, *entries):
+    path = str(directory / f"{rollout}.jsonl")
+    entries = [{"kind": "rollout", "rollout": rollout, "release": release}, {"kind": "run"}, *entries]
+    journal.append(path, journal.stamped(entries, 1))
+    return path
+
+
+def test_the_rollouts_of_a_release_that_are_not_over_are_found_by_its_name_and_by_their_own(tmp_path):
+    end = {"kind": "end", "result": "complete"}
+    paths = [
+        begin(tmp_path, "hotfix3-eu", "hotfix3"),
+        begin(tmp_path, "hotfix3-us", "hotfix3", {"kind": "end", "result": "stopped"}),
+        begin(tmp_path, "hotfix3-waits", "hotfix3", {"kind": "end", "result": "waiting"}),
+        begin(tmp_path, "hotfix3-again", "hotfix3", end, {"kind": "rollout", "rollout": "x", "release": "x"}, {"kind": "run"}),
+        begin(tmp_path, "hotfix3-back", "hotfix3", end, {"kind": "rollback", "hosts": []}),
+    ]
+    begin(tmp_path, "hotfix3", "hotfix3", end)
+    begin(tmp_path, "done", "hotfix3", {"kind": "rollback"}, {"kind": "end", "result": "rolled_back"}, {"kind": "takeover"})
+    begin(tmp_path, "other", "hotfix4")
+    (tmp_path / "broken.jsonl").write_bytes(b"\xff{\n")
+    (tmp_path / "hotfix3.jsonl.lock").write_text("{}")
+    (tmp_path / "folder.jsonl").mkdir()
+    assert overrides.unfinished(str(tmp_path), "hotfix3") == sorted(paths)
+    assert overrides.unfinished(str(tmp_path), "hotfix3-eu") == [paths[0]]
+    assert overrides.unfinished(str(tmp_path), "hotfix5") == []
+    assert overrides.unfinished(str(tmp_path / "none"), "hotfix3") == []
+
+
+def test_of_a_long_journal_the_end_tells_whether_it_is_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(overrides, "TAIL", 1000)
+    looks = [{"kind": "look", "host": f"web{number}"} for number in range(100)]
+    path = begin(tmp_path, "web", "hotfix3", {"kind": "end", "result": "complete"}, *looks)
+    assert overrides.unfinished(str(tmp_path), "hotfix3") == [path], "what its end does not tell is not taken for over"
+    journal.append(path, journal.stamped([{"kind": "end", "result": "complete"}], 2))
+    assert overrides.unfinished(str(tmp_path), "hotfix3") == []
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (("stop", "ann", "x"), "override is 'stop': expected one of pause"),
+        (("report_only", "ann", "x"), "override is 'report_only': expected one of pause"),
         (("abort", "ann", ""), "is not a reason"),
         (("abort", "ann", "two\nlines"), "is not a reason"),
         (("promote", "ann", "enough"), "give the tier's number"),
@@ -63,7 +196,7 @@ def test_where_nobody_has_said_anything_there_is_nothing(path):
 def test_what_makes_no_sense_is_refused_and_not_written(path, arguments, message):
     with pytest.raises(RolloutError, match=message):
         overrides.say(path, *arguments)
-    assert overrides.new(path, 0) == []
+    assert overrides.new(path, set()) == []
 
 
 SPEAKER = """
@@ -79,8 +212,8 @@ def test_many_may_speak_at_once_and_nobody_is_lost(path):
     command = [sys.executable, "-c", SPEAKER, path]
     speakers = [subprocess.Popen([*command, str(number)], env=environment) for number in range(4)]
     assert [speaker.wait(timeout=60) for speaker in speakers] == [0, 0, 0, 0]
-    entries = overrides.new(path, 0)
-    assert [entry["number"] for entry in entries] == list(range(1, 81))
+    entries = overrides.new(path, set())
+    assert len(entries) == 80
     for number in range(4):
         said = [entry["reason"] for entry in entries if entry["user"] == f"user {number}"]
         assert said == [f"reason {turn}" for turn in range(20)]

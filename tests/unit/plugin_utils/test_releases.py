@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import pytest
-from ansible_collections.kernel.livepatch.plugins.module_utils import _package_names
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import vendors
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import releases
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout.releases import livepatch_name
@@ -42,14 +42,14 @@ def test_a_release_is_called_as_its_vendor_calls_it(release, kernel, architectur
 
 @pytest.mark.parametrize("release, kernel, architecture, family, unused", KERNELS)
 def test_the_planner_and_the_package_module_expect_the_same_name(release, kernel, architecture, family, unused):
-    vendor = _package_names.vendor(family, release)
-    found = _package_names.module_name(vendor, _package_names.placeholders(kernel, architecture, release))
+    vendor = vendors.vendor(family, release)
+    found = vendors.module_name(vendor, vendors.placeholders(kernel, architecture, release))
     assert livepatch_name(release, kernel, architecture, family) == found
 
 
 def test_the_planner_knows_every_vendor_that_the_package_module_knows():
-    assert set(releases.VENDORS) == {word for row in _package_names.VENDORS for word in row.ids}
-    for row in _package_names.VENDORS:
+    assert set(releases.VENDORS) == {word for row in vendors.VENDORS for word in row.ids}
+    for row in vendors.VENDORS:
         for word in row.ids:
             numbered, pattern = releases.VENDORS[word]
             assert pattern == row.module

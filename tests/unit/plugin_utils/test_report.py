@@ -33,7 +33,7 @@ def passed():
     found = rollout()
     found.patch(1)
     found.patch(1)
-    last = found.state.tier_hosts(2)[-1].replace("-", "_")
+    last = found.tier(2)[-1].replace("-", "_")
     found.look(1, after=300, **{last: REBOOTED})
     found.look(1, after=400)
     return found
@@ -75,21 +75,20 @@ def test_tiers_have_their_times_their_verdicts_and_their_outcomes(passed):
 
 def test_evidence_has_a_point_for_each_verdict_and_events_have_their_arm(passed):
     passed.patch(2)
-    passed.look(2, after=100, **{passed.state.tier_hosts(2)[0].replace("-", "_"): REBOOTED})
+    passed.look(2, after=100, **{passed.tier(2)[0].replace("-", "_"): REBOOTED})
     found = of(passed)
-    assert len(found["evidence"]) == len(passed.state.verdicts)
+    assert len(found["evidence"]) == len(passed.verdicts())
     assert found["evidence"][-1]["crashes"]["patched"]["incidents"] == 1
     assert sorted((event["arm"], event["event"]) for event in found["events"]) == [("control", "crash"), ("patched", "crash")]
     assert [host["outcome"] for host in found["hosts"]].count("rebooted") == 1
 
 
 def test_what_people_said_and_how_long_a_tier_was_held_is_told(passed):
-    number = {"number": 1, "override": "pause", "user": "ann", "reason": "lunch", "tier": None}
     passed.patch(2)
-    passed.write([{"kind": "override", **number}])
+    passed.say("pause", reason="lunch")
     passed.judge(2)
     passed.now += 600
-    passed.write([{"kind": "override", **number, "number": 2, "override": "resume", "reason": "back"}])
+    passed.say("resume", reason="back")
     passed.judge(2)
     found = of(passed)
     assert [(said["override"], said["reason"]) for said in found["overrides"]] == [("pause", "lunch"), ("resume", "back")]
@@ -99,7 +98,7 @@ def test_what_people_said_and_how_long_a_tier_was_held_is_told(passed):
 
 def test_a_hold_that_lasts_reaches_to_the_end(passed):
     passed.patch(2)
-    passed.write([{"kind": "override", "number": 1, "override": "pause", "user": "ann", "reason": "lunch", "tier": None}])
+    passed.say("pause", reason="lunch")
     passed.judge(2)
     since = passed.now
     passed.now += 300
@@ -107,7 +106,7 @@ def test_a_hold_that_lasts_reaches_to_the_end(passed):
 
 
 def test_a_reason_that_a_retry_has_forgiven_is_not_told_any_more(passed):
-    first = passed.state.tier_hosts(2)[0].replace("-", "_")
+    first = passed.tier(2)[0].replace("-", "_")
     passed.patch(2, **{first: {"apply": {"failed": True, "error": "stalled", "msg": "pid 7 blocks"}}})
     passed.write([{"kind": "verdict", **passed.judge(2), "verdict": "stop", "reasons": ["stop: too many"]}])
     assert of(passed)["reasons"] == ["stop: too many"]
@@ -118,14 +117,16 @@ def test_a_reason_that_a_retry_has_forgiven_is_not_told_any_more(passed):
 
 def test_only_the_last_round_is_told():
     found = rollout()
-    for tier in (1, 1, 2, 2):
+    for tier in (1, 2):
         found.patch(tier)
+        found.patch(tier)
+        found.look(tier, after=700)
     found.write([{"kind": "end", "result": "complete"}])
     before = of(found)
     found.now += 5000
     found.open(**{name.replace("-", "_"): {"enabled": None} for name in hosts(6)})
     again = of(found)
-    assert before["result"] == "complete" and again["begun"] == 1000040.0 + 5000
+    assert before["result"] == "complete" and again["begun"] == found.now
     assert again["evidence"] == [] and again["events"] == []
 
 
@@ -172,7 +173,7 @@ NASTY = '<script>alert(1)</script>"&\''
 def test_whatever_hosts_tiers_and_reasons_are_called_is_text_and_never_markup():
     found = Rollout([NASTY, "b"], tiers=[{"name": "all", "share": "100%"}], slice="50%")
     found.patch(1, b={"apply": {"failed": True, "error": "stalled", "msg": NASTY}})
-    found.write([{"kind": "override", "number": 1, "override": "pause", "user": NASTY, "reason": NASTY, "tier": None}])
+    found.say("pause", user=NASTY, reason=NASTY)
     text = rollout_page.render(rollout_report.report(found.entries, NASTY, found.now))
     assert "<script" not in text
     assert NASTY in "".join(Tags(text).words)

@@ -13,7 +13,7 @@ import time
 import pytest
 import yaml
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import both_arms, fetching, http, sources, times
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import common, http, log, prometheus, sources
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -339,20 +339,20 @@ def test_without_a_control_a_comparison_holds_until_the_plan_leaves_none():
     ],
 )
 def test_a_time_is_seconds_or_iso_8601(text, seconds):
-    assert times.epoch(text) == seconds
+    assert common.epoch(text) == seconds
 
 
-@given(st.text() | st.from_regex(times.ISO, fullmatch=True))
+@given(st.text() | st.from_regex(common.ISO, fullmatch=True))
 @SETTINGS
 def test_no_text_is_a_time_that_raises(text):
-    found = times.epoch(text)
+    found = common.epoch(text)
     assert found is None or isinstance(found, float)
 
 
-@given(st.from_regex(times.SYSLOG, fullmatch=True))
+@given(st.from_regex(log.SYSLOG, fullmatch=True))
 @SETTINGS
 def test_no_syslog_time_raises_or_lies_far_in_the_future(text):
-    found = times.of_syslog(times.SYSLOG.match(text), NOW)
+    found = log._of_syslog(log.SYSLOG.match(text), NOW)
     assert found is None or found <= NOW + 86401
 
 
@@ -375,7 +375,7 @@ def test_no_syslog_time_raises_or_lies_far_in_the_future(text):
     ],
 )
 def test_a_host_is_known_by_its_name_or_its_own_address_with_or_without_a_port(text, host):
-    arms = both_arms.Arms({
+    arms = sources.Arms({
         "patched": ["web1", "two"], "control": ["six", "three"],
         "addresses": {"web1": "10.0.0.1", "six": "fe80::1", "two": "10.0.0.9", "three": "10.0.0.9", "db": "10.0.0.3"},
     })  # fmt: skip
@@ -388,7 +388,7 @@ HOSTS = st.text("abz019.-_:[]()|*+?^$\\\"'` é", min_size=1, max_size=12)
 @given(st.lists(HOSTS, min_size=1, max_size=5), HOSTS)
 @SETTINGS
 def test_the_expression_of_an_arm_matches_its_hosts_and_has_nothing_that_a_string_of_promql_would_change(hosts, other):
-    text = both_arms.expression(hosts, {})
+    text = prometheus._names(hosts, {})
     assert not set(text) & set("\\\"'`\n")
     for host in hosts:
         assert re.fullmatch(text, host) and re.fullmatch(text, host + ":9100")
@@ -459,7 +459,7 @@ def test_a_server_that_drips_is_given_up_after_the_timeout(status, reason):
 
 
 def test_an_answer_that_is_too_long_is_not_read_to_its_end(monkeypatch):
-    monkeypatch.setattr(fetching, "MAX_ANSWER_BYTES", 1024 * 1024)
+    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 1024 * 1024)
     found, *unused = ask(lambda handler: sources_web.give(handler, b'{"a": 1, "b": "' + b"x" * 3000000 + b'"}'))
     assert "answered more than 1 MiB" in found["reason"]
 

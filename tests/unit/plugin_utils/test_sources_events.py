@@ -5,6 +5,7 @@
 
 import json
 import os
+import time
 
 import pytest
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import events as events_source
@@ -57,8 +58,83 @@ def test_what_does_not_count_is_counted_by_reason(events):
         CRASH, CRASH, {**CRASH, "host": "db9"}, {**CRASH, "time": SINCE - 2}, "{broken", "[]", {**CRASH, "kind": "a b"}
     ).read()
     assert len(found["events"]) == 1 and found["lost"] == 6 and found["status"] == "ok"
-    for said in ("3 broken lines", "1 events of unknown hosts", "1 events from before the rollout", "1 duplicates"):
+    for said in ("3 broken lines", "1 events of unknown hosts (db9)", "1 events from before the rollout", "1 duplicates"):
         assert said + " left out" in found["reason"]
+
+
+STOP = {"rule": {"max": 0}, "on_violation": "stop"}
+
+
+def crashes(host, count=50):
+    return [{**CRASH, "host": host, "time": NOW - number} for number in range(count)]
+
+
+def test_events_of_none_but_unknown_hosts_are_missing_and_hold(events):
+    found = events.write(*crashes("db1"), *crashes("db2.example.com")).read(**STOP)
+    assert (found["status"], found["verdict"]) == ("missing", "hold")
+    assert "names a host of this rollout, but db1, db2.example.com: expected inventory names or addresses" in found["reason"]
+    known = {**CRASH, "time": SINCE - 9}
+    found = events.write(*crashes("db1"), known).read(**STOP)
+    assert (found["verdict"], found["lost"]) == ("pass", 51), "an old line of a known host shows that names fit"
+    old = [{**CRASH, "host": "db1", "time": SINCE - 9}]
+    assert events.write(*old).read(**STOP)["verdict"] == "pass", "nothing happened since"
+
+
+@pytest.mark.parametrize(
+    "name, host",
+    [
+        ("web1.example.com", "web1"),
+        ("WEB1.Example.com.", "web1"),
+        ("web1.example.com:9100", "web1"),
+        ("web2.mgmt", "web2"),
+        ("app1", "app1.eu.example.com"),
+        ("app1.eu", "app1.eu.example.com"),
+        ("app1.us", None),
+        ("app1.us.example.com", None),
+        ("db", None),
+        ("db.example.com", None),
+        ("db.eu.example.com", None),
+        ("10", None),
+        ("10.0.0", None),
+        ("10.0.0.1.example.com", None),
+        ("web", None),
+        ("web1example.com", None),
+    ],
+)
+def test_a_name_with_more_or_fewer_domains_means_a_host_where_no_other_begins_with_its_label(name, host):
+    arms = sources.Arms({
+        "patched": ["web1", "web2", "app1.eu.example.com"], "control": ["db.eu", "db.us"],
+        "addresses": {"web1": "10.0.0.1", "web2": "web2.mgmt.example.com"},
+    })  # fmt: skip
+    assert arms.host(name) == host
+    assert bool(arms.notes()) == bool(host) and arms.gaps() == []
+
+
+def test_crashes_of_hosts_with_their_domain_stop_where_the_inventory_has_short_names(events):
+    found = events.write(*crashes("web1.example.com")).read(**STOP)
+    assert (found["verdict"], found["patched"]) == ("stop", 50)
+    assert "web1.example.com is web1" in found["reason"]
+
+
+def test_two_names_that_may_be_one_host_hold(events):
+    found = events.write(*crashes("web1.eu.example.com", 1), *crashes("web1.us.example.com", 2)).read()
+    assert (found["status"], found["verdict"], found["patched"]) == ("missing", "hold", 1)
+    assert "web1.eu.example.com and web1.us.example.com may both be web1: let them be named as in the inventory" in found["reason"]
+
+
+def test_an_event_of_a_host_that_is_no_longer_compared_is_not_one_of_an_unknown_host(events):
+    spec = {"name": "e", "type": "events", "path": str(events.write(*crashes("web9", 2)).path), **STOP}
+    arms = {**ARMS, "addresses": {"web9": "10.0.0.9"}}
+    found = sources.read(sources.check([spec])[0], arms, SINCE, NOW, None)
+    assert (found["verdict"], found["lost"]) == ("pass", 2) and "2 events of hosts on no arm left out" in found["reason"]
+
+
+def test_a_long_file_is_read_in_a_time_that_grows_with_it(events):
+    events.write(*crashes("web1", 40000))
+    begin = time.monotonic()
+    found = events.read()
+    assert found["patched"] == 3601 and "36399 events from before the rollout left out" in found["reason"]
+    assert time.monotonic() - begin < 10
 
 
 def test_an_event_from_the_future_is_taken_for_now_and_said(events):

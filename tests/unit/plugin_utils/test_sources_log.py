@@ -9,7 +9,7 @@ import os
 import time
 
 import pytest
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import both_arms, files, log, sources
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import events, log, sources
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,7 +165,10 @@ def test_a_file_that_has_not_changed_since_the_rollout_began_is_not_read(logs):
         ("web1-db.log", "web1-db"),
         ("web1-dc.log", None),
         ("web1-2.log", None),
-        ("web1.example.com.log", None),
+        ("web1.example.com.log", "web1"),
+        ("web1.example.com-20261002.log.1", "web1"),
+        ("web1.bak", None),
+        ("web1.tar.log", None),
         ("web10.log", None),
         ("10.0.0.11", None),
         ("log", None),
@@ -177,6 +180,36 @@ def test_a_file_belongs_to_the_host_whose_name_or_address_it_bears(logs, name, h
     logs.write(name, PANIC)
     logs.write("web1-db", "so that one file is ours")
     assert [event["host"] for event in logs.read(arms)["events"]] == ([host] if host else [])
+
+
+def test_a_file_with_a_short_name_belongs_to_the_host_whose_long_name_begins_with_it(logs):
+    arms = {"patched": ["web1.example.com"], "control": ["db1.eu.example.com", "db1.us.example.com"]}
+    for name in ("web1.log", "db1.log"):
+        logs.write(name, PANIC)
+    assert [event["host"] for event in logs.read(arms)["events"]] == ["web1.example.com"]
+
+
+def test_files_of_two_domains_for_one_host_hold_as_one_of_them_is_another_machine(logs):
+    logs.write("web1.eu.example.com.log", "ok")
+    logs.write("web1.us.example.com.log", "ok")
+    found = logs.read()
+    assert (found["status"], found["verdict"]) == ("missing", "hold") and "may both be web1" in found["reason"]
+
+
+def test_a_file_of_a_host_that_is_no_longer_compared_shows_that_names_fit_and_is_not_read(logs):
+    logs.write("web9.log", PANIC)
+    found = logs.read({**ARMS, "addresses": {**ARMS["addresses"], "web9": "10.0.0.9"}})
+    assert (found["status"], found["events"]) == ("ok", [])
+
+
+def test_lines_that_name_only_unknown_hosts_hold(logs):
+    path = logs.write("all", *[f"{iso(NOW - 60)} db{number} kernel: [1.0] {PANIC}" for number in range(9)])
+    spec = {"directory": str(path), "pattern": r"^\S+ (?P<host>\S+) kernel:", "rule": {"max": 0}, "on_violation": "stop"}
+    found = logs.read(**spec)
+    assert (found["status"], found["verdict"]) == ("missing", "hold")
+    assert "names a host of this rollout, but db0, db1, db2 and 6 more: expected inventory names" in found["reason"]
+    logs.write("all", f"{iso(NOW - 60)} db1 kernel: {PANIC}", f"{iso(NOW - 60)} web1.example.com kernel: {PANIC}")
+    assert logs.read(**spec)["verdict"] == "stop"
 
 
 def test_a_file_name_made_to_break_a_pattern_does_not_take_long(logs):
@@ -291,7 +324,7 @@ def test_a_packed_or_unreadable_file_holds(logs, monkeypatch):
     def refuse(path, most):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(files, "tail", refuse)
+    monkeypatch.setattr(events, "tail", refuse)
     found = logs.read()
     assert found["verdict"] == "hold" and "web1.log cannot be read: Permission denied" in found["reason"]
 
@@ -320,11 +353,11 @@ def test_a_reading_ends_when_its_time_is_over(logs):
     ticks = iter(range(0, 10**6, 20))
     spec = {"name": "l", "type": "log", "directory": str(logs.directory), "timeout": 30}
     source = sources.check([spec])[0]
-    found = log.read(source, both_arms.Arms(ARMS), SINCE, NOW, None, clock=lambda: next(ticks))
+    found = log.read(source, sources.Arms(ARMS), SINCE, NOW, None, clock=lambda: next(ticks))
     assert any("was left out" in gap for gap in found.gaps)
     ticks = iter([0, 0, 0, 100] * 100)
     source = sources.check([{**spec, "directory": str(all_in_one), "pattern": "(?P<host>[^:]+)"}])[0]
-    found = log.read(source, both_arms.Arms(ARMS), SINCE, NOW, None, clock=lambda: next(ticks))
+    found = log.read(source, sources.Arms(ARMS), SINCE, NOW, None, clock=lambda: next(ticks))
     assert any("lines were not read in time" in gap for gap in found.gaps)
 
 
@@ -343,7 +376,7 @@ def test_pipes_links_and_directories_are_passed_over(logs, tmp_path):
     (logs.directory / "web3").mkdir()
     assert logs.read()["verdict"] == "pass"
     with pytest.raises(OSError, match="not a regular file"):
-        files.tail(str(logs.directory / "web1.log"), 10)
+        events.tail(str(logs.directory / "web1.log"), 10)
 
 
 def test_control_characters_of_a_log_do_not_reach_the_journal(logs):

@@ -164,7 +164,7 @@ def test_a_vector_for_an_arm_is_aggregated_and_its_series_are_counted():
     answer = vector(("a", 1), ("b", 3))
     assert read(answer, query=PER_ARM)["patched"] == 2
     found = read(answer, query=PER_ARM, min_series=3)
-    assert "the query gave 2 fresh series for the patched hosts, 3 expected" in found["reason"]
+    assert "the query gave 2 fresh series for 2 patched hosts, 3 expected" in found["reason"]
 
 
 def test_a_query_that_names_both_arms_is_asked_once():
@@ -243,7 +243,7 @@ def test_for_an_arm_the_oldest_sample_counts():
     times = vector(("a", NOW - 10), ("b", NOW - 301))
     server = Server(("^timestamp.*web1", times), ("web1|web3", vector(("", 1))))
     found = read(server, query='x{i=~"{patched}"}', stale_after="5m")
-    assert found["reason"] == "p: the oldest sample of the patched hosts is 301 s old, at most 300 s expected"
+    assert found["reason"] == "p: the oldest sample of 2 patched hosts is 301 s old, at most 300 s expected"
     server = Server(("^mtime.*web1", times), ("^avg.*web1", vector(("", 1))))
     assert read(server, query=PER_ARM, time_query='mtime{i=~"{patched}"}', stale_after="5m")["status"] == "missing"
 

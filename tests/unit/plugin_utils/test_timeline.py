@@ -3,7 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import timeline
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import progress, timeline
 
 from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, hosts
 
@@ -38,7 +38,7 @@ def test_a_tier_waits_is_patched_soaks_and_has_passed():
 
 def test_a_tier_that_is_stopped_says_why():
     found = rollout()
-    found.patch(1, **{found.state.tier_hosts(1)[0].replace("-", "_"): REBOOTED})
+    found.patch(1, **{found.state.remaining(1)[0].replace("-", "_"): REBOOTED})
     mark, line = told(found)["canary"]
     assert mark == "stop" and "1 of 2 hosts of tier canary failed" in line
 
@@ -46,7 +46,7 @@ def test_a_tier_that_is_stopped_says_why():
 def test_a_tier_on_hold_says_why():
     found = rollout()
     found.patch(1)
-    found.write([{"kind": "override", "number": 1, "override": "pause", "user": "ann", "reason": "lunch", "tier": None}])
+    found.say("pause", reason="lunch")
     found.judge(1)
     mark, line = told(found)["canary"]
     assert mark == "hold" and line.endswith("; hold: paused by ann: lunch")
@@ -71,3 +71,18 @@ def test_the_time_over_which_slices_were_spread_is_part_of_the_soak():
     found.patch(1)
     mark, line = told(found)["all"]
     assert mark == "soak" and line.endswith("; soaks for 1h 29m")
+
+
+def test_a_tier_is_told_once_for_each_mark_and_not_while_it_waits():
+    found = rollout()
+    begin = timeline.tiers(found.state, found.now)
+    assert progress.news({}, begin) == []
+    found.patch(1)
+    later = timeline.tiers(found.state, found.now)
+    assert [tier["tier"] for tier in progress.news(progress.marks(begin), later)] == ["canary"]
+    assert progress.news(progress.marks(later), later) == []
+
+
+def test_a_line_of_progress_is_one_line_whatever_hosts_say_and_a_command_in_it_is_whole():
+    assert progress.line("x\x1b[1m\ny") == "livepatch | x [1m y"
+    assert progress.line("ansible-playbook " + "-i x " * 300).endswith("-i x ")

@@ -8,6 +8,8 @@ from fractions import Fraction
 import pytest
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 
 @pytest.mark.parametrize(
@@ -97,3 +99,18 @@ def test_values_of_subclasses_become_plain():
     assert found == {"a": [3, "b", None, True, 1.5]}
     assert [type(item) for item in found["a"]] == [int, str, type(None), bool, float]
     assert {type(found), type(next(iter(found)))} == {dict, str}
+
+
+@given(st.text(max_size=600) | st.none() | st.integers() | st.lists(st.text(max_size=9)), st.integers(3, 500))
+@example("\x1b[2J\x1b]0;title\x07a\rb\nc\x85d\u2028e\u202ef\u2066g\u200fh\ud800", 500)
+def test_what_others_say_is_one_printable_line_of_bounded_length(foreign, most):
+    line = values.words(foreign, most)
+    assert line.isprintable() and len(line) <= most and len(line.splitlines()) <= 1
+    line.encode("utf-8")
+    if str(foreign).isprintable() and len(str(foreign)) <= most:
+        assert line == str(foreign)
+
+
+def test_what_is_cut_of_a_line_shows():
+    assert values.words("\x1b[31mred", 500) == " [31mred"
+    assert values.words("x" * 501) == "x" * 497 + "..."

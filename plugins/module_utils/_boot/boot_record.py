@@ -1,0 +1,349 @@
+# Which livepatch a host enables by itself when it boots: the record, the program and the units that do it.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+
+import os
+import re
+from collections import OrderedDict
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
+
+# What kernel releases consist of; it becomes the name of a file.
+_KERNEL = re.compile(r"\A[A-Za-z0-9_][A-Za-z0-9_.+~-]*\Z")
+
+KPATCH = "var/lib/kpatch"
+# The one state that the program does not write: recorded after the host has booted.
+WAITING = "waiting"
+_WITHOUT_RECORD = ("other_kernel", "switched_off", "kpatch")
+
+SERVICE = "livepatch-boot.service"
+SURVIVED = "livepatch-boot-survived"
+
+# Where things lie, from the root of the file system: /usr may be read-only, /etc and /var are not.
+RECORDS = "etc/livepatch/boot.d"
+PROGRAM = "etc/livepatch/boot.sh"
+UNITS = "etc/systemd/system"
+WANTS = UNITS + "/sysinit.target.wants"
+GUARDS = "var/lib/livepatch/boot"
+STATUS = "run/livepatch/boot"
+
+# Boots in a row that died with the livepatch before it stays out.
+LIMIT = 2
+
+# Values of a record are used in quotes and never evaluated; the module has checked what they may consist of.
+SHELL = r"""#!/bin/sh
+# Enables the livepatch that is recorded for the running kernel, once per boot, and counts the boots that die of it.
+# Written by kernel.livepatch.livepatch_persistence. To clear the guard: sh /etc/livepatch/boot.sh clear
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+
+umask 022
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C
+export PATH LC_ALL
+root=
+kernel=$(uname -r)
+records=$root/etc/livepatch/boot.d
+guards=$root/var/lib/livepatch/boot
+run=$root/run/livepatch
+limit=@LIMIT@
+
+# field FILE KEY: the value of the line KEY=VALUE.
+field() {
+    [ -r "$1" ] || return 0
+    while IFS= read -r line; do
+        case $line in
+        "$2="*) printf '%s\n' "${line#*=}"; return 0 ;;
+        esac
+    done < "$1"
+}
+
+# put DIRECTORY NAME CONTENT: replaces the file, and returns when it has reached the disk.
+put() {
+    mkdir -p "$1" && printf '%s\n' "$3" > "$1/.$2.new" && sync "$1/.$2.new" && mv -f "$1/.$2.new" "$1/$2" && sync "$1"
+}
+
+# count BOOTS: how many boots in a row have ended with this livepatch in its first minutes.
+count() {
+    put "$guards" "$kernel" "sha256=$sha256
+boots=$1"
+}
+
+# say STATE BOOTS REASON: for people (the journal) and for the facts.
+say() {
+    echo "livepatch ${name:-(none)}: $1: $3"
+    put "$run" boot "state=$1
+name=$name
+sha256=$sha256
+kernel=$kernel
+boots=$2
+reason=$3"
+}
+
+switched_off() {
+    read -r cmdline < "$root/proc/cmdline"
+    for word in livepatch.boot=0 kpatch.enable=0; do
+        case " $cmdline " in
+        *" $word "*) reason="$word is on the kernel command line"; return 0 ;;
+        esac
+    done
+    return 1
+}
+
+# kpatch loads all that lies in its directory, where its service is enabled.
+left_to_kpatch() {
+    for link in "$root"/etc/systemd/system/*.wants/kpatch.service; do
+        [ -L "$link" ] || [ -e "$link" ] || continue
+        for file in "$root/var/lib/kpatch/$kernel"/*.ko*; do
+            [ -e "$file" ] || continue
+            file=${file##*/}
+            [ "$(printf '%s' "${file%%.ko*}" | tr - _)" = "$name" ] && return 0
+        done
+    done
+    return 1
+}
+
+load() {
+    for module in $depends; do
+        modprobe -- "$module" || return 1
+    done
+    insmod "$path"
+}
+
+start() {
+    name= sha256=
+    if switched_off; then
+        say switched_off 0 "$reason"
+        return 0
+    fi
+    record=$records/$kernel
+    if [ ! -e "$record" ]; then
+        say other_kernel 0 "no livepatch is recorded for kernel $kernel, which this host has booted"
+        return 0
+    fi
+    name=$(field "$record" name)
+    sha256=$(field "$record" sha256)
+    path=$root$(field "$record" path)
+    depends=$(field "$record" depends)
+    if left_to_kpatch; then
+        say kpatch 0 "kpatch.service loads it"
+        return 0
+    fi
+    if [ -d "$root/sys/kernel/livepatch/$name" ]; then
+        say already 0 "it was enabled before"
+        return 0
+    fi
+    guard=$guards/$kernel
+    boots=0
+    [ "$(field "$guard" sha256)" != "$sha256" ] || boots=$(field "$guard" boots)
+    case $boots in
+    [0-9]) ;;
+    *) boots=$limit ;;
+    esac
+    if [ "$boots" -ge "$limit" ]; then
+        say tripped "$boots" "the last $boots boots with it died early; to try again: sh /etc/livepatch/boot.sh clear"
+        return 1
+    fi
+    if [ ! -e "$path" ]; then
+        say missing "$boots" "$path is not there; install its package and make it persistent again"
+        return 1
+    fi
+    found=$(sha256sum "$path")
+    if [ "${found%% *}" != "$sha256" ]; then
+        say changed "$boots" "$path is not the file that was recorded; make it persistent again"
+        return 1
+    fi
+    if ! count $((boots + 1)); then
+        say unguarded "$boots" "$guard cannot be written, and without its count a crash loop would not be seen"
+        return 1
+    fi
+    if ! refusal=$(load 2>&1) || [ ! -d "$root/sys/kernel/livepatch/$name" ]; then
+        count "$boots"
+        say refused "$boots" "the kernel did not take it: $(printf '%s' "$refusal" | tr '\n' ' ')"
+        return 1
+    fi
+    say enabled $((boots + 1)) "enabled at boot"
+}
+
+# settle STATE REASON: what follows on a start that enabled the livepatch.
+settle() {
+    [ "$(field "$run/boot" state)" = enabled ] || return 0
+    name=$(field "$run/boot" name)
+    sha256=$(field "$run/boot" sha256)
+    boots=$(($(field "$run/boot" boots) - 1))
+    [ "$1" = survived ] && [ -d "$root/sys/kernel/livepatch/$name" ] && boots=0
+    count "$boots" && say "$1" "$boots" "$2"
+}
+
+clear() {
+    mkdir -p "$guards" && rm -rf "$guards" && sync "${guards%/*}" || return 1
+    [ "$(field "$run/boot" state)" != tripped ] || rm -f "$run/boot"
+    echo "The guard is cleared. The next boot tries again, or now: systemctl restart @SERVICE@"
+}
+
+case $1 in
+start) start ;;
+survived) settle survived "the kernel lived with it" ;;
+# An orderly end is no death; it says nothing about the livepatch either, so the count goes back.
+stop) settle stopped "the host was shut down in order" ;;
+clear) clear ;;
+*) echo "usage: boot.sh start|survived|stop|clear" >&2; exit 2 ;;
+esac
+"""
+
+# Between local-fs.target and sysinit.target, which systemd orders one before the other anyway: an order in between
+# cannot close a cycle that is not there without it. Everything ordinary, such as sshd, comes after sysinit.target.
+_SERVICE = """\
+# Written by kernel.livepatch.livepatch_persistence.
+[Unit]
+Description=Enable the livepatch of the running kernel
+DefaultDependencies=no
+Conflicts=shutdown.target
+After=local-fs.target systemd-modules-load.service
+Before=sysinit.target shutdown.target
+Wants=@SURVIVED@.timer
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+TimeoutStartSec=60
+TimeoutStopSec=30
+ExecStart=/bin/sh /etc/livepatch/boot.sh start
+ExecStop=/bin/sh /etc/livepatch/boot.sh stop
+
+[Install]
+WantedBy=sysinit.target
+"""
+
+_SURVIVED_SERVICE = """\
+# Written by kernel.livepatch.livepatch_persistence.
+[Unit]
+Description=Note that the kernel lives with its livepatch
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh /etc/livepatch/boot.sh survived
+"""
+
+_TIMER = """\
+# Written by kernel.livepatch.livepatch_persistence.
+[Unit]
+Description=Wait whether the kernel lives with its livepatch
+PartOf=@SERVICE@
+
+[Timer]
+OnActiveSec=@MINUTES@min
+AccuracySec=1s
+RemainAfterElapse=no
+"""
+
+
+def read_record(root, kernel_release):
+    """Return the record of a kernel release (dict of str), or None. One file is read."""
+    if not _KERNEL.match(kernel_release):
+        return None
+    record = _fields(reading.read_text(os.path.join(root, RECORDS, kernel_release)))
+    return record if record.get("name") else None
+
+
+def read_records(root):
+    """Return kernel release -> record, sorted."""
+    names = sorted(listing(os.path.join(root, RECORDS)))
+    records = ((name, read_record(root, name)) for name in names if _KERNEL.match(name))
+    return OrderedDict((name, record) for name, record in records if record)
+
+
+def facts(root, kernel_release):
+    """Return (name, guard): the livepatch that a boot of this kernel enables, and what the last boot did about it.
+
+    name is None where there is none, where the guard keeps it out, or where other code runs under that name. guard: {state, boots, reason}, None
+    where nothing is persistent and nothing was tried. Few small files are read, no process is started, no privileges
+    are needed.
+    """
+    record = read_record(root, kernel_release)
+    status = _fields(reading.read_text(os.path.join(root, STATUS)))
+    if record is None:
+        # What it said about a record that has been removed since is said about nothing.
+        told = status if status.get("state") in _WITHOUT_RECORD else {}
+        return kpatch_keeps(root, kernel_release), _guard(told)
+    if status.get("sha256") != record.get("sha256") and status.get("state") != "switched_off":
+        status = {"state": WAITING, "reason": "recorded, this host has not booted with it yet"}
+    running = sysfs.build_id(root, record["name"])
+    same = not running or not record.get("build_id") or running == record["build_id"]
+    return record["name"] if same and status.get("state") != "tripped" else None, _guard(status)
+
+
+def _guard(status):
+    if not status.get("state"):
+        return None
+    return {
+        "state": status["state"],
+        "boots": reading.to_number(status.get("boots")) or 0,
+        "reason": status.get("reason", ""),
+    }
+
+
+def left_to_kpatch(root, kernel_release, name):
+    """Return whether kpatch.service is enabled and has this livepatch in its directory: it loads it then."""
+    return name in [stem(path) for path in kpatch_files(root, kernel_release)] and _kpatch_is_enabled(root)
+
+
+def kpatch_files(root, kernel_release):
+    """Return the paths of the modules in kpatch's directory, sorted; kpatch.service loads them in this order."""
+    directory = os.path.join(root, KPATCH, kernel_release)
+    return [os.path.join(directory, name) for name in sorted(listing(directory)) if ".ko" in name]
+
+
+def stem(path):
+    """Return the module's name by the file's."""
+    return os.path.basename(path).split(".ko", 1)[0].replace("-", "_")
+
+
+def kpatch_keeps(root, kernel_release):
+    """Return the name of the livepatch that kpatch.service loads at a boot of this kernel (the last one), or None."""
+    paths = kpatch_files(root, kernel_release)
+    return stem(paths[-1]) if paths and _kpatch_is_enabled(root) else None
+
+
+def _kpatch_is_enabled(root):
+    units = os.path.join(root, UNITS)
+    wants = (os.path.join(units, name, "kpatch.service") for name in listing(units) if name.endswith(".wants"))
+    return any(os.path.lexists(path) for path in wants)
+
+
+def listing(directory):
+    """Return the names in a directory; none where it cannot be read."""
+    try:
+        return os.listdir(directory)
+    except EnvironmentError:
+        return []
+
+
+def _fields(text):
+    fields = {}
+    for line in (text or "").split("\n"):
+        key, separator, value = line.partition("=")
+        if separator and not key.startswith("#"):
+            fields[key] = value
+    return fields
+
+
+def contents(minutes):
+    """Return path (from the root) -> text of the program and the units; minutes: how long a boot must live (int)."""
+    texts = {
+        PROGRAM: SHELL,
+        "%s/%s" % (UNITS, SERVICE): _SERVICE,
+        "%s/%s.service" % (UNITS, SURVIVED): _SURVIVED_SERVICE,
+        "%s/%s.timer" % (UNITS, SURVIVED): _TIMER,
+    }
+    values = {"@LIMIT@": LIMIT, "@SERVICE@": SERVICE, "@SURVIVED@": SURVIVED, "@MINUTES@": minutes}
+    return {path: _filled(text, values) for path, text in texts.items()}
+
+
+def _filled(text, values):
+    for placeholder, value in values.items():
+        text = text.replace(placeholder, str(value))
+    return text

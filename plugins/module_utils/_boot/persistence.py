@@ -1,0 +1,289 @@
+# Making the livepatch that runs persistent, or taking that back: what differs, and the steps from there.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+
+import hashlib
+import os
+import re
+import stat
+from collections import OrderedDict
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import source
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import rpm
+
+# No control characters, which would end a line, and no bytes that are not UTF-8.
+_LINE = re.compile(r"\A[^\x00-\x1f\x7f\ud800-\udfff]*\Z")
+_KEYS = ("name", "kernel", "path", "sha256", "build_id", "depends")
+_HEAD = "# Written by kernel.livepatch.livepatch_persistence: what this host enables when it boots this kernel.\n"
+KPATCH_SERVICE = "kpatch.service"
+
+
+class Run(object):
+    """One execution of the module.
+
+    params: the module's options. run_command: AnsibleModule.run_command. root: of the file system.
+    Warnings for the user are collected in `warnings`.
+    """
+
+    def __init__(self, params, run_command, check_mode, root="/"):
+        self.params = params
+        self.run_command = run_command
+        self.check_mode = check_mode
+        self.root = root
+        self.warnings = []
+        self.host = sysfs.read_host(root)
+        self.kernel = self.host.kernel_release
+
+    def execute(self):
+        """Do what the options ask for; return the module's result (dict), or raise LivepatchError."""
+        records = boot_record.read_records(self.root)
+        wanted = self._with_this(records) if self.params["state"] == "present" else self._without(records)
+        changes = OrderedDict(
+            (path, text) for path, text in self._files(records, wanted) if etc.differs(self.root, path, text)
+        )
+        enable = bool(wanted) and self.params["state"] == "present" and not self._is_enabled()
+        found = {path: etc.found(self.root, path, text) for path, text in changes.items()}
+        left = {path: "absent" if text is None else "as wanted" for path, text in changes.items()}
+        before = self._described(records, found, self._is_enabled())
+        after = self._described(wanted, left, bool(wanted) and (enable or self._is_enabled()))
+        if not self.check_mode:
+            self._apply(changes, enable, wanted)
+        return self._result(wanted, before, after, bool(changes) or enable)
+
+    # --- what is wanted -----------------------------------------------------------------------------------------------
+
+    def _with_this(self, records):
+        """The records with the livepatch in that of the running kernel."""
+        other = self.params["instead_of"] and module_name(self.params["instead_of"])
+        if other and other not in [record["name"] for record in records.values()]:
+            return records
+        if not etc.has_systemd(self.root):
+            raise LivepatchError(
+                "no_systemd",
+                "Expected systemd, which starts what enables a livepatch at boot; this host runs without it. "
+                "Enable the livepatch after each boot by other means.",
+            )
+        file = self._file()
+        kept = [item for item in records.items() if item[1]["name"] != other and item[0] != self.kernel]
+        if not other or records.get(self.kernel, {}).get("name") == other:
+            if not boot_record.left_to_kpatch(self.root, self.kernel, file.name):
+                kept.append((self.kernel, record_of(file, self.root, self.kernel)))
+        elif self.kernel in records:
+            kept.append((self.kernel, records[self.kernel]))
+        return OrderedDict(sorted(kept))
+
+    def _without(self, records):
+        """The records without those that the options name."""
+        gone = self.params["name"] and module_name(self.params["name"])
+        name = boot_record.kpatch_keeps(self.root, self.kernel)
+        if name and gone in (None, name):
+            self.warnings.append(
+                "kpatch.service enables livepatch %s at boot, as it lies in /%s/%s. That is left as it is: "
+                "remove its package, or use 'kpatch uninstall'." % (name, boot_record.KPATCH, self.kernel)
+            )
+        return OrderedDict(item for item in records.items() if gone and item[1]["name"] != gone)
+
+    def _file(self):
+        """The livepatch to keep, as a ModuleFile: what runs and nothing else, unless it is gone back to."""
+        name = self.params["name"] and module_name(self.params["name"])
+        if not (name or self.params["path"] or self.params["package"]):
+            name = self.host.topmost
+            if name is None:
+                raise _not_enabled("a livepatch", "none")
+        file = module_file.read(self._path(name))
+        check_file(file, self.root, self.kernel)
+        if not self.params["instead_of"]:
+            self._check_it_runs(file)
+        return file
+
+    def _path(self, name):
+        if self.params["path"]:
+            return self.params["path"]
+        if self.params["package"]:
+            return source.by_package(rpm, self.run_command, self.params["package"])
+        try:
+            return source.by_name(self.root, self.kernel, name)
+        except LivepatchError:
+            for entry in boot_record.kpatch_files(self.root, self.kernel):
+                if boot_record.stem(entry) == name:
+                    return entry
+            raise
+
+    def _check_it_runs(self, file):
+        """Only the very code that has been running may become persistent."""
+        if file.name not in self.host.enabled:
+            raise _not_enabled("livepatch %s" % file.name, ", ".join(self.host.enabled) or "none")
+        running = sysfs.build_id(self.root, file.name)
+        if running != file.build_id:
+            raise LivepatchError(
+                "other_code",
+                "livepatch %s: expected %s to hold the code that the kernel runs (build id %s), found build id %s. "
+                "Enable the livepatch of that file first." % (file.name, file.path, running, file.build_id),
+            )
+
+    # --- files --------------------------------------------------------------------------------------------------------
+
+    def _files(self, records, wanted):
+        """(path, text or None) of every file that may have to change, in the order in which it is safe to do so."""
+        if not wanted:
+            yield boot_record.WANTS + "/" + boot_record.SERVICE, None
+            yield boot_record.STATUS, None
+        for kernel in records:
+            if kernel not in wanted:
+                yield _record(kernel), None
+                yield _guard(kernel), None
+        if self.params["clear_guard"]:
+            for kernel in boot_record.listing(self._place(boot_record.GUARDS)):
+                yield _guard(kernel), None
+            guard = boot_record.facts(self.root, self.kernel)[1]
+            if guard and guard["state"] == "tripped":
+                yield boot_record.STATUS, None
+        for path, text in sorted(boot_record.contents(self.params["guard_minutes"]).items()):
+            if not wanted or self.params["state"] == "present":
+                yield path, text if wanted else None
+        for kernel, record in wanted.items():
+            if record is not records.get(kernel):
+                yield _record(kernel), rendered(record)
+
+    def _apply(self, changes, enable, records):
+        if boot_record.WANTS + "/" + boot_record.SERVICE in changes:
+            self._systemctl("disable", "--now", boot_record.SERVICE)
+        try:
+            self._flush_modules(changes, records)
+            for path, text in changes.items():
+                etc.write(self.root, path, text)
+        except EnvironmentError as error:
+            raise etc.refusal(error, "/" + path, "/etc and /var")
+        if enable:
+            self._systemctl("enable", boot_record.SERVICE, needed=True)
+            # systemctl does not: a crash right now would leave a record that nothing reads.
+            for path in (boot_record.WANTS, boot_record.UNITS):
+                etc.sync(self._place(path))
+        elif any(path.startswith(boot_record.UNITS) for path in changes):
+            self._systemctl("daemon-reload")
+        if changes and (not records or self.params["clear_guard"]):
+            self._systemctl("reset-failed", boot_record.SERVICE)
+
+    def _flush_modules(self, changes, records):
+        """A module file that was installed a moment ago need not be on the disk yet."""
+        for kernel, record in records.items():
+            if _record(kernel) in changes:
+                place = self._place(record["path"].lstrip("/"))
+                etc.sync(place)
+                etc.sync(os.path.dirname(place))
+
+    def _systemctl(self, *words, **options):
+        etc.systemctl(self.run_command, words, **options)
+
+    def _is_enabled(self):
+        return os.path.lexists(self._place(boot_record.WANTS + "/" + boot_record.SERVICE))
+
+    def _place(self, path):
+        return os.path.join(self.root, path)
+
+    # --- results ------------------------------------------------------------------------------------------------------
+
+    def _described(self, records, files, enabled):
+        return {
+            "livepatches": {kernel: _short(record) for kernel, record in records.items()},
+            "service": "enabled" if enabled else "absent",
+            "files": {"/" + path: files[path] for path in sorted(files)},
+        }
+
+    def _result(self, wanted, before, after, changed):
+        record = wanted.get(self.kernel)
+        name = record["name"] if record else boot_record.kpatch_keeps(self.root, self.kernel)
+        return {
+            "changed": changed,
+            "diff": {"before": before, "after": after},
+            "kernel_release": self.kernel,
+            "livepatches": after["livepatches"],
+            "name": name,
+            "by": boot_record.SERVICE if record else KPATCH_SERVICE if name else None,
+            "boot_guard": boot_record.facts(self.root, self.kernel)[1],
+        }
+
+
+def record_of(file, root, kernel_release):
+    """Return the record (dict of str) of a ModuleFile whose path holds the bytes to load."""
+    with open(file.path, "rb") as stream:
+        digest = hashlib.sha256(stream.read()).hexdigest()
+    record = {
+        "name": file.name,
+        "kernel": kernel_release,
+        "path": "/" + os.path.relpath(file.path, root),
+        "sha256": digest,
+        "build_id": file.build_id or "",
+        "depends": " ".join(module_name(name) for name in file.depends),
+    }
+    if not _LINE.match(file.path):
+        raise LivepatchError(
+            "bad_name", "%r: expected a path of UTF-8 without control characters. Rename the file." % (file.path,)
+        )
+    return record
+
+
+def rendered(record):
+    """Return the record as the text of its file."""
+    return _HEAD + "".join("%s=%s\n" % (key, record[key]) for key in _KEYS)
+
+
+def check_file(file, root, kernel_release):
+    """Refuse what this kernel must not, or could not safely, load at boot."""
+    module_name(file.name)
+    if not file.livepatch:
+        raise LivepatchError(
+            "not_a_livepatch", "%s: expected a livepatch, found an ordinary module. Give another file." % file.path
+        )
+    built_for = file.vermagic.split(" ", 1)[0]
+    if built_for != kernel_release:
+        raise LivepatchError(
+            "vermagic",
+            "%s: expected a livepatch for the running kernel %s, found one for %s. Install the build for this kernel."
+            % (file.path, kernel_release, built_for),
+        )
+    _check_only_root_can_change(file.path, root)
+
+
+def _check_only_root_can_change(path, root):
+    """Also every directory on the way: whoever can rename one of them chooses what is loaded."""
+    owner, end = os.stat(root).st_uid, os.path.realpath(root)
+    place = os.path.realpath(path)
+    while True:
+        found = os.stat(place)
+        mode = stat.S_IMODE(found.st_mode)
+        if found.st_uid != owner or mode & 0o022:
+            raise LivepatchError(
+                "insecure_path",
+                "%s: expected a file that only root can change, found %s with owner %d and mode %04o. "
+                "Install the livepatch as a package, or move it." % (path, place, found.st_uid, mode),
+            )
+        if place in (end, os.path.dirname(place)):
+            return
+        place = os.path.dirname(place)
+
+
+def _not_enabled(expected, found):
+    return LivepatchError(
+        "not_enabled",
+        "Expected %s that the kernel runs, with its transition over, found %s. Enable it first: only what has "
+        "run becomes persistent." % (expected, found),
+    )
+
+
+def _record(kernel):
+    return "%s/%s" % (boot_record.RECORDS, kernel)
+
+
+def _guard(kernel):
+    return "%s/%s" % (boot_record.GUARDS, kernel)
+
+
+def _short(record):
+    return {"name": record["name"], "path": record.get("path"), "build_id": record.get("build_id") or None}

@@ -1,0 +1,293 @@
+# One run: find the file, check, plan, lock the host, have the steps gone, prove, report.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+
+import os
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import actions, checks, interface, source, steps
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import run_files
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log, syscalls, sysfs, transitions
+from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import engines, rpm
+
+# A step is planned anew after each change; a host with more livepatches than this is not expected.
+_MAX_STEPS = 256
+# The kernel marks an object as patched some moments after its module is listed.
+_PROOF_SECONDS = 2
+
+
+class Run(object):
+    """One execution of the module livepatch.
+
+    params: the module's options. run_command: AnsibleModule.run_command. tell: a function of the root and the warnings
+    (list, added to), called after a change. The rest is for tests: the root of the file system, who changes the kernel,
+    reads its log and keeps the time.
+    """
+
+    def __init__(self, params, run_command, check_mode, tell, root="/", kernel=syscalls, log=kernel_log, clock=None):
+        self.params = params
+        self.run_command = run_command
+        self.check_mode = check_mode
+        self.tell = tell
+        self.root = root
+        self.kernel = kernel
+        self.log = log
+        self.clock = clock or transitions.Clock()
+        self.since = None
+        self.file = None
+        self.name = None
+        self.before = None
+        self.pending = None
+        self.may_change = False
+        self.actions = self._new_actions()
+
+    @property
+    def warnings(self):
+        """Sentences for the user (list of str)."""
+        return self.actions.warnings
+
+    def _new_actions(self):
+        sequence = self.since["sequence"] if self.since else None
+        return actions.Actions(
+            self.params, self.name, self.file, sequence, self.run_command, self.root, self.kernel, self.log, self.clock
+        )
+
+    def execute(self):
+        """Bring the host to what is asked for; return the result, or raise LivepatchError with the result so far."""
+        self.since = self.log.position()
+        try:
+            self._identify()
+            self.actions = self._new_actions()
+            return self._bring()
+        except LivepatchError as error:
+            error.details = dict(self._result_of_failure(), **error.details)
+            raise
+        finally:
+            if self.may_change:
+                self.tell(self.root, self.warnings)
+
+    def _identify(self):
+        params = self.params
+        interface.check(params)
+        if params["state"] == "enabled":
+            self._check_supported()
+        if params["name"] is not None:
+            self.name = module_name(params["name"])
+        try:
+            path = self._path()
+        except LivepatchError as error:
+            interface.explain_gone(error, self.params, self.root)
+            raise
+        if path is not None:
+            self._take_file(path)
+
+    def _check_supported(self):
+        if not os.path.isdir(os.path.join(self.root, sysfs.LIVEPATCHES)):
+            raise LivepatchError(
+                "unsupported",
+                "kernel %s: expected livepatch support (/%s), found none. Boot a kernel built with CONFIG_LIVEPATCH."
+                % (sysfs.kernel_release(self.root), sysfs.LIVEPATCHES),
+            )
+
+    def _path(self):
+        if self.params["path"] is not None:
+            return self.params["path"]
+        if self.params["package"] is not None:
+            return source.by_package(rpm, self.run_command, self.params["package"])
+        if self.name is not None and self.params["state"] == "enabled":
+            return source.by_name(self.root, sysfs.kernel_release(self.root), self.name)
+        return None
+
+    def _take_file(self, path):
+        self.file = module_file.read(path)
+        if self.name is not None and self.file.name != self.name:
+            raise LivepatchError(
+                "bad_name",
+                "livepatch %s: expected a module of that name in %s, found %s. Give that name."
+                % (self.name, path, self.file.name),
+            )
+        self.name = module_name(self.file.name)
+
+    def _plan(self, host):
+        plan = steps.plan(
+            host,
+            steps.Wanted(
+                state=self.params["state"],
+                name=self.name,
+                every=self.params["all"],
+                file_code=checks.file_code(self.file) if self.file else None,
+                loaded_code=checks.loaded_code(self.root, self.file) if self.file else None,
+                replace=self._will_replace(),
+                unload_inert=self.params["unload_inert"],
+            ),
+        )
+        return plan._replace(steps=[step for step in plan.steps if step not in self.actions.kept])
+
+    def _check_engines(self, host):
+        if self.params.get("other_engines") == "refuse":
+            found = engines.find(self.root, host)
+            self.actions.warnings.extend(engines.require_idle(found, "livepatch %s" % self.name))
+
+    def _will_replace(self):
+        for known in (self.file.replace if self.file else None, self.params["replace"]):
+            if known is not None:
+                return known
+        return True
+
+    def _check(self, host, plan):
+        if self.params["state"] == "enabled":
+            checks.check_file(self.file, host, os.uname().machine)
+            self._check_replaced(host.patches.get(self.name), plan.replaced)
+        if any(step.action == steps.LOAD for step in plan.steps):
+            checks.check_host(self.file, self.root)
+            self._check_engines(host)
+        if plan.steps and os.geteuid() != 0:
+            raise LivepatchError(
+                "not_permitted",
+                "livepatch %s: expected to be root, found user id %d. Use become."
+                % (self.name or "(all)", os.geteuid()),
+            )
+
+    def _check_replaced(self, patch, replaced):
+        if self.params["state"] != "enabled":
+            return
+        shown = patch.replace if patch is not None and patch.replace is not None else self.file.replace
+        refused = checks.refusal_to_replace(self.params, self.name, shown, replaced, lambda: "Nothing was changed.")
+        if refused is not None:
+            raise refused
+
+    def _bring(self):
+        self._mend()
+        host = sysfs.read_host(self.root)
+        plan = self._plan_checked(host)
+        self._take_as_before(host)
+        if self.check_mode and plan.steps:
+            return self._result(plan.before, plan.after, plan.replaced, plan.unloaded, False)
+        if not plan.steps:
+            return self._finished(host, plan)
+        with self._lock(self.params["lock_timeout"]):
+            return self._go(host, plan)
+
+    def _take_as_before(self, host):
+        # Until a pending transition has ended, what a plan takes for granted is not what is there.
+        self.before, self.pending = steps.view(host), _direction(host)
+
+    def _lock(self, timeout):
+        # Only a run that changes something needs it.
+        from ansible_collections.kernel.livepatch.plugins.module_utils._change import host_lock
+
+        does = "%s: %s" % (self.name or "all livepatches", self.params["state"])
+        return host_lock.HostLock(self.root, does, timeout, self.clock)
+
+    def _mend(self):
+        """Put back what a run that was killed has left switched on."""
+        left = os.path.exists(run_files.path(self.root, run_files.DYNAMIC_DEBUG))
+        if not left or self.check_mode or os.geteuid() != 0:
+            return
+        from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import dynamic_debug
+
+        try:
+            with self._lock(0):
+                dynamic_debug.put_back(self.root, self.kernel)
+        except LivepatchError:
+            return  # that run lives
+        except dynamic_debug.NotPossible as error:
+            self.actions.warn("Debug messages of the kernel that a former run switched on are still on: %s." % error)
+
+    def _go(self, host, plan):
+        self.may_change = True
+        # Whoever had the lock before may have changed what was read.
+        now = sysfs.read_host(self.root)
+        if now != host:
+            host, plan = now, self._plan_checked(now)
+            self._take_as_before(host)
+        self._warn_of_forced(plan)
+        for _number in range(_MAX_STEPS):
+            if not plan.steps:
+                break
+            step = plan.steps[0]
+            self.actions.go(step)
+            host = sysfs.read_host(self.root)
+            if step.action == steps.LOAD:
+                host = self._proven_or_taken_out(host)
+            plan = self._plan(host)
+            if step.action == steps.SETTLE:
+                self.before = plan.before
+                self._check_replaced(host.patches.get(self.name), plan.replaced)
+        return self._finished(host, plan)
+
+    def _warn_of_forced(self, plan):
+        forced = run_files.forced(self.root)
+        if forced and any(step.action == steps.LOAD for step in plan.steps):
+            self.actions.warn(
+                "A transition of this host was forced since its boot (%s): plan a reboot before further livepatches."
+                % ", ".join(forced)
+            )
+
+    def _proven_or_taken_out(self, host):
+        """Return the Host; what is brought in and cannot be proven goes before anything that it replaced does."""
+        if not self._problems(host):
+            return host
+        transitions.wait(lambda: not self._problems(sysfs.read_host(self.root)), _PROOF_SECONDS, self.clock)
+        host = sysfs.read_host(self.root)
+        problems = self._problems(host)
+        if problems:
+            raise self._not_proven(problems, " " + self.actions.take_out())
+        return host
+
+    def _plan_checked(self, host):
+        # The file is judged before the host: a wrong file is never blamed on what is loaded.
+        if self.params["state"] == "enabled":
+            self._check(host, steps.Plan([], None, None, [], [], []))
+        plan = self._plan(host)
+        self._check(host, plan)
+        return plan
+
+    def _finished(self, host, plan):
+        for name in plan.pinned:
+            self.actions.warnings.append(
+                "Module %s is inert but held by the kernel, as after a forced transition: it stays until the next boot."
+                % name
+            )
+        problems = self._problems(host)
+        if problems:
+            raise self._not_proven(problems, "")
+        return self._result(self.before, steps.view(host), self._replaced(host), self.actions.unloaded, True)
+
+    def _not_proven(self, problems, undone):
+        return LivepatchError(
+            "not_proven",
+            "livepatch %s: expected %s, found: %s.%s Run again, and look at the kernel log of this host."
+            % (self.name or "(all)", self.params["state"], "; ".join(problems), undone),
+        )
+
+    def _problems(self, host):
+        if self.params["state"] == "enabled":
+            return checks.against_enabled(self.root, host, self.file)
+        names = list(host.patches) if self.params["all"] else [self.name]
+        unloaded = self.params["state"] == "absent" and not self.params["all"]
+        return checks.against_gone(host, names, unloaded)
+
+    def _replaced(self, host):
+        if self.params["state"] != "enabled":
+            return []
+        return [name for name in reversed(self.before["enabled"]) if name not in host.patches]
+
+    def _result(self, before, after, replaced, unloaded, proven):
+        return interface.result(self, before, after, replaced, unloaded, proven)
+
+    def _result_of_failure(self):
+        host = sysfs.read_host(self.root)
+        now = steps.view(host)
+        before = self.before or now
+        result = self._result(before, now, [], self.actions.unloaded, False)
+        # A transition that is left pending is a change too, though the lists do not show it yet.
+        left_pending = _direction(host) not in (None, self.pending) and self.before is not None
+        return dict(result, changed=self.may_change and (before != now or left_pending))
+
+
+def _direction(host):
+    """Return the pending transition (name, whether it enables), None without one."""
+    return (host.pending, host.patches[host.pending].enabled) if host.pending else None

@@ -1,0 +1,248 @@
+# What is done about a stalled transition, in order: wait on, let the kernel signal, restart units, force or turn round.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Imported by a run only when a transition lasts.
+
+from collections import namedtuple
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import checks, interface
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import run_files
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import stalls, sysfs, transitions
+
+# The kernel signals the tasks that have not switched after 15 of its tries, one a second, and again every 15 tries
+# (kernel/livepatch/transition.c, SIGNALS_TIMEOUT); by then what this achieved is seen.
+_SIGNALLED_SECONDS = 20
+# Once nobody holds it up any more, a transition ends with the kernel's next try; a busy host takes its time for that.
+_NEXT_TRY_SECONDS = 10
+# What was turned round or forced is given this long at least to end, however short the option timeout is.
+_PATIENCE_SECONDS = 60
+# Longer than systemd waits before it kills what does not end by itself (DefaultTimeoutStopSec, 90 seconds): on 5.10 a
+# task that the kernel has signalled for the transition does not hear a SIGTERM while it sleeps uninterrupted.
+_RESTART_SECONDS = 100
+# A task that has ended is seen by the kernel's next try.
+_AFTER_RESTART_SECONDS = 5
+_TIMED_OUT = 124  # timeout(1)
+_LOG_LINES = 100000
+_FORCED_LINE = "livepatch: forcing remaining tasks to the patched state"
+
+Transition = namedtuple("Transition", "name enabling started loaded")
+Transition.__doc__ = """The transition that lasts.
+
+name: of its livepatch. enabling: its direction (bool). started: when, by the clock (float), None when somebody else began
+it. loaded: whether this run began it by loading the module (bool).
+"""
+
+
+class Stall(object):
+    """A transition (Transition) that lasts, in a run's actions (actions.Actions), which keep what is found and done."""
+
+    def __init__(self, actions, transition):
+        self.actions = actions
+        self.params = actions.params
+        self.transition = transition
+        self.name = transition.name
+
+    def deal_with(self, deadline):
+        """Return when the transition has ended the wanted way; raise LivepatchError when nothing helped.
+
+        deadline: when its time is over, by the clock (float).
+        """
+        if self._signalled(deadline) or self.over(deadline - self.actions.clock.now()):
+            return
+        self.look()
+        # Looking takes its time: what has ended meanwhile must not be turned round.
+        if self.over(0) or self._waited_on() or self._restarted_units():
+            return
+        forced_before = _forced_before(self.actions) if self.params["force"] else None
+        if not self.params["force"] or forced_before:
+            raise self._given_up(forced_before)
+        self._force()
+
+    def over(self, seconds):
+        """Whether the transition ends within so many seconds, or a little later where only the kernel's next try lacks."""
+        return self._ends_within(seconds) or (
+            not stalls.count(self.actions.root, self.name) and self._ends_within(_NEXT_TRY_SECONDS)
+        )
+
+    def _ends_within(self, seconds):
+        return transitions.wait(lambda: transitions.is_over(self.actions.root, self.name), seconds, self.actions.clock)
+
+    def look(self):
+        """See who blocks, and why."""
+        actions = self.actions
+        actions.found = stalls.find(actions.root, self.name, actions.kernel, actions.log, actions.clock)
+        if actions.found.note:
+            actions.warn(
+                "Why tasks hold up livepatch %s is told by their stacks only, not by the kernel: %s."
+                % (self.name, actions.found.note)
+            )
+
+    def _try(self, remedy, act, achieved="ended", in_part="fewer", **more):
+        """Apply a remedy and note what it achieved; act() returns whether the transition is over."""
+        actions = self.actions
+        before, began = stalls.count(actions.root, self.name), actions.clock.now()
+        over = act()
+        after = 0 if over else stalls.count(actions.root, self.name)
+        what = achieved if over else in_part if after < before else "nothing"
+        entry = {"remedy": remedy, "achieved": what, "blockers_before": before, "blockers_after": after}
+        actions.remedies.append(dict(entry, seconds=round(actions.clock.now() - began, 2), **more))
+        return over
+
+    def _until_signalled(self):
+        started = self.transition.started
+        return 0 if started is None else max(0, started + _SIGNALLED_SECONDS - self.actions.clock.now())
+
+    def _signalled(self, deadline):
+        """Where the time reaches so far, see what the kernel's own signals achieve."""
+        left = min(self._until_signalled(), deadline - self.actions.clock.now())
+        return left > 0 and self._try("signal", lambda: self.over(left))
+
+    def _waited_on(self):
+        if self.params["on_stall"] != "wait":
+            return False
+        seconds = max(self.params["timeout"], self._until_signalled())
+        over = self._try("wait", lambda: self.over(seconds))
+        self._look_again(over)
+        return over
+
+    def _restarted_units(self):
+        held = {task["unit"] for task in self.actions.found.tasks}
+        names = [unit for unit in interface.units(self.params["stall_restart_units"]) if unit in held]
+        if not names:
+            return False
+        said = {}
+
+        def restart():
+            for unit in names:
+                said[unit] = self._restart(unit)
+            return self.over(_AFTER_RESTART_SECONDS)
+
+        over = self._try("restart", restart, units=said)
+        self._look_again(over)
+        return over
+
+    def _restart(self, unit):
+        limit = ["timeout", "--kill-after=5", "%d" % _RESTART_SECONDS]
+        try:
+            code, output, errors = self.actions.run_command(
+                limit + ["systemctl", "restart", "--", unit], handle_exceptions=False
+            )
+        except EnvironmentError as error:
+            return "not restarted: %s" % error.strerror
+        if code == 0:
+            return "restarted"
+        if code == _TIMED_OUT:
+            return "not restarted within %d s" % _RESTART_SECONDS
+        return "not restarted: %s" % ((errors or output).strip()[-300:] or "systemctl ended with %d" % code)
+
+    def _look_again(self, over):
+        if not over and self.actions.remedies[-1]["achieved"] == "fewer":
+            self.look()
+
+    # --- the last ones
+
+    def _force(self):
+        def let_go():
+            # Tasks are switched at once; the kernel notices with its next try, a second later.
+            patches = list(sysfs.read_host(self.actions.root).patches)
+            self.actions.write(self.name, "force", "1")
+            self._note_forced(patches)
+            return self.over(self._patience())
+
+        if not self._try("force", let_go):
+            raise LivepatchError(
+                "stalled",
+                "livepatch %s: expected the forced transition to end, found it pending. See the kernel log, and plan a "
+                "reboot." % self.name,
+            )
+
+    def _note_forced(self, patches):
+        actions = self.actions
+        actions.forced = True
+        record = {"livepatches": patches, "time": actions.log.position()["time"]}
+        run_files.write(actions.root, run_files.FORCED, record)
+        actions.warn(
+            "The transition of livepatch %s was forced: modules that took part (%s) may stay in the kernel until the "
+            "next boot, and nothing guarantees that no task runs old and new code at once. Enable no further livepatch "
+            "on this host, and plan a reboot." % (self.name, ", ".join(patches))
+        )
+
+    def _given_up(self, forced_before):
+        """Return the LivepatchError, after the transition was turned round where that is asked for."""
+        message = "livepatch %s: expected its transition to end within %s s, found %s." % (
+            self.name,
+            self.params["timeout"],
+            self.actions.who_blocks(),
+        )
+        if forced_before:
+            message += (
+                " It was not forced, because this host has had a forced transition since its boot (%s), and one is all "
+                "that the kernel can be trusted with: plan a reboot." % forced_before
+            )
+        undone = self.turn_round() if self.params["on_stall"] == "revert" else self._left_pending()
+        return LivepatchError(
+            "already_forced" if forced_before else "stalled",
+            "%s %s Deal with these tasks and run again." % (message, undone),
+        )
+
+    def _left_pending(self):
+        return (
+            "It is still in transition, as on_stall asks, and until it ends the kernel refuses every other livepatch."
+        )
+
+    def turn_round(self):
+        """Turn the transition round; return a sentence about how that went."""
+        actions, enabling = self.actions, self.transition.enabling
+        patience = self._patience()
+
+        def turn():
+            actions.write(self.name, "enabled", "0" if enabling else "1")
+            return self.over(patience)
+
+        # Those who block one way are others than those who block the other.
+        if not self._try("revert", turn, achieved="reverted", in_part="nothing"):
+            return self._stalled_again(patience)
+        actions.unload_depends()
+        if not enabling:
+            return "It was turned round: %s is enabled as before." % self.name
+        actions.wait_released([self.name])
+        error = actions.try_unload(self.name) if self.transition.loaded else None
+        host = sysfs.read_host(actions.root)
+        kept = "" if error is None else " Its module could not be unloaded (%s)." % error.strerror
+        # What another run had begun to load came in over a host that this run has not seen.
+        former = list(host.patches) if actions.former is None else list(actions.former)
+        return "It was turned round.%s%s" % (checks.still_runs(host, former), kept)
+
+    def _stalled_again(self, patience):
+        self.look()
+        return (
+            "It was turned round, and the way back has not ended either within %s s: livepatch %s is still being %s, "
+            "held up by %s. Until that ends some tasks run its code and others do not, and the kernel refuses every other "
+            "livepatch."
+            % (
+                patience,
+                self.name,
+                "disabled" if self.transition.enabling else "enabled again",
+                self.actions.who_blocks(),
+            )
+        )
+
+    def _patience(self):
+        return max(self.params["timeout"], _PATIENCE_SECONDS)
+
+
+def _forced_before(actions):
+    """Return who was forced on this host since its boot (str), None when nobody is known to have been."""
+    noted = run_files.forced(actions.root)
+    if noted:
+        return ", ".join(noted)
+    host = sysfs.read_host(actions.root)
+    held = [name for name in host.inert if host.modules[name].refcount]
+    if held:
+        return "the kernel holds %s" % ", ".join(held)
+    if any(_FORCED_LINE in line for line in actions.log.lines_since(0, _LOG_LINES)):
+        return "as the kernel's log says"
+    return None

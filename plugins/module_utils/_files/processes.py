@@ -1,0 +1,79 @@
+# Programs whose output is bounded, and signals that wait until this process has put back what it must.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+
+import os
+import signal
+import subprocess
+import threading
+
+
+def run(command, most, seconds):
+    """Return (status, output) of a command: its exit status (int, not 0 when it was ended) and what it printed (bytes).
+
+    It is ended, with everything that it has started, when it has printed `most` bytes or takes longer than seconds.
+    Raises EnvironmentError where it cannot be started.
+    """
+    with open(os.devnull, "r+b") as null:
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+            command,
+            stdin=null,
+            stdout=subprocess.PIPE,
+            stderr=null,
+            env=dict(os.environ, LC_ALL="C", LANGUAGE="C"),
+            start_new_session=True,
+        )
+    late = threading.Timer(seconds, _end, [process])
+    late.start()
+    try:
+        with process.stdout:
+            output = process.stdout.read(most)
+        if len(output) == most:
+            _end(process)
+        return process.wait(), output
+    finally:
+        late.cancel()
+
+
+def _end(process):
+    """End a command with everything it has started: a child would keep the pipe open."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except EnvironmentError:
+        pass  # it has just ended by itself
+
+
+class Signals(object):
+    """While in this context, a signal that would end the process raises SystemExit, or waits for the end."""
+
+    _NUMBERS = (signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self):
+        self._former = {}
+        self._waits = False
+        self._late = None
+
+    def __enter__(self):
+        for number in self._NUMBERS:
+            # None: whoever embeds Python has put a handler there, which could not be put back.
+            if signal.getsignal(number) not in (None, signal.SIG_IGN):
+                self._former[number] = signal.signal(number, self._heard)
+        return self
+
+    def __exit__(self, *unused):
+        for number, former in self._former.items():
+            signal.signal(number, former)
+        if self._late is not None:
+            os.kill(os.getpid(), self._late)
+
+    def wait(self):
+        """From now on a signal waits for the end of the context."""
+        self._waits = True
+
+    def _heard(self, number, unused):
+        if self._waits:
+            self._late = number
+            return
+        self._waits = True
+        raise SystemExit(128 + number)

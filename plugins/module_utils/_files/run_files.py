@@ -1,0 +1,116 @@
+# What is remembered about a host until its next boot: small records in /run/livepatch.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+
+import errno
+import json
+import os
+import stat
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+
+DIRECTORY = "run/livepatch"
+
+# Livepatches that took part in a forced transition of this boot.
+FORCED = "forced.json"
+# Lines of dynamic debug that are switched on for a moment.
+DYNAMIC_DEBUG = "dynamic_debug.json"
+
+
+def path(root, name):
+    """Where a record lies, whether or not it is there."""
+    return os.path.join(root, DIRECTORY, name)
+
+
+def directory(root):
+    """Return the directory's path, made if it was missing; raise not_permitted where others could write into it."""
+    where = os.path.join(root, DIRECTORY)
+    try:
+        _make(where)
+        status = os.lstat(where)
+    except EnvironmentError as error:
+        raise _unusable(where, error.strerror)
+    if not stat.S_ISDIR(status.st_mode):
+        raise _unusable(where, "something that is no directory")
+    if status.st_uid not in (0, os.getuid()) or status.st_mode & 0o022:
+        raise _unusable(where, "one that others than root may write to")
+    return where
+
+
+def _make(where):
+    try:
+        os.mkdir(where, 0o755)
+    except OSError as error:
+        if error.errno != errno.EEXIST:
+            raise
+    else:
+        os.chmod(where, 0o755)  # whatever the umask; the facts are read without privileges
+
+
+def _unusable(where, found):
+    return LivepatchError(
+        "not_permitted",
+        "%s: expected a directory of root's own to keep the lock and records of this host in, found %s. "
+        "Nothing was changed; look at that directory." % (where, found),
+    )
+
+
+def read(root, name):
+    """Return the record (dict) that was written in this boot, or None."""
+    try:
+        record = json.loads((reading.read_bytes(path(root, name)) or b"null").decode("utf-8"))
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and record.get("boot_id") == reading.boot_id(root) else None
+
+
+def forced(root):
+    """Names of the livepatches that took part in a forced transition of this boot (list), as far as it was noted."""
+    names = (read(root, FORCED) or {}).get("livepatches")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def write(root, name, record):
+    """Write a record (dict) so that it is there as a whole or not at all; anybody may read it."""
+    write_text(root, name, json.dumps(dict(record, boot_id=reading.boot_id(root)), sort_keys=True))
+
+
+def write_text(root, name, text):
+    """The same for a file that is no record."""
+    replace(directory(root), name, text)
+
+
+def replace(where, name, text):
+    """Put a file into a directory so that it is there as a whole or not at all; anybody may read it.
+
+    It is not flushed to the disk: it tells of this boot only.
+    """
+    new = os.path.join(where, ".%s.%d" % (name, os.getpid()))
+    _unlink(new)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            os.fchmod(descriptor, 0o644)
+            with os.fdopen(descriptor, "wb", closefd=False) as stream:
+                stream.write(text.encode("utf-8"))
+        finally:
+            os.close(descriptor)
+        os.rename(new, os.path.join(where, name))
+    except BaseException:
+        _unlink(new)
+        raise
+
+
+def remove(root, name):
+    """Remove a record; that it is not there is fine."""
+    _unlink(path(root, name))
+
+
+def _unlink(place):
+    try:
+        os.unlink(place)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise

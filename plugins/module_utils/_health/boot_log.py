@@ -1,0 +1,213 @@
+# The kernel's log of this boot: which alarms are new, which were there before, what was lost, what the journal kept.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The journal (journalctl(1), systemd.journal-fields(7)) is the one source that needs a process, so it is only asked
+# where the kernel's own log cannot tell: after a reboot, and where the log has turned over.
+
+import collections
+import json
+import re
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import bounded
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import dmesg, kernel_alarms, livepatch_log
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.kernel_log import Record
+
+# Which alarms each counter of the kernel counts.
+_COUNTED = (("oops_count", ("oops", "bug"), "oopses and BUGs"), ("warn_count", ("warning",), "warnings"))
+
+THIS_BOOT, PREVIOUS_BOOT = 0, -1
+
+# Bounds of one question: lines (the last ones), seconds.
+MAX_LINES = 5000
+MAX_SECONDS = 20
+_TIMED_OUT = 124  # timeout(1)
+
+# How journalctl says, from 219 to 260, that this boot is not in the journal.
+_NOT_KEPT = re.compile(
+    r"no such boot|no persistent journal|no journal boot entry|no journal files were found|failed to look up boot", re.I
+)
+
+Journal = collections.namedtuple("Journal", "records booted end status reason")
+Journal.__doc__ = """records: list of Record, sequence is the number of the line. booted, end: when that boot began, and
+its last message (seconds since 1970, None without any). status: of bounded. reason: in words, None when all was
+read (str)."""
+
+
+class BootLog(object):
+    """The log from the beginning of a window on, and what is left of it from before.
+
+    reading: kernel_log.Reading from record `begin` on. since_boot: seconds from this boot to the beginning of the
+    window, None when that is not known. journal: function from a boot to a Journal; asked only when the
+    kernel has lost records.
+    """
+
+    def __init__(self, reading, begin, since_boot, journal):
+        self.reading = reading
+        self.reasons = [reading.reason] if reading.reason else []
+        self.journal_status = bounded.ABSENT
+        self._begin = begin
+        self._records = list(reading.earlier) + list(reading.records)
+        self._whole = bool(self._records) and self._records[0].sequence == 0
+        self._gap_begin = None
+        if reading.status == kernel_log.LOST:
+            self._fill(journal(THIS_BOOT), since_boot)
+        self.alarms = kernel_alarms.alarms(self._records)
+
+    def new_alarms(self):
+        """Return the alarms (list of Alarm) in the window. One from the journal has no sequence."""
+        return [alarm for alarm in self.alarms if not self._is_earlier(alarm)]
+
+    def known_signatures(self):
+        """Return the signatures (set of str) of the alarms before the window."""
+        return set(alarm.signature for alarm in self.alarms if self._is_earlier(alarm))
+
+    def history(self, kernel_release, enabled):
+        """Return the livepatch_log.History of this boot. enabled: names of the livepatches that are enabled now."""
+        return livepatch_log.History(self._records, self._whole, kernel_release, enabled)
+
+    def uncounted(self, counters):
+        """Return a sentence for each counter that has counted more than there is in a log that has lost records."""
+        if self.reading.status != kernel_log.LOST:
+            return []
+        sentences = []
+        for name, kinds, words in _COUNTED:
+            seen = sum(alarm.kind in kinds for alarm in self.alarms)
+            if counters.get(name) is not None and counters[name] > seen:
+                sentences.append(
+                    "%s is %d, but the log has only %d %s of this boot: the others were overwritten, and may be of "
+                    "this window" % (name, counters[name], seen, words)
+                )
+        return sentences
+
+    def _is_earlier(self, alarm):
+        if alarm.sequence is not None:
+            return alarm.sequence < self._begin
+        return alarm.seconds < self._gap_begin
+
+    def _fill(self, journal, since_boot):
+        """Put what the kernel has lost into its place, as far as the journal has kept it."""
+        self.journal_status = journal.status
+        if journal.reason:
+            self.reasons.append(journal.reason)
+        if not journal.records:
+            return
+        self._gap_begin = self._beginning(since_boot)
+        if self._gap_begin is None:
+            self.reasons.append(
+                "since.time is not known: the journal has older messages, but not which of them are older than "
+                "since.sequence. Hand on since.time with the rest."
+            )
+            return
+        kept = set(record.seconds for record in self._records)
+        lost = [record._replace(sequence=None) for record in journal.records if record.seconds not in kept]
+        # A message that came after the log was read belongs to the next window.
+        end = self._records[-1].seconds if self._records else float("inf")
+        merged = [record for record in lost if record.seconds <= end] + self._records
+        self._records = sorted(merged, key=lambda record: record.seconds)
+        self._whole = self._whole or (journal.status == bounded.READ and dmesg.is_whole(journal.records))
+
+    def _beginning(self, since_boot):
+        """Seconds since boot from which on a lost record belongs to the window, None when that is not known."""
+        if self._begin == 0:
+            return 0.0
+        if self.reading.earlier:
+            return self.reading.earlier[-1].seconds
+        return since_boot
+
+
+def read_journal(run_command, find, boot):
+    """Return the Journal of the kernel's messages of a boot, at most the last MAX_LINES.
+
+    run_command: AnsibleModule.run_command. find: function from a program's name to its path, or None. boot: one of the
+    numbers above.
+    """
+    program, limit = find("journalctl"), find("timeout")
+    if not program or not limit:
+        return Journal([], None, None, bounded.ABSENT, None)
+    command = [limit, "%d" % MAX_SECONDS, program, "--quiet", "--no-pager", "-k", "--boot=%d" % boot]
+    code, output, errors = run_command(
+        command + ["-n", "%d" % MAX_LINES, "-o", "json"],
+        environ_update={"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C", "SYSTEMD_COLORS": "0"},
+        encoding=None,
+    )
+    return _journal(code, _journal_text(output), _journal_text(errors))
+
+
+def _journal(code, output, errors):
+    # JSON has no line feed in a line, but may well have the other characters at which splitlines() would split.
+    lines = [line for line in output.split("\n") if line]
+    entries = [entry for entry in (_entry(number, line) for number, line in enumerate(lines)) if entry]
+    status, reason = _judge(code, len(lines), errors)
+    if not entries:
+        return Journal([], None, None, bounded.ABSENT if status == bounded.READ else status, reason)
+    return Journal([record for record, unused in entries], _booted(entries), entries[-1][1], status, reason)
+
+
+def _judge(code, count, errors):
+    """Return (status, reason) of an answer."""
+    if code == _TIMED_OUT:
+        return (
+            bounded.TRUNCATED,
+            "journal: expected journalctl to answer within %d seconds, it did not. Look at the disk of this host."
+            % MAX_SECONDS,
+        )
+    if code != 0 and _NOT_KEPT.search(errors):
+        return bounded.ABSENT, None
+    if code != 0:
+        found = " ".join(errors.split())[:200] or "exit status %d" % code
+        return bounded.UNREADABLE, "journal: expected journalctl to show it, found: %s. Use become." % found
+    if "insufficient permissions" in errors:
+        return bounded.UNREADABLE, "journal: expected to read it, found: insufficient permissions. Use become."
+    if count >= MAX_LINES:
+        return bounded.TRUNCATED, "journal: read only the last %d messages of the kernel" % MAX_LINES
+    return bounded.READ, None
+
+
+def _entry(number, line):
+    """Return (Record, seconds since 1970) of one line of JSON, None where it is no message."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, dict):
+        return None
+    received = _microseconds(fields.get("__REALTIME_TIMESTAMP"))
+    logged = _microseconds(fields.get("_SOURCE_MONOTONIC_TIMESTAMP"))
+    if logged is None:
+        logged = _microseconds(fields.get("__MONOTONIC_TIMESTAMP"))
+    text = _message(fields.get("MESSAGE"))
+    if received is None or logged is None or text is None:
+        return None
+    # What a program wrote into /dev/kmsg comes here too, with a facility of its own.
+    kernel = fields.get("SYSLOG_FACILITY") in (None, "0")
+    priority = fields.get("PRIORITY")
+    level = int(priority) if isinstance(priority, str) and re.match(r"[0-7]\Z", priority) else 4
+    return Record(number, logged, level, kernel, text), received
+
+
+def _booted(entries):
+    """When this boot began. A message is received at once or late, never early: the smallest difference is right."""
+    return min(received - record.seconds for record, received in entries)
+
+
+def _message(value):
+    """A field's text. journalctl gives the bytes of what is no UTF-8 as numbers, and null for what is too long."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
+        return bytes(value).decode("utf-8", "replace")
+    return None
+
+
+def _microseconds(value):
+    """The number of seconds (float) in a field with microseconds, None where there is none."""
+    if not isinstance(value, str) or not re.match(r"[0-9]{1,17}\Z", value):
+        return None
+    return int(value) / 1e6
+
+
+def _journal_text(output):
+    return output.decode("utf-8", "replace") if isinstance(output, bytes) else output

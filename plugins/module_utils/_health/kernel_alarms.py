@@ -1,0 +1,136 @@
+# Which lines of the kernel's log are alarms: one event for each, with a signature that is the same the next time.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The forms of 5.10 to 7.2 were seen on these kernels; their sources are lib/bug.c, kernel/panic.c,
+# kernel/watchdog.c, kernel/rcu/tree_stall.h, kernel/hung_task.c, kernel/locking/lockdep.c,
+# arch/x86/kernel/dumpstack.c, arch/x86/mm/fault.c.
+
+import collections
+import re
+
+TEXT_CHARACTERS = 200
+# No record of the kernel's is longer (CONSOLE_EXT_LOG_MAX, kernel/printk/internal.h). Others can write what looks like the
+# dump of a log, with lines as long as they like, which must not cost time.
+_LINE_CHARACTERS = 8192
+
+# An alarm is told on many lines. After so many records, or seconds, a line no longer belongs to it.
+ALARM_RECORDS = 150
+ALARM_SECONDS = 5.0
+
+Alarm = collections.namedtuple("Alarm", "kind sequence seconds signature text")
+Alarm.__doc__ = """kind: crash, oops, bug, warning, lockup, rcu_stall or hung_task (str). sequence: number of its first
+record (int). seconds: since boot (float). signature: kind and function, or kind and the message without what changes
+from one time to the next (str). text: its first line, at most TEXT_CHARACTERS (str)."""
+
+# KSYM_NAME_LEN is 512. That a name begins where a word begins keeps the search linear.
+_FUNCTION = r"(?<![\w.$])\.?(?P<function>[A-Za-z_][\w.$]{0,511})\+0x[0-9a-f]+/0x[0-9a-f]+"
+
+# The first line of an alarm; the first match wins.
+_HEADERS = tuple(
+    (kind, re.compile(pattern))
+    for kind, pattern in (
+        # 5.10 to 6.12: WARNING: CPU: 0 PID: 1 at FILE:19 FUNCTION; 7.2: WARNING: FILE:19 at FUNCTION, CPU#0: cat/1
+        ("warning", r"WARNING: (?:(?!\bat ).)*\bat .*?" + _FUNCTION),
+        ("warning", r"WARNING: (possible |suspicious RCU usage|inconsistent lock state|bad unlock balance|lock held)"),
+        ("crash", r"Kernel panic - not syncing: "),
+        ("lockup", r"(watchdog: )?BUG: soft lockup - CPU#"),
+        ("lockup", r".*Watchdog detected hard LOCKUP on cpu"),
+        ("lockup", r"BUG: workqueue lockup"),
+        ("rcu_stall", r"(rcu: )?INFO: rcu\w* (self-)?detected (expedited )?stall"),
+        ("hung_task", r"INFO: task .* blocked (for more than \d+ seconds|on an? )"),
+        ("oops", r"BUG: (kernel NULL pointer dereference|unable to handle )"),
+        ("oops", r"Unable to handle kernel "),
+        ("bug", r"kernel BUG at "),
+        ("bug", r"(BUG|UBSAN|KFENCE): "),
+        ("oops", r"(Internal error|Oops)(: |$)"),
+        (
+            "oops",
+            r"(general protection fault|invalid opcode|divide error|double fault|stack segment|int3)\b"
+            r".*: 0[0-9a-f]* \[#\d+\]",
+        ),
+    )
+)
+# What only goes on with an alarm that a line before it has begun.
+_GOES_ON = re.compile(
+    r"(Oops|Internal error|invalid opcode|general protection fault|divide error|stack segment|int3)\b"
+)
+_END = re.compile(r"---\[ end (trace|Kernel panic)")
+# Where the code was, as x86, arm64, powerpc and s390 print it. RIP: 0033 is user space.
+_PLACE = re.compile(r"(RIP: 0010:|pc : |NIP \[[0-9a-f]+\] |Krnl PSW : .*\()" + _FUNCTION)
+_ANYWHERE = re.compile(_FUNCTION)
+
+# What differs from one time to the next: addresses, numbers, what a compiler or a task's name adds.
+_VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+")
+_SUFFIX = re.compile(r"\.(isra|constprop|part|cold|llvm)\b.*")
+
+
+class _Open:
+    """An alarm whose lines are still coming in."""
+
+    def __init__(self, kind, record, line):
+        self.kind = kind
+        self.record = record
+        self.text = line
+        self.records = 0
+        found = _ANYWHERE.search(line)
+        self.function = found.group("function") if found else None
+
+    def covers(self, record):
+        return self.records < ALARM_RECORDS and record.seconds - self.record.seconds <= ALARM_SECONDS
+
+    def add(self, line):
+        found = None if self.function else _PLACE.match(line)
+        if found:
+            self.function = found.group("function")
+
+    def close(self):
+        name = _SUFFIX.sub("", self.function) if self.function else _VARIES.sub("N", self.text)[:80].strip()
+        signature = "%s:%s" % (self.kind, name)
+        return Alarm(self.kind, self.record.sequence, self.record.seconds, signature, self.text[:TEXT_CHARACTERS])
+
+
+def alarms(records):
+    """Return the alarms (list of Alarm, oldest first) in records of the kernel's log.
+
+    records: iterable of kernel_log.Record. What programs wrote into the log is passed over.
+    """
+    found, current = [], None
+    for record in records:
+        if not record.kernel:
+            continue
+        if current is not None and not current.covers(record):
+            found.append(current.close())
+            current = None
+        if current is not None:
+            current.records += 1
+        for line in record.text.split("\n"):
+            current = _take(line[:_LINE_CHARACTERS], record, current, found)
+    if current is not None:
+        found.append(current.close())
+    return found
+
+
+def _take(line, record, current, found):
+    """Give one line to the open alarm or begin a new one; closed ones go to found. Returns the open alarm or None."""
+    if current is not None and _END.match(line):
+        found.append(current.close())
+        return None
+    if current is not None and current.kind in ("bug", "oops") and _GOES_ON.match(line):
+        return current
+    kind = _kind(line)
+    if kind is not None:
+        if current is not None:
+            found.append(current.close())
+        return _Open(kind, record, line)
+    if current is not None:
+        current.add(line)
+    return current
+
+
+def _kind(line):
+    for kind, pattern in _HEADERS:
+        if pattern.match(line):
+            return kind
+    return None

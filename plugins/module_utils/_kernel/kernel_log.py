@@ -1,0 +1,142 @@
+# Bounded reading of the kernel's log (/dev/kmsg): records, positions, lost records.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+
+import collections
+import errno
+import os
+import re
+import time
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import times
+
+DEVICE = "/dev/kmsg"
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+# A record is never longer than this (CONSOLE_EXT_LOG_MAX, kernel/printk/internal.h); a smaller buffer gives EINVAL.
+RECORD_BYTES = 8192
+
+# Bounds of one reading. The log buffer of most kernels holds a few thousand records, a large one some ten thousand.
+MAX_RECORDS = 100000
+MAX_BYTES = 16 * 1024 * 1024
+MAX_SECONDS = 10.0
+
+# What a reading can be called: everything wanted was there; the kernel had overwritten some of it; a bound was met
+# first; the device could not be opened or read.
+READ, LOST, TRUNCATED, UNREADABLE = "read", "lost", "truncated", "unreadable"
+
+_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
+
+Record = collections.namedtuple("Record", "sequence seconds level kernel text")
+Record.__doc__ = """One record of the kernel's log (Documentation/ABI/testing/dev-kmsg).
+
+sequence: its number since boot (int). seconds: since boot (float). level: 0 to 7 (int).
+kernel: False when a program wrote it into /dev/kmsg (facility other than 0) (bool). text: without its dictionary (str).
+"""
+
+Reading = collections.namedtuple("Reading", "records next_sequence status reason earlier")
+Reading.__doc__ = """records: list of Record. next_sequence: where to read on (int), None when nothing is known.
+status: READ, LOST, TRUNCATED or UNREADABLE. reason: what happened, None for READ (str). earlier: the records before the
+wanted ones, as far as the kernel still has them (list of Record).
+"""
+
+
+def parse(data):
+    """Return the Record in the bytes of one read from /dev/kmsg, or None when they are not one."""
+    line = data.split(b"\n", 1)[0].decode("ascii", "replace")
+    head, found, text = line.partition(";")
+    fields = head.split(",")
+    if not found or len(fields) < 4 or not all(_is_number(field) for field in fields[:3]):
+        return None
+    priority, sequence, microseconds = (int(field) for field in fields[:3])
+    return Record(sequence, microseconds / 1e6, priority & 7, priority >> 3 == 0, _ESCAPE.sub(_unescape, text))
+
+
+def read(sequence=0, device=DEVICE, clock=time.monotonic):
+    """Return a Reading of the records from `sequence` on, without ever waiting for new ones.
+
+    The device cannot be positioned by number: earlier records are read and passed over, and count for the bounds.
+    """
+    try:
+        descriptor = os.open(device, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        return Reading([], None, UNREADABLE, "cannot open %s: %s" % (device, error.strerror), [])
+    try:
+        return _read_all(descriptor, sequence, device, clock)
+    finally:
+        os.close(descriptor)
+
+
+def boot_id():
+    """Return the kernel's random id of this boot (str), or None where it cannot be read."""
+    try:
+        with open(BOOT_ID) as handle:
+            return handle.read().strip()
+    except (OSError, ValueError):
+        return None
+
+
+def position(device=DEVICE, now=time.time):
+    """Return where the log stands now.
+
+    That is {"boot_id": str or None, "sequence": number of the next record or None, "time": by this host's clock (str)}.
+    """
+    moment = now()
+    return {"boot_id": boot_id(), "sequence": read(device=device).next_sequence, "time": times.to_text(moment)}
+
+
+def lines_since(sequence, limit, device=DEVICE):
+    """Return the last `limit` lines (list of str) that the kernel itself logged from record `sequence` on.
+
+    An unreadable log, and a position that is not known (None), give an empty list.
+    """
+    if sequence is None:
+        return []
+    lines = [record.text for record in read(sequence, device).records if record.kernel]
+    return lines[-limit:] if limit > 0 else []
+
+
+def _read_all(descriptor, sequence, device, clock):
+    deadline = clock() + MAX_SECONDS
+    records, earlier, following, count, size, status, reason = [], [], 0, 0, 0, READ, None
+    while True:
+        if count >= MAX_RECORDS or size >= MAX_BYTES or clock() > deadline:
+            status = TRUNCATED
+            reason = "stopped after %d records, %d bytes: read on from %d" % (count, size, following)
+            break
+        try:
+            data = os.read(descriptor, RECORD_BYTES)
+        except OSError as error:
+            if error.errno in (errno.EPIPE, errno.EINTR):
+                # EPIPE: the record that was next has been overwritten. The gap shows in the numbers below.
+                count += 1
+                continue
+            if error.errno != errno.EAGAIN:
+                return Reading(records, following, UNREADABLE, "cannot read %s: %s" % (device, error.strerror), earlier)
+            break
+        if not data:
+            break
+        count, size = count + 1, size + len(data)
+        record = parse(data)
+        if record is None:
+            continue
+        wanted_from = max(following, sequence)
+        following = record.sequence + 1
+        if record.sequence < sequence:
+            earlier.append(record)
+            continue
+        if record.sequence > wanted_from:
+            status = LOST
+            reason = "the kernel had already overwritten records %d to %d" % (wanted_from, record.sequence - 1)
+        records.append(record)
+    following = max(following, sequence) if status == READ else following
+    return Reading(records, following, status, reason, earlier)
+
+
+def _is_number(field):
+    return field.isdigit() and len(field) <= 16
+
+
+def _unescape(match):
+    return chr(int(match.group(1), 16))

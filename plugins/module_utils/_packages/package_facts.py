@@ -1,0 +1,213 @@
+# Facts beyond the kernel's own tree: packages, CVEs, other engines, images, and the kernel that boots next.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What is always gathered costs a few looks at files. Packages and CVEs cost a start of rpm for each enabled livepatch,
+# and advisories the reading of all that the package manager keeps of its last refresh: only where they are asked for.
+
+import bz2
+import glob
+import gzip
+import lzma
+import os
+import re
+import time
+import zlib
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import drift, engines, rpm
+
+PACKAGES, CVES, ADVISORIES = "packages", "cves", "advisories"
+CHOICES = (PACKAGES, CVES, ADVISORIES)
+
+CVE = re.compile(r"\bCVE-[0-9]{4}-[0-9]{4,}\b")
+
+# dnf 4, dnf 5 and zypper; the part before the name is a digest.
+_ADVISORIES = (
+    "var/cache/dnf/*/repodata/*updateinfo.xml*",
+    "var/cache/libdnf5/*/repodata/*updateinfo.xml*",
+    "var/cache/zypp/raw/*/repodata/*updateinfo.xml*",
+)
+_OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open, ".xml": open}
+_END = b"</update>"
+_CHUNK = 1024 * 1024
+MAX_FILES = 50
+MAX_BYTES = 256 * 1024 * 1024  # of all files, unpacked; the largest distribution's are well below
+MAX_SECONDS = 10.0
+MAX_UPDATE = 8 * 1024 * 1024
+
+ABSENT, READ, TRUNCATED, UNREADABLE = "absent", "read", "truncated", "unreadable"
+
+_SYSTEMS = {
+    "ostree": "an image that ostree has booted (rpm-ostree, bootc)",
+    "transactional": "a read-only root that transactional-update changes in snapshots",
+    "read_only_usr": "a read-only /usr",
+}
+
+
+def add(facts, root, host, gather=(), run_command=None):
+    """Add to the facts (dict, changed in place) what surrounds the livepatches of a sysfs.Host.
+
+    gather: what is to be asked for besides, of CHOICES. run_command: AnsibleModule.run_command, for these only.
+    """
+    facts["engines"] = [dict(engine._asdict()) for engine in engines.find(root, host)]
+    facts["image_based"] = image_based(root)
+    facts["pending_kernel"] = _pending(root, host)
+    facts["cves"] = None
+    files = drift.files(root, host.kernel_release, others=True) if host.patches else {}
+    for name, patch in facts["patches"].items():
+        patch.update(file=files.get(name), package=None, packaged=None, cves=None)
+        if gather:
+            patch.update(_packaged(run_command, root, name, files.get(name)))
+    if CVES in gather or ADVISORIES in gather:
+        facts["cves"] = _cves_of(facts["patches"], root, gather)
+    for patch in facts["patches"].values():
+        patch.pop("changelog", None)
+
+
+def _pending(root, host):
+    found = drift.pending(root, host.kernel_release)
+    if found is None:
+        return None
+    return dict(found._asdict(), livepatches=drift.livepatches(root, found.kernel_release))
+
+
+def _packaged(run_command, root, name, path):
+    """Return what the RPM database tells about a livepatch (dict): package, packaged, changelog.
+
+    A package whose file has other code than the kernel is not the package of what runs.
+    """
+    try:
+        found = rpm.owner(run_command, path) if path else None
+    except LivepatchError:
+        return {}
+    if found is None or not _same_code(root, name, path):
+        return {"packaged": False}
+    return {"package": found.nevra, "packaged": True, "changelog": found.changelog}
+
+
+def _same_code(root, name, path):
+    try:
+        in_file = module_file.read(path).build_id
+    except LivepatchError:
+        return False
+    return in_file is None or in_file == sysfs.build_id(root, name)
+
+
+def _cves_of(patches, root, gather):
+    """Give each livepatch its CVEs and return those that all tasks are safe from, with what was read (dict)."""
+    covered, sources = set(), {"changelog": ABSENT, "advisories": ABSENT if ADVISORIES in gather else None}
+    for patch in patches.values():
+        if not patch.get("package"):
+            continue
+        sources["changelog"] = READ
+        found = cves_in_text(patch["changelog"])
+        if ADVISORIES in gather:
+            named, sources["advisories"] = cves_in_advisories(patch["package"], root)
+            found = cves_in_text(" ".join(found + named))
+        patch["cves"] = found
+        if patch["enabled"] and not patch["transition"]:
+            covered.update(found)
+    return {"covered": cves_in_text(" ".join(covered)), "sources": sources}
+
+
+def cves_in_text(text):
+    """Return the CVEs that a text names (list of str), by year and number, each once."""
+    return sorted(set(CVE.findall(text)), key=lambda cve: [int(number) for number in cve.split("-")[1:]])
+
+
+def cves_in_advisories(package, root="/", clock=time.monotonic):
+    """Return (CVEs, status) of the advisories that bring a package: (list of str, word).
+
+    package: name-version-release.arch, as the advisory writes its file without .rpm. status: read, absent (there are no
+    advisories on this host), truncated (a limit was met) or unreadable (a file is damaged, or packed as zstd, which
+    Python cannot unpack).
+    """
+    reader = _Reader(clock)
+    wanted = (package + ".rpm").encode()
+    found = set()
+    for path in _files(root):
+        for update in reader.updates(path):
+            if wanted in update:
+                found.update(cves_in_text(update.decode("utf-8", "replace")))
+    return cves_in_text(" ".join(found)), reader.status
+
+
+def _files(root):
+    paths = [path for pattern in _ADVISORIES for path in glob.glob(os.path.join(glob.escape(root), pattern))]
+    return sorted(paths)[:MAX_FILES]
+
+
+class _Reader(object):
+    """Reads advisories one by one, within limits for all files together."""
+
+    _ORDER = (ABSENT, READ, TRUNCATED, UNREADABLE)
+
+    def __init__(self, clock):
+        self.status = ABSENT
+        self._clock = clock
+        self._deadline = clock() + MAX_SECONDS
+        self._left = MAX_BYTES
+
+    def updates(self, path):
+        """Yield the text of each advisory in a file (bytes)."""
+        self._met(READ)
+        opener = _OPENERS.get(os.path.splitext(path)[1])
+        if opener is None:
+            self._met(UNREADABLE)
+            return
+        rest = b""
+        try:
+            with opener(path, "rb") as stream:
+                while True:
+                    part = stream.read(_CHUNK)
+                    if not part:
+                        return
+                    self._left -= len(part)
+                    pieces = (rest + part).split(_END)
+                    rest = pieces.pop()
+                    yield from pieces
+                    if self._left <= 0 or len(rest) > MAX_UPDATE or self._clock() > self._deadline:
+                        self._met(TRUNCATED)
+                        return
+        except (EnvironmentError, EOFError, lzma.LZMAError, zlib.error, ValueError):
+            self._met(UNREADABLE)
+
+    def _met(self, status):
+        self.status = max(self.status, status, key=self._ORDER.index)
+
+
+def image_based(root="/", statvfs=os.statvfs):
+    """Return "ostree", "transactional" or "read_only_usr", or None for a host whose packages can be changed as it runs.
+
+    ostree-prepare-root(1) makes /run/ostree-booted; transactional-update(8) works on snapshots of a read-only root.
+    """
+    if os.path.exists(os.path.join(root, "run/ostree-booted")):
+        return "ostree"
+    if not _read_only(os.path.join(root, "usr"), statvfs):
+        return None
+    tool = os.path.join(root, "usr/sbin/transactional-update")
+    return "transactional" if os.path.exists(tool) else "read_only_usr"
+
+
+def require_no_image(subject, root="/", statvfs=os.statvfs):
+    """Raise image_based on such a host. subject: what was about to be done, for the message."""
+    found = image_based(root, statvfs)
+    if found:
+        raise LivepatchError(
+            "image_based",
+            "%s: expected a host whose packages can be changed while it runs, found %s. Nothing was touched. Put the "
+            "package into the image, or copy the module file to the host and give its path to the module livepatch: it "
+            "then runs until the next boot." % (subject, _SYSTEMS[found]),
+            image_based=found,
+        )
+
+
+def _read_only(path, statvfs):
+    try:
+        return bool(statvfs(path).f_flag & os.ST_RDONLY)
+    except EnvironmentError:
+        return False

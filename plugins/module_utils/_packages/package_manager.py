@@ -1,0 +1,356 @@
+# The host's own package manager: installs a package, looks one up, and says why that failed.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What is asked for is read from query formats and exit codes. Texts of the tools serve only to choose the error code
+# of a failure that has neither; the tool's own words are in the result in any case.
+
+import glob
+import os
+import re
+from xml.etree import ElementTree
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+
+# Where a package manager writes: package cache, RPM database, modules.
+WRITTEN = ("/var/cache", "/var/lib/rpm", "/usr/lib/modules")
+LEAST_FREE = 1024 * 1024
+STDERR_CHARACTERS = 2000
+# Of what a tool wrote, so much of its end tells why it failed; a line of megabytes must not cost minutes.
+JUDGED_CHARACTERS = 8 * 1024
+TIMED_OUT = 124  # timeout(1)
+
+# First match wins. Kept in English by LC_ALL=C.
+REASONS = (
+    ("disk_full", r"no space left on device|more space needed on|more space on the|disk quota exceeded|\bENOSPC\b"),
+    (
+        "bad_signature",
+        r"gpg check failed|openpgp check|is not signed|not correct for this package|public key .*not installed"
+        r"|signature verification|bad gpg signature|gpg signature verification error|signing key|unsigned",
+    ),
+    (
+        "repository_unavailable",
+        r"cannot download|error downloading|failed to download|curl error|all mirrors were|no enabled repositories"
+        r"|download \(curl\) error|valid metadata not found|not found on medium|status code: \d+",
+    ),
+    ("excluded", r"filtered out by (exclude|modular)"),
+    ("not_found", r"unable to find a match|no match for argument|no package .*available"),
+)
+_NEXT = {
+    "disk_full": "Free some space and try again.",
+    "bad_signature": "Sign the package with a key that this host trusts, or import the key with `rpm --import`.",
+    "repository_unavailable": "Make every enabled repository reachable from this host, or disable it.",
+    "package_failed": "Look at stderr in this result, and try the command on the host.",
+}
+
+
+def reason(text):
+    """Return the error code for what a package manager wrote, or package_failed when it is not recognised."""
+    for code, pattern in REASONS:
+        if re.search(pattern, text[-JUDGED_CHARACTERS:], re.IGNORECASE):
+            return code
+    return "package_failed"
+
+
+def fullest(paths=WRITTEN, statvfs=os.statvfs):
+    """Return (path, free bytes for everybody) of the fullest file system that is written to."""
+    free = []
+    for path in paths:
+        try:
+            status = statvfs(path)
+        except EnvironmentError:
+            continue
+        free.append((status.f_bavail * status.f_frsize, path))
+    size, path = min(free) if free else (LEAST_FREE, "/")
+    return path, size
+
+
+def require_space(spec):
+    """Raise disk_full where not even the smallest package could be installed."""
+    path, free = fullest()
+    if free < LEAST_FREE:
+        raise LivepatchError(
+            "disk_full",
+            "package %s: expected at least %d bytes free at %s, found %d. %s"
+            % (spec, LEAST_FREE, path, free, _NEXT["disk_full"]),
+        )
+
+
+def failure(code, spec, command, output, errors):
+    """Return the LivepatchError for a command that failed with this code."""
+    message = "package %s: expected %s to succeed, found: %s." % (
+        spec,
+        " ".join(command[:1] + [word for word in command[1:] if not word.startswith("-")][:1]),
+        _last_words(errors) or _last_words(output) or "no message",
+    )
+    if code == "disk_full":
+        message += " The fullest file system is that of %s with %d bytes free." % fullest()
+    return LivepatchError(code, "%s %s" % (message, _NEXT[code]), stderr=(errors or output)[-STDERR_CHARACTERS:])
+
+
+class Manager:
+    """A package manager, run through AnsibleModule.run_command with a limit of seconds for each command."""
+
+    program = None
+
+    def __init__(self, run_command, path, timeout, timeout_path):
+        self._run_command = run_command
+        self._path = path
+        self._timeout = timeout
+        self._timeout_path = timeout_path
+        self.warnings = []
+
+    def run(self, arguments):
+        """Return (exit code, output, errors, command). A command that takes too long is ended, and raises."""
+        command = [self._path] + arguments
+        limit = [self._timeout_path, "%d" % self._timeout] if self._timeout_path else []
+        code, output, errors = self._run_command(limit + command, environ_update=self._environment())
+        if limit and code == TIMED_OUT:
+            raise LivepatchError(
+                "package_failed",
+                "%s: expected it to end within %d seconds, it did not. Another package manager may hold the lock, or a "
+                "repository may be slow; try again, or raise the option timeout." % (" ".join(command), self._timeout),
+                stderr=(errors or output)[-STDERR_CHARACTERS:],
+            )
+        return code, output, errors, [self.program] + arguments
+
+    def _environment(self):
+        return {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
+
+
+class Dnf(Manager):
+    """dnf 4, dnf 5, and yum where that is dnf."""
+
+    program = "dnf"
+    # A repository that is down must not look like one without the package, and old metadata not like new.
+    STRICT = ["--refresh", "--setopt=skip_if_unavailable=0", "--setopt=*.skip_if_unavailable=0"]
+    GPG = ["--setopt=gpgcheck=1", "--setopt=*.gpgcheck=1", "--setopt=localpkg_gpgcheck=1"]
+
+    def install(self, spec, gpg_check):
+        """Install spec; older than the installed one is a downgrade, which dnf does by itself.
+
+        Returns True, or False when no reachable repository has the package. Raises LivepatchError.
+        """
+        code = self._try_install(spec, gpg_check)
+        if code is None:
+            return True
+        available = self.available(spec, strict=True)
+        if available is None:
+            return False
+        # The metadata was older than the repository: it did not have the package, or had it at another place.
+        if code in ("not_found", "repository_unavailable") and self._try_install(spec, gpg_check) is None:
+            return True
+        raise self._error
+
+    def available(self, spec, strict=False):
+        """Return the newest available name-version-release.arch for spec, or None. Raises LivepatchError.
+
+        strict: with fresh metadata of every enabled repository. Otherwise as the host is configured, and strictly
+        only when that does not find the package.
+        """
+        # -y as in install: at a first use dnf asks whether the key that the repository names may check its metadata.
+        arguments = ["-q", "-y"] + (self.STRICT if strict else [])
+        query = [
+            "repoquery",
+            "--available",
+            "--latest-limit=1",
+            "--qf",
+            r"%{name}-%{version}-%{release}.%{arch}\n",
+            spec,
+        ]
+        code, output, errors, command = self.run(arguments + query)
+        names = [line.strip() for line in output.splitlines() if line.strip()]
+        if code == 0 and names:
+            return names[-1]
+        if not strict:
+            return self.available(spec, strict=True)
+        if code != 0:
+            known = reason(errors + output)
+            code = known if known in ("disk_full", "bad_signature") else "repository_unavailable"
+            raise failure(code, spec, command, output, errors)
+        return None
+
+    def _try_install(self, spec, gpg_check):
+        """Return None when it worked, else the reason that needs a second look; raise what is clear at once."""
+        code, output, errors, command = self.run(["-y"] + (self.GPG if gpg_check else []) + ["install", spec])
+        if code == 0:
+            return None
+        known = reason(errors + output)
+        if known == "excluded":
+            raise LivepatchError(
+                "package_failed",
+                "package %s: expected to be allowed to install it, found it excluded by the configuration of dnf on "
+                "this host. Remove the exclude or the version lock." % spec,
+                stderr=errors[-STDERR_CHARACTERS:],
+            )
+        self._error = failure(known if known in _NEXT else "package_failed", spec, command, output, errors)
+        if known in ("disk_full", "bad_signature"):
+            raise self._error
+        return known
+
+
+class Zypper(Manager):
+    """zypper. Its exit codes are documented in zypper(8), EXIT CODES; texts are read as XML only."""
+
+    program = "zypper"
+    # Done, though: a reboot is needed; zypper wants to be started again; some repository was skipped.
+    DONE = (0, 102, 103, 106)
+    NO_REPOSITORY, LOCKED, NOT_FOUND, SKIPPED, SCRIPT_FAILED = 6, 7, 104, 106, 107
+    PACKAGES = "/var/cache/zypp/packages"
+
+    def __init__(self, *arguments):
+        super(Zypper, self).__init__(*arguments)
+        self._fresh = False
+        self._planned = None
+
+    def install(self, spec, gpg_check):
+        """Install spec, also an older one. Returns True, or False when no repository has it. Raises LivepatchError.
+
+        A package that is not found is looked for once more with fresh metadata of every repository.
+        """
+        if gpg_check:
+            self._require_checks(spec)
+            if self._twice(spec, ["--download-only"]) is None:
+                return False
+            self._require_signature(spec)
+        return self._twice(spec, []) is not None
+
+    def available(self, spec):
+        """Return the name-version-release.arch that would be installed for spec, or None. Raises LivepatchError.
+
+        It is spec itself where zypper would install nothing, as it is installed.
+        """
+        return self._twice(spec, ["--dry-run"])
+
+    def _twice(self, spec, options):
+        found = self._install(spec, options)
+        if found is None and not self._fresh:
+            self._refresh(spec)
+            self._fresh = True
+            found = self._install(spec, options)
+        return found
+
+    def _install(self, spec, options):
+        words = ["--non-interactive", "--xmlout", "install", "--oldpackage", "--no-recommends"]
+        code, output, errors, command = self.run(words + list(options) + [spec])
+        if code == self.NOT_FOUND:
+            return None
+        if code == self.SCRIPT_FAILED:
+            # As with dnf the package is installed then; what its files are worth is looked at in any case.
+            self.warnings.append("A script of the package %s failed: %s" % (spec, _last_words(_messages(output))))
+        elif code not in self.DONE:
+            raise self._failure(code, spec, command, output, errors)
+        self._planned = _to_install(output, spec)
+        return self._planned or spec
+
+    def _require_signature(self, spec):
+        """Refuse a downloaded package that no key of this host has signed.
+
+        zypper itself is content with the signature of the repository's metadata: it installs what a stranger has signed.
+        """
+        if self._planned is None:
+            return  # it is installed
+        files = glob.glob("%s/**/%s.rpm" % (glob.escape(self.PACKAGES), glob.escape(self._planned)), recursive=True)
+        if not files:
+            self.warnings.append(
+                "The package %s was not downloaded, as its repository is a directory of this host: only the signature of the "
+                "repository was checked." % self._planned
+            )
+        for path in files:
+            # "all": without it a package that has no signature passes.
+            command = ["rpmkeys", "--define", "_pkgverify_level all", "--checksig", path]
+            code, output, errors = self._run_command(command, environ_update=self._environment())
+            if code != 0:
+                raise failure("bad_signature", spec, command[:1] + command[3:], output, errors)
+
+    def _refresh(self, spec):
+        code, output, errors, command = self.run(["--non-interactive", "--xmlout", "refresh"])
+        # A repository that was skipped may be the one that has the package.
+        if code not in self.DONE or code == self.SKIPPED:
+            known = reason(errors + output)
+            code = known if known in ("disk_full", "bad_signature") else "repository_unavailable"
+            raise failure(code, spec, command, _messages(output), errors)
+
+    def _failure(self, code, spec, command, output, errors):
+        known = "repository_unavailable" if code == self.NO_REPOSITORY else reason(errors + output)
+        if code == self.LOCKED or known not in _NEXT:
+            known = "package_failed"
+        return failure(known, spec, command, _messages(output), errors)
+
+    def _require_checks(self, spec):
+        """zypper cannot force signature checks for one transaction: refuse a repository that checks nothing.
+
+        Signed metadata is enough: it has the checksums of the packages (zypper then shows pkg_gpgcheck="0").
+        """
+        code, output, errors, command = self.run(["--non-interactive", "--xmlout", "repos"])
+        repositories = _elements(output, "repo")
+        if code != 0 or not repositories:
+            raise self._failure(code or self.NO_REPOSITORY, spec, command, output, errors)
+        unchecked = [
+            repository.get("alias")
+            for repository in repositories
+            if repository.get("enabled") == "1"
+            and repository.get("repo_gpgcheck") == repository.get("pkg_gpgcheck") == "0"
+        ]
+        if unchecked:
+            raise LivepatchError(
+                "bad_signature",
+                "package %s: expected signature checks in every enabled repository, found them off in %s. "
+                "Set gpgcheck=1 there, or give gpg_check: false." % (spec, ", ".join(unchecked)),
+            )
+
+    def _environment(self):
+        return dict(super(Zypper, self)._environment(), ZYPP_LOCK_TIMEOUT="%d" % self._timeout)
+
+
+def _elements(output, tag):
+    """Return the elements of one name in what zypper wrote as XML; none where it is no XML."""
+    try:
+        return list(ElementTree.fromstring(output).iter(tag))
+    except ElementTree.ParseError:
+        return []
+
+
+def _messages(output):
+    """Return the messages in what zypper wrote as XML, a line each (str); the text itself where it is no XML."""
+    return "\n".join((element.text or "").strip() for element in _elements(output, "message")) or output
+
+
+def _to_install(output, spec):
+    """Return the name-version-release.arch for spec that zypper's XML says it installs (install-summary), or None."""
+    for solvable in _elements(output, "solvable"):
+        name, edition, arch = (solvable.get(key) for key in ("name", "edition", "arch"))
+        nevra = "%s-%s.%s" % (name, edition, arch)
+        if solvable.get("type") == "package" and None not in (name, edition, arch) and _is_meant(spec, name, nevra):
+            return nevra
+    return None
+
+
+def _is_meant(spec, name, nevra):
+    return spec in (name, nevra) or (spec.startswith(name) and nevra.startswith(spec) and nevra[len(spec)] in "-.")
+
+
+def choose(run_command, find, timeout, os_family_ids=()):
+    """Return the host's Manager, or raise no_package_manager.
+
+    find: function from a program's name to its path or None. timeout: seconds for each command (int). os_family_ids:
+    words of ID and ID_LIKE in os-release: a host of the SUSE family may have dnf beside zypper, which has the repositories.
+    """
+    programs = [("dnf", Dnf), ("dnf5", Dnf), ("zypper", Zypper), ("yum", Dnf)]
+    if "suse" in os_family_ids:
+        programs.sort(key=lambda program: program[0] != "zypper")
+    for name, kind in programs:
+        path = find(name)
+        if path:
+            return kind(run_command, path, timeout, find("timeout"))
+    raise LivepatchError(
+        "no_package_manager",
+        "this host: expected dnf, yum or zypper, found none. Install the package by other means, and give the module "
+        "livepatch its file.",
+    )
+
+
+def _last_words(text):
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " / ".join(lines[-3:])[-400:].rstrip(".")

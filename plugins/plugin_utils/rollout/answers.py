@@ -1,0 +1,189 @@
+# What hosts answer is foreign: types, ranges and lengths are checked here, before anything of it is judged or written. Pure.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import math
+
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
+
+MOST_EVENTS = 100
+MOST_SECONDS = 1e10
+MOST_COUNT = 2**63
+# How a task that Ansible has ended for its time limit says so: newer versions by a key, 2.16 in words.
+TIMED_OUT = ("expected time frame", "timed out", "timeout expired")
+
+
+class _Odd(Exception):
+    """An answer that the module cannot have given: its text says which part, and what was expected."""
+
+
+def _text(value, what):
+    if value is not None and not isinstance(value, str):
+        raise _Odd(f"{what} is {_shown(value)}: expected text")
+    return value if value is None else values.words(value)
+
+
+def _name(value, what):
+    if value is not None and (not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= 200):
+        raise _Odd(f"{what} is {_shown(value)}: expected a name")
+    return value
+
+
+def _number(most):
+    def check(value, what):
+        good = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value is not None and not (good and (isinstance(value, int) or math.isfinite(value)) and 0 <= value <= most):
+            raise _Odd(f"{what} is {_shown(value)}: expected a number between 0 and {most:.0g}")
+        return value
+
+    return check
+
+
+def _flag(value, what):
+    if value is not None and not isinstance(value, bool):
+        raise _Odd(f"{what} is {_shown(value)}: expected true or false")
+    return value
+
+
+def _of(fields):
+    def check(value, what):
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise _Odd(f"{what} is {_shown(value)}: expected a dictionary")
+        return {key: check(value[key], f"{what}.{key}") for key, check in fields.items() if key in value}
+
+    return check
+
+
+def _events(value, what):
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise _Odd(f"{what} is {_shown(value)}: expected a list")
+    return [_EVENT(event or {}, f"{what}[{number}]") for number, event in enumerate(value[:MOST_EVENTS])]
+
+
+def _words(value, what):
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _Odd(f"{what} is {_shown(value)}: expected a dictionary")
+    return {values.words(str(key), 50): _text(item, f"{what}.{key}") for key, item in list(value.items())[:20]}
+
+
+def _shown(value):
+    return values.words(type(value).__name__ if isinstance(value, (list, dict, int)) else repr(value), 60)
+
+
+_seconds, _count = _number(MOST_SECONDS), _number(MOST_COUNT)
+_EVENT = _of(
+    {
+        "kind": _name,
+        "signature": _text,
+        "text": _text,
+        "age_seconds": _seconds,
+        "new": _flag,
+        "source": _name,
+        "effective_release": _text,
+    }
+)
+_SINCE = _of({"boot_id": _name, "sequence": _count, "time": _text})
+_COUNTERS = _of({"oops_count": _count, "warn_count": _count})
+_FIELDS = {
+    # Of every task:
+    "failed": _flag,
+    "unreachable": _flag,
+    "skipped": _flag,
+    "changed": _flag,
+    "msg": _text,
+    "error": _text,
+    # livepatch_package
+    "outcome": _name,
+    "package": _text,
+    "before": lambda value, what: _of({"enabled": _name})(value, what) if isinstance(value, dict) else _text(value, what),
+    "kernel_release": _text,
+    "image_based": _text,
+    # livepatch
+    "name": _name,
+    "proven": _flag,
+    "since": _SINCE,
+    "transition": _of({"seconds": _seconds}),
+    # livepatch_health
+    "boot_id": _name,
+    "rebooted": _flag,
+    "enabled": _name,
+    "effective_release": _text,
+    "uptime_seconds": _seconds,
+    "sequence": _count,
+    "time": _text,
+    "counters": _COUNTERS,
+    "sources": _words,
+    "events": _events,
+    # livepatch_persistence
+    "boot_guard": _of({"state": _name, "reason": _text}),
+}
+
+
+def result(raw):
+    """Return the result (dict) of a task on a host with what the rollout goes by, each field checked and cut to size.
+
+    raw: as Ansible registered it, {} where the task did not run. One that the module cannot have given becomes a failure
+    that says what is odd about it. A task that was ended for its time limit is `unreachable`: nobody knows what it did.
+    """
+    if not isinstance(raw, dict):
+        raw = {"failed": True, "msg": f"its result is {_shown(raw)}: expected a dictionary"}
+    try:
+        found = {key: check(raw[key], key) for key, check in _FIELDS.items() if key in raw}
+    except _Odd as odd:
+        return {"failed": True, "odd": True, "msg": f"an answer that the module cannot have given, {odd}"}
+    if found.get("failed") and is_timeout(raw):
+        found.update(unreachable=True, timed_out=True)
+    return found
+
+
+def is_timeout(raw):
+    """Tell whether Ansible ended this task (its result, dict) for its time limit."""
+    text = str(raw.get("msg") or "").lower()
+    return bool(raw.get("timedout")) or ("error" not in raw and any(words in text for words in TIMED_OUT))
+
+
+def facts(raw):
+    """Return (facts, problem): ansible_facts.livepatch as far as the rollout goes by it, checked; problem (str) if odd."""
+    try:
+        return _FACTS(raw, "livepatch"), None
+    except _Odd as odd:
+        return None, f"facts that livepatch_facts cannot have given, {odd}"
+
+
+def _list_of_names(value, what):
+    if value is not None and not isinstance(value, list):
+        raise _Odd(f"{what} is {_shown(value)}: expected a list")
+    return [_name(item, what) for item in (value or [])[:20]]
+
+
+def _engines(value, what):
+    if value is not None and not isinstance(value, list):
+        raise _Odd(f"{what} is {_shown(value)}: expected a list")
+    return [_of({"name": _name, "active": _flag})(item or {}, what) for item in (value or [])[:20]]
+
+
+def _transition(value, what):
+    return bool(value)
+
+
+_FACTS = _of(
+    {
+        "supported": _flag,
+        "kernel_release": _name,
+        "architecture": _name,
+        "effective_release": _text,
+        "boot_id": _name,
+        "enabled": _name,
+        "transition": _transition,
+        "os_family_ids": _list_of_names,
+        "engines": _engines,
+    }
+)

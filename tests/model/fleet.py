@@ -1,0 +1,368 @@
+# A fleet with a true state: what each machine runs, whether it lives and can be reached, and what it answers when asked.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import heapq
+import random
+
+RELEASE = "1.0-2"
+OTHER = "older_fix"
+START = 1_800_000_000.0
+# What can go wrong. A scenario has some of them; one that fails is tried again without each, to see what it takes.
+TROUBLES = (
+    # befall machines
+    "crash", "hang", "network", "selfpatch", "alarm", "inventory", "moved", "counters", "taken_out", "harm",
+    # while a slice is patched
+    "package", "not_applicable", "stall", "stall_in", "enable_crash", "enable_hang", "enable_timeout", "unproven", "look_lost",
+    "look_reboot", "look_alarm", "look_error",
+    # what hosts say
+    "odd", "unreadable", "other_livepatch", "vendor", "persist", "source",
+    # the controller, and people
+    "kill", "disk", "pause", "resume", "promote", "abort", "say_rollback", "rollback", "old_retry", "on_stop", "last_tier",
+    "report_only", "few_control", "rollback_fails", "unfit",
+)  # fmt: skip
+ODD = (
+    {"uptime_seconds": 10**400}, {"uptime_seconds": -1}, {"uptime_seconds": float("nan")}, {"events": "none"},
+    {"events": [None, {}]}, {"events": [{"kind": "crash", "age_seconds": 1e9, "text": "x" * 10000}] * 500},
+    {"boot_id": []}, {"boot_id": "\x1b[31m"}, {"boot_id": None}, {"sequence": "12"}, {"sequence": None}, {"counters": 5},
+    {"counters": {"oops_count": None}}, {"enabled": {"name": "x"}}, {"enabled": "a" * 1000}, {"sources": []}, {"failed": "yes"},
+    {"failed": True, "msg": ["x"]}, {"msg": "\n" * 9999, "failed": True}, {"rebooted": "no"}, {"time": 12}, {"skipped": True},
+)  # fmt: skip
+TIMED_OUT = {"failed": True, "msg": "The task did not complete within the expected time frame of 300 seconds.", "timedout": {}}
+UNREACHABLE = {"unreachable": True, "msg": "Failed to connect to the host via ssh", "changed": False}
+
+
+class Scenario:
+    """What is drawn from a seed: each thing from a stream of its own, so that one may be left out and the others stay."""
+
+    def __init__(self, seed, without=(), most=None, final=None):
+        self.seed, self.without, self.most = seed, frozenset(without), most
+        self._streams = {}
+        dice = self.dice("troubles")
+        busy = dice.choice((0.0, 0.15, 0.15, 0.3, 0.5))
+        self.troubles = {one: dice.choice((0.05, 0.15, 0.4)) for one in TROUBLES if dice.random() < busy}
+        for one in self.without:
+            self.troubles.pop(one, None)
+
+    def dice(self, name):
+        if name not in self._streams:
+            self._streams[name] = random.Random(f"{self.seed}/{name}")
+        return self._streams[name]
+
+    def has(self, trouble):
+        return trouble in self.troubles
+
+    def strikes(self, trouble, whom="", scale=1.0):
+        """Does this trouble strike now? Each asking has a new answer."""
+        return trouble in self.troubles and self.dice(f"{trouble}/{whom}").random() < self.troubles[trouble] * scale
+
+
+class Machine:
+    """brought: who brought the release that runs (rollout, automation or None); had: what ran when the rollout first touched it."""
+
+    def __init__(self, name, cohort, domain, vendor, boot):
+        self.name, self.cohort, self.domain, self.vendor = name, cohort, domain, vendor
+        self.boots, self.booted_at = 0, boot
+        self.enabled = self.brought = self.package = self.had = None
+        self.keeps = self.self_keeps = self.hung = self.transition = self.moved = False
+        self.down_until = self.away_until = 0.0
+        self.listed, self.supported = True, True
+        self.sequence, self.log, self.counters = 100, [], [0, 0]
+        self.attempts = 0
+
+    @property
+    def boot_id(self):
+        return f"boot-{self.name}-{self.boots}"
+
+    @property
+    def livepatch(self):
+        """What the release is called there."""
+        return "livepatch_1_0_2" if self.vendor else "1.0_2"
+
+    @property
+    def runs(self):
+        return self.enabled == self.livepatch
+
+    @property
+    def runs_ours(self):
+        return self.runs and self.brought == "rollout"
+
+    def answers(self, now):
+        return self.listed and not self.hung and now >= self.down_until and now >= self.away_until
+
+    def note(self, now, kind, new=True):
+        self.sequence += 1
+        self.log.append((self.sequence, now, kind, new))
+        if kind == "warning":
+            self.counters[1] += 1
+
+    def enable(self, livepatch, who):
+        if self.enabled != livepatch:
+            self.enabled, self.brought = livepatch, who
+
+    def reboot(self, now, down):
+        self.boots += 1
+        self.down_until = self.booted_at = now + down
+        self.sequence, self.log, self.counters, self.transition = 100, [], [0, 0], False
+        if not (self.keeps or self.self_keeps):
+            self.enabled = self.brought = None
+
+
+class Fleet:
+    """The machines, and what befalls them as time goes by. `told` is called with (time, text) of everything that happens."""
+
+    def __init__(self, scenario, told):
+        self.scenario, self.now, self.told = scenario, START, told
+        dice = scenario.dice("fleet")
+        count = dice.choice((1, 2, 3, 5, 8, 12, 20, 30))
+        cohorts, domains = dice.choice((1, 1, 2, 4)), dice.choice((0, 0, 2, 4))
+        self.machines = {}
+        for number in range(1, min(count, scenario.most or count) + 1):
+            own = scenario.dice(f"machine/{number}")
+            name = f"h{number}"
+            machine = Machine(
+                name,
+                f"kernel-{own.randrange(cohorts)}" if cohorts > 1 else None,
+                own.randrange(domains) if domains else None,
+                scenario.has("vendor") and own.random() < 0.5,
+                START - own.choice((100, 1e5, 1e7)),
+            )
+            machine.self_keeps = scenario.strikes("persist", name)
+            if scenario.strikes("other_livepatch", name):
+                machine.enable(OTHER, "automation")
+            if scenario.strikes("unfit", name):
+                machine.supported = False
+            self.machines[name] = machine
+        self.queue, self.calm = [], False
+        self.length = 36 * 3600
+        for name in self.machines:
+            for trouble in ("crash", "hang", "network", "selfpatch", "alarm", "inventory", "moved", "counters", "taken_out"):
+                while scenario.strikes(trouble, name):
+                    self.later(scenario.dice(f"when/{trouble}/{name}").expovariate(1 / 14400), trouble, name)
+
+    def later(self, seconds, what, name):
+        heapq.heappush(self.queue, (self.now + seconds, len(self.queue), what, name))
+
+    def advance(self, to):
+        while self.queue and self.queue[0][0] <= to:
+            self.now = max(self.now, self.queue[0][0])
+            unused, unused, what, name = heapq.heappop(self.queue)
+            getattr(self, f"_{what}")(self.machines.get(name) or name)
+        self.now = max(self.now, to)
+
+    def be_calm(self):
+        """All troubles are over: what was lost comes back."""
+        self.calm, self.queue = True, []
+        for machine in self.machines.values():
+            if machine.hung:
+                self._power(machine)
+            machine.away_until = machine.down_until = 0.0
+            machine.listed, machine.moved = True, False
+
+    def _crash(self, machine):
+        dice = self.scenario.dice(f"crash/how/{machine.name}")
+        machine.reboot(self.now, dice.choice((20, 60, 300, 1800)))
+        self.told(f"{machine.name} crashes, is down for {machine.down_until - self.now:.0f} s, runs {machine.enabled} then")
+
+    def _hang(self, machine):
+        machine.hung = True
+        self.told(f"{machine.name} hangs")
+        if self.scenario.dice(f"power/{machine.name}").random() < 0.5:
+            self.later(self.scenario.dice(f"power/{machine.name}").choice((600, 7200, 40000)), "power", machine.name)
+
+    def _power(self, machine):
+        if machine.hung:
+            machine.hung = False
+            machine.reboot(self.now, 60)
+            self.told(f"{machine.name} is switched off and on")
+
+    def _network(self, machine):
+        machine.away_until = self.now + self.scenario.dice(f"away/{machine.name}").choice((10, 300, 1200, 20000))
+        self.told(f"{machine.name} cannot be reached for {machine.away_until - self.now:.0f} s")
+
+    def _selfpatch(self, machine):
+        if not machine.hung and not machine.runs:
+            machine.package = "klp"
+            machine.enable(machine.livepatch, "automation")
+            self.told(f"{machine.name} patches itself")
+
+    def _taken_out(self, machine):
+        if machine.enabled:
+            machine.enabled = machine.brought = None
+            self.told(f"somebody takes the livepatch of {machine.name} out")
+
+    def _alarm(self, machine):
+        machine.note(self.now, "warning")
+        self.told(f"{machine.name} has a kernel alarm")
+
+    def _counters(self, machine):
+        machine.counters[0] += 1
+        self.told(f"{machine.name} counts an oops that its log does not tell")
+
+    def _moved(self, machine):
+        machine.moved = not machine.moved
+        self.told(f"another machine answers as {machine.name}" if machine.moved else f"{machine.name} answers itself again")
+
+    def _inventory(self, machine):
+        machine.listed = not machine.listed
+        self.told(f"{machine.name} {'comes back into' if machine.listed else 'leaves'} the inventory")
+        if not machine.listed:
+            self.later(self.scenario.dice(f"back/{machine.name}").choice((3600, 36000)), "inventory", machine.name)
+
+    # What machines answer
+
+    def facts(self, machine):
+        """Return what the planner reads of a host."""
+        found = {"cohort": machine.cohort, "domain": machine.domain, "facts": None, "result": {}}
+        if not machine.answers(self.now):
+            return dict(found, result=dict(UNREACHABLE))
+        if not self.calm and self.scenario.strikes("odd", f"facts/{machine.name}", 0.2):
+            return dict(found, **self.scenario.dice("odd/facts").choice((
+                {"facts": {"supported": "yes"}}, {"facts": {"supported": True, "boot_id": 5}}, {"facts": []},
+                {"result": {"failed": True, "msg": {}}}, {"result": {"failed": True, "msg": "no sysfs"}}, {"odd": "{{ rack }}"},
+                dict(result=TIMED_OUT),
+            )))  # fmt: skip
+        found["facts"] = {
+            "supported": machine.supported,
+            "kernel_release": machine.cohort or "6.1.0-1",
+            "architecture": "x86_64",
+            "effective_release": "6.1.0-1",
+            "boot_id": machine.boot_id,
+            "enabled": machine.enabled,
+            "transition": {"livepatch": machine.enabled} if machine.transition else None,
+            "os_family_ids": ["amzn"] if machine.vendor else ["fedora"],
+            "engines": [],
+        }
+        return found
+
+    def look(self, machine, since):
+        """Return what livepatch_health answers (raw)."""
+        if not machine.answers(self.now):
+            return dict(UNREACHABLE)
+        if not self.calm and self.scenario.strikes("look_error", machine.name, 0.2):
+            return dict(
+                self.scenario.dice("look_error/which").choice(
+                    (TIMED_OUT, {"failed": True, "error": "unreadable", "msg": "sudo: a password is required"}, {})
+                )
+            )
+        if machine.moved:
+            return dict(self._look(machine, since), boot_id="boot-elsewhere", uptime_seconds=1e7, enabled=None)
+        found = self._look(machine, since)
+        if not self.calm and self.scenario.strikes("odd", f"look/{machine.name}", 0.1):
+            found.update(self.scenario.dice("odd/look").choice(ODD))
+        return found
+
+    def _look(self, machine, since):
+        here = since.get("boot_id") == machine.boot_id
+        after = (since.get("sequence") or 0) if here else 0
+        unreadable = not self.calm and self.scenario.strikes("unreadable", machine.name, 0.2)
+        return {
+            "changed": False,
+            "boot_id": machine.boot_id,
+            "rebooted": bool(since.get("boot_id")) and not here,
+            "enabled": machine.enabled,
+            "effective_release": f"6.1.0-1-{machine.enabled}" if machine.enabled else "6.1.0-1",
+            "uptime_seconds": max(0.0, self.now - machine.booted_at),
+            "sequence": machine.sequence,
+            "time": "whatever",
+            "counters": dict(zip(("oops_count", "warn_count"), machine.counters)),
+            "sources": {"kmsg": "unreadable" if unreadable else "read"},
+            "events": [
+                {"kind": kind, "signature": f"{kind} at f+0x{number:x}", "text": kind, "age_seconds": self.now - when, "new": new}
+                for number, when, kind, new in machine.log
+                if number > after
+            ],
+        }
+
+    def install(self, machine):
+        """Return (raw result of livepatch_package, whether livepatch runs then)."""
+        if not machine.answers(self.now):
+            return dict(UNREACHABLE), False
+        machine.attempts += 1
+        name = machine.name
+        if self._fails("package", name):
+            return {"failed": True, "error": "package_failed", "msg": "the repository does not answer", "changed": False}, False
+        if machine.package is None and not machine.runs and self._fails("not_applicable", name):
+            return {"changed": False, "outcome": "not_applicable", "package": None, "kernel_release": "6.1.0-1"}, False
+        found = {"changed": machine.package is None, "package": "klp-1.0-2.x86_64", "before": None}
+        found["outcome"] = "present" if machine.package else "installed"
+        machine.package = "klp"
+        return found, True
+
+    def _fails(self, trouble, name):
+        return not self.calm and self.scenario.strikes(trouble, name)
+
+    def apply(self, machine):
+        """Return the raw result of livepatch; the machine changes, or dies."""
+        if not machine.answers(self.now):
+            return dict(UNREACHABLE)
+        name, had = machine.name, machine.enabled
+        since = {"boot_id": machine.boot_id, "sequence": machine.sequence, "time": "whatever"}
+        if not machine.runs and self._fails("stall", name):
+            return {"failed": True, "error": "stalled", "msg": "1 task blocks it: turned round", "changed": False}
+        before = machine.brought
+        if machine.had is None:
+            machine.had = machine.enabled or "none"
+        # What it had before the rollout first touched it is not the rollout's.
+        machine.enable(machine.livepatch, "automation" if machine.had == machine.livepatch else "rollout")
+        if self.scenario.has("harm") and machine.runs_ours and before != "rollout" and not self.calm:
+            if self.scenario.dice(f"harm/{name}").random() < self.scenario.troubles["harm"]:
+                delay = self.scenario.dice(f"harm/{name}").expovariate(1 / 3600)
+                self.later(delay, self.scenario.dice(f"harm/{name}").choice(("crash", "crash", "hang", "alarm")), name)
+        if self._fails("stall_in", name):
+            machine.transition = True
+            return {"failed": True, "error": "stalled", "msg": "1 task blocks it: it waits on", "changed": True}
+        machine.transition = False
+        if self._fails("enable_crash", name):
+            self._crash(machine)
+            return dict(UNREACHABLE)
+        if self._fails("enable_hang", name):
+            self._hang(machine)
+            return dict(self.scenario.dice(f"enable_hang/how/{name}").choice((TIMED_OUT, UNREACHABLE)))
+        if self._fails("enable_timeout", name):
+            return dict(TIMED_OUT)
+        return {
+            "changed": had != machine.enabled,
+            "name": machine.enabled,
+            "proven": not self._fails("unproven", name),
+            "before": {"enabled": had},
+            "since": since,
+            "transition": {"seconds": 0.5},
+        }
+
+    def first_look(self, machine, apply):
+        """Return the raw result of the look that follows in the slice."""
+        if "since" not in apply:
+            return {"skipped": True, "changed": False}
+        if self._fails("look_lost", machine.name):
+            self._network(machine)
+        elif self._fails("look_reboot", machine.name):
+            machine.reboot(self.now - 2, 0)
+        elif self._fails("look_alarm", machine.name):
+            self._alarm(machine)
+        return self.look(machine, apply["since"])
+
+    def keep(self, machine):
+        if not machine.answers(self.now):
+            return dict(UNREACHABLE)
+        machine.keeps = machine.enabled is not None
+        return {"changed": True, "boot_guard": {"state": "armed", "reason": None}}
+
+    def roll_back(self, machine, target, persist):
+        """Return {register: raw result} of a rollback's tasks."""
+        if not machine.answers(self.now):
+            return {"livepatch_result_rollback": dict(UNREACHABLE)}
+        if self._fails("rollback_fails", machine.name):
+            return {"livepatch_result_rollback": {"failed": True, "error": "stalled", "msg": "1 task blocks it"}}
+        machine.transition, machine.had = False, None
+        to = target["enabled_before"]
+        if to is None:
+            machine.enabled = machine.brought = machine.package = None
+            machine.keeps = False
+            name = None
+        else:
+            machine.enable(to, "before")
+            name = to
+        self.told(f"{machine.name} is rolled back to {to}")
+        return {"livepatch_result_rollback": {"changed": True, "name": name}}

@@ -1,0 +1,457 @@
+# The life of one rollout: the playbooks' way through the product's own functions, until people have done with it.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import json
+
+from ansible_collections.kernel.livepatch.plugins.action import rollout_gate, rollout_journal, rollout_plan
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge, rules
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, rollout_report
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
+    answers,
+    journal,
+    outcomes,
+    run,
+    schedule,
+    session,
+    start,
+)
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import fleet as fleets
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
+
+from tests.model.checks import Checks, Violation
+from tests.model.fleet import RELEASE, START, Fleet
+
+PATH = "/journals/web.jsonl"
+# Which of opening's refusals are meant, and for whom: (words of it, may it be a resume?).
+MEANT = (
+    ("which a former retry of this rollout has given already", True),
+    ("is of another fleet: none of its", True),
+    ("hosts can be patched", False),
+    ("can be patched now", False),
+    ("has none of the hosts of this rollout", False),
+)
+
+
+class Killed(BaseException):
+    """The controller is gone, in the middle of whatever it did."""
+
+
+class Disk:
+    """The journal as it lies on the disk: lines of JSON."""
+
+    def __init__(self, life):
+        self.life, self.lines, self.writes, self.full = life, [], 0, None
+
+    def read(self):
+        return [json.loads(line) for line in self.lines]
+
+    def append(self, entries):
+        self.writes += 1
+        if self.full is not None and self.writes in self.full:
+            self.life.told("the disk is full: nothing is written")
+            raise RolloutError("The journal cannot be written: no space left on device.")
+        for entry in entries:
+            line = json.dumps(entry, ensure_ascii=False)
+            self.life.tick()
+            self.lines.append(line)
+            self.life.checks.written(json.loads(line), line)
+
+
+class Memory(session.Session):
+    """A session whose journal is a Disk; what is said from outside is a list."""
+
+    def __init__(self, life):
+        self.life, self.disk, self.path, self.dry, self.notes = life, life.disk, PATH, False, []
+        self.owner = {"user": "ann"}
+        self.clock = life.clock
+        self.state = states.state(self.disk.read())
+
+    def add(self, entries, run=None):
+        if not entries:
+            return
+        stamped = journal.stamped(entries, self.state.runs if run is None else run, self.clock)
+        self.life.checks.before_writing(self.state, stamped)
+        self.state = states.advance(self.state, stamped)
+        self.disk.append(stamped)
+        self.life.checks.after_writing(self.state, stamped)
+
+    def take_overrides(self):
+        entries = [entry for entry in self.life.said if entry["id"] not in self.state.overrides]
+        self.add(entries)
+        return entries
+
+    def release(self):
+        pass
+
+
+class World:
+    """What a Run acts through."""
+
+    def __init__(self, life, current):
+        self.life, self.current = life, current
+
+    def now(self):
+        return self.life.fleet.now
+
+    def wait(self, until):
+        self.life.tick()
+        self.life.checks.waits(self.current.state, self.now(), until)
+        for moment in sorted({*(when for when, unused in self.life.sayings if when <= until), until}):
+            self.life.advance(moment)
+            if any(entry["id"] not in self.current.state.overrides for entry in self.life.said):
+                return
+
+    def look(self, hosts):
+        self.life.tick()
+        self.life.checks.looks(self.current.state, self.now())
+        self.life.advance(self.now() + self.life.dice("look").choice((0, 1, 30)))
+        found = {}
+        for name, since in hosts.items():
+            machine = self.life.fleet.machines[name]
+            if name not in self.life.inventory:
+                found[name] = {"unreachable": True, "msg": "it is in the inventory no longer"}
+            else:
+                found[name] = answers.result(self.life.fleet.look(machine, since))
+            self.life.checks.told(name, found[name], since)
+        return found
+
+    def keep(self, hosts):
+        self.life.tick()
+        if not self.life.persist:
+            return {}
+        known = {name: self.life.fleet.machines[name] for name in hosts if name in self.life.inventory}
+        return {name: answers.result(self.life.fleet.keep(machine)) for name, machine in known.items()}
+
+    def sources(self, state):
+        scenario, readings = self.life.scenario, []
+        if not scenario.has("source"):
+            return []
+        verdict, events = "pass", []
+        if scenario.strikes("source", "verdict", 0.3):
+            verdict = scenario.dice("source").choice(("hold", "stop", "pass"))
+        for name, machine in self.life.fleet.machines.items():
+            if machine.boots and scenario.strikes("source", name, 0.3):
+                kind = scenario.dice("source").choice(("crash", "warning", "coredump"))
+                events.append({"host": name, "kind": kind, "time": machine.booted_at - 1, "text": "told elsewhere"})
+        if scenario.strikes("source", "unknown", 0.1):
+            events.append({"host": "nobody", "kind": "crash", "time": self.now(), "text": "x"})
+        readings.append({"name": "prom", "verdict": verdict, "reason": f"prom: {verdict}", "events": events})
+        return readings
+
+    def tell(self, state, number, verdict, found):
+        rollout_gate._verdict_lines(state, number, verdict, found, self.now())
+
+
+class Life:
+    """One scenario, from the first command to the last. `trace` holds what happened, for whoever reads a failure."""
+
+    def __init__(self, scenario):
+        self.scenario, self.dice = scenario, scenario.dice
+        self.trace, self.said, self.sayings = [], [], []
+        self.fleet = Fleet(scenario, self.told)
+        self.checks = Checks(self)
+        self.disk = Disk(self)
+        self.ticks, self.kill_at = 0, None
+        self.retry_number = 0
+        self.persist = self.dice("persist").random() < 0.6
+        self.calm = False
+        self._options()
+
+    def told(self, text):
+        self.trace.append(f"{self.fleet.now - START:9.0f} {text}" if hasattr(self, "fleet") else text)
+
+    def clock(self):
+        return self.fleet.now
+
+    def tick(self):
+        """The controller lives for another moment, or it does not."""
+        self.ticks += 1
+        if self.kill_at is not None and self.ticks >= self.kill_at:
+            self.kill_at = None
+            self.told("the controller is killed")
+            raise Killed
+
+    def advance(self, to):
+        while self.sayings and self.sayings[0][0] <= to:
+            when, what = self.sayings.pop(0)
+            self.fleet.advance(when)
+            self.say(what)
+        self.fleet.advance(to)
+
+    # What people set
+
+    def _options(self):
+        dice, scenario = self.dice("options"), self.scenario
+        self.groups = {"web": [name for name in self.fleet.machines if dice.random() < 0.3]}
+        self.groups["rc"] = [name for name in self.fleet.machines if name not in self.groups["web"] and dice.random() < 0.3]
+        soak, spread = lambda: dice.choice((0, 0, 600, 3600, 7200)), lambda: dice.choice((0, 0, 0, 1800))
+        tier = lambda name, **more: dict(name=name, soak=soak(), spread=spread(), **more)  # noqa: E731
+        plans = [
+            [tier("canary", hosts=dice.choice((1, 2, 12)), max_share="10%"), tier("half", share="50%"), tier("rest", share="100%")],
+            [tier("canary", hosts=2), tier("rest", share="100%", max_failures=dice.choice((0, 1, 5, "50%")))],
+            [tier("all", share="100%")],
+            [tier("1%", share="1%"), tier("10%", share="10%"), tier("30%", share="30%"), tier("rest", share="100%")],
+            [tier("canary", hosts=1), tier("web", group="web"), tier("rest", share="100%")],
+            [tier("rc", group="rc"), tier("web", group="web"), tier("rest", share="100%")],
+        ]
+        self.tiers = dice.choice(plans if all(self.groups.values()) else plans[:4])
+        self.slice = dice.choice((1, 2, "25%", "100%"))
+        self.max_failures = dice.choice((0, 1, "2 or 1%", "20%"))
+        self.rules = {
+            "look_interval": dice.choice(("5m", "15m", "1h")),
+            "max_hold": dice.choice((0, "1h", "4h")),
+            "unreachable_grace": dice.choice((0, "5m", "15m", "2h")),
+            "control_hosts": dice.choice((0, 1, 3)) if scenario.has("few_control") else 5000,
+            "on_alarm": dice.choice(("hold", "hold", "stop", "report")),
+            "stop_evidence": dice.choice((20, 3)),
+            "hold_evidence": dice.choice((3, 2)),
+            "report_lag": dice.choice((0, 0, 0, 900)),
+            "report_only": scenario.has("report_only"),
+            "history": {"crashes": 3, "hosts": 100, "days": 30} if dice.random() < 0.2 else None,
+        }
+        moment = START
+        for what in ("pause", "resume", "promote", "abort", "say_rollback"):
+            while scenario.strikes(what, "said"):
+                self.sayings.append((moment + self.dice(f"saying/{what}").expovariate(1 / 7200), what))
+        self.sayings.sort()
+
+    def request(self, retry):
+        return {
+            "rollout": "web",
+            "release": RELEASE,
+            "tiers": self.tiers,
+            "slice": self.slice,
+            "max_failures": self.max_failures,
+            "rules": rules.parse(self.rules),
+            "seed": self.scenario.seed,
+            "retry": retry,
+            "groups": self.groups,
+            "former": None,
+            "run": {"kind": "run", "user": "ann", "controller": "desk", "ansible": "2.21", "inventory": ["site"]},
+        }
+
+    def say(self, what):
+        """As rollout_journal says an override: not to a rollout that is over."""
+        state = states.state(self.disk.read())
+        if state.tiers is None or state.over or state.ended == "rolled_back":
+            return
+        override = {"say_rollback": "rollback"}.get(what, what)
+        entry = {"kind": "override", "id": f"said-{len(self.said):04d}", "override": override, "user": "bob", "reason": f"{what}!"}
+        if override == "promote":
+            tier = self.dice("promote").choice([state.open_tier, 1, 2, 9])
+            if tier is None:
+                return
+            entry["tier"] = tier
+        self.said.append(entry)
+        self.told(f"bob says {override} {entry.get('tier', '')}")
+
+    # The playbooks
+
+    def rollout(self, retry=None, last_tier=None):
+        """kernel.livepatch.rollout; returns how it ended (str)."""
+        self.told(f"COMMAND rollout, retry {retry}, last tier {last_tier}")
+        return self._process(lambda: self._rollout(retry, last_tier))
+
+    def rollback(self):
+        """kernel.livepatch.rollback; returns how it ended (str)."""
+        self.told("COMMAND rollback")
+        return self._process(self._rollback)
+
+    def _process(self, command):
+        self.inventory = {name for name, machine in self.fleet.machines.items() if machine.listed}
+        self.kill_at = self.disk.full = None
+        if not self.calm:
+            if self.scenario.strikes("kill", "when", 2):
+                self.kill_at = self.ticks + 1 + int(self.dice("kill").expovariate(1 / 40))
+            if self.scenario.strikes("disk", "when", 2):
+                first = self.disk.writes + 1 + int(self.dice("disk").expovariate(1 / 10))
+                self.disk.full = range(first, first + self.dice("disk").choice((1, 1, 3, 100)))
+        self.checks.process_begins()
+        try:
+            ended = command()
+        except Killed:
+            ended = "killed"
+        except RolloutError as error:
+            if self.disk.full is None:
+                raise Violation("refused", f"{error}") from error
+            ended = f"failed: {error}"
+        self.disk.full = None
+        self.told(f"ended: {ended}")
+        return ended
+
+    def _rollout(self, retry, last_tier):
+        raw = {name: self.fleet.facts(self.fleet.machines[name]) for name in self.fleet.machines if name in self.inventory}
+        self.advance(self.fleet.now + 5)
+        self.tick()
+        seen = fleets.survey(raw, RELEASE)
+        current = Memory(self)
+        resumed = current.state.tiers is not None and not current.state.over
+        request = self.request(retry)
+        if current.state.tiers is not None:
+            current.take_overrides()
+        try:
+            entries, notes = start.opening(current.state, request, seen)
+            rollout_plan._check_last_tier(current.state, entries, last_tier, request)
+        except RolloutError as error:
+            if not seen or any(words in str(error) and (may or not resumed) for words, may in MEANT):
+                return f"refused: {error}"
+            raise Violation("resume", str(error)) from error
+        current.add(entries, current.state.runs + 1)
+        self.checks.planned(current.state, seen)
+        if not current.state.stop:
+            verdict = judge.judge(current.state, self.clock())
+            if verdict["verdict"] == "stop":
+                current.add([verdict])
+        last = schedule.last_tier(current.state, last_tier)
+        plan = rollout_plan._result(current, last, resumed, bool(entries), notes)
+        on_stop = self.scenario.has("on_stop")
+        if plan.get("refused") and not (plan["rolls_back"] and (on_stop or plan["rollback_asked"])):
+            return "refused by the state"
+        try:
+            self._patch(plan)
+        except RolloutError as error:
+            self._unless_full(error)
+        gate = {"verdict": "pass"}
+        if plan["tiers"]:
+            current = self._existing()
+            if not run.Run(current, World(self, current)).finish(plan["last_tier"]):
+                rollout_gate._require_reason(current.state)
+            gate = rollout_gate._result(current)
+            if gate["verdict"] == "stop" and (on_stop or gate["rolls_back"]):
+                self._roll_back()
+        ends = {"stop": "stopped", "hold": "held"}
+        result = ends.get(gate["verdict"]) or ("waiting" if plan["last_tier"] < len(plan["tiers"]) else "complete")
+        current = self._existing()
+        rollout_journal._end(current, {"result": result, "tier": plan["last_tier"]}, None)
+        return result
+
+    def _unless_full(self, error):
+        """A task that fails ends its play; the next one, on the controller, begins all the same."""
+        if self.disk.full is None:
+            raise Violation("refused", str(error)) from error
+
+    def _existing(self):
+        self.tick()
+        current = Memory(self)
+        self.checks.replayed(current.state)
+        if current.state.tiers is None:
+            raise RolloutError("The journal has no finished plan")
+        return current
+
+    def _patch(self, plan):
+        names, sizes = list(plan["hosts"]), list(plan["serial"])
+        while names:
+            size = sizes.pop(0) if len(sizes) > 1 else sizes[0]
+            batch, names = names[:size], names[size:]
+            current = self._existing()
+            if not run.Run(current, World(self, current)).open(batch):
+                return
+            registered = self._patch_slice(batch)
+            current = self._existing()
+
+            def results(name, registered=registered):
+                if name not in registered:
+                    return {"package": {"unreachable": True, "msg": "it is in the inventory no longer"}}
+                return {step: answers.result(raw) for step, raw in registered[name].items()}
+
+            verdict = run.Run(current, World(self, current)).close(results)["verdict"]
+            if verdict == "stop":
+                return
+
+    def _patch_slice(self, batch):
+        batch = [name for name in batch if name in self.inventory]
+        machines = {name: self.fleet.machines[name] for name in batch}
+        skipped = {"skipped": True, "changed": False}
+        found = {name: {"package": None, "apply": skipped, "look": skipped} for name in batch}
+        ready = []
+        for name, machine in machines.items():
+            self.tick()
+            found[name]["package"], goes_on = self.fleet.install(machine)
+            ready += [name] if goes_on else []
+        self.advance(self.fleet.now + self.dice("patch").choice((1, 10, 100)))
+        for name in ready:
+            self.tick()
+            self.checks.touched(name)
+            found[name]["apply"] = self.fleet.apply(machines[name])
+        self.advance(self.fleet.now + self.dice("patch").choice((0, 1, 10)))
+        for name in batch:
+            found[name]["look"] = self.fleet.first_look(machines[name], found[name]["apply"])
+            self.told(f"{name} is patched: " + ", ".join(_short(step, raw) for step, raw in found[name].items()))
+            if found[name]["look"].get("boot_id"):
+                self.checks.told(name, answers.result(found[name]["look"]), {})
+        return found
+
+    def _rollback(self):
+        try:
+            current = self._existing()
+        except RolloutError:
+            return "nothing to be rolled back"
+        self._roll_back()
+        current = self._existing()
+        found = rollout_journal._end(current, {"result": "rolled_back"}, None)
+        self.checks.rolled_back(current.state, found)
+        return current.state.ended
+
+    def _roll_back(self):
+        current = self._existing()
+        args = {"release": RELEASE, "reason": "asked for"}
+        targets = rollout_journal._rollback(current, args, dict.fromkeys(self.inventory, {}))
+        names, sizes = list(targets["hosts"]), list(targets["serial"])
+        while names:
+            size = sizes.pop(0) if len(sizes) > 1 else sizes[0]
+            batch, names = names[:size], names[size:]
+            registered = {}
+            for name in batch:
+                self.tick()
+                registered[name] = self.fleet.roll_back(self.fleet.machines[name], targets["rollback"][name], self.persist)
+            self.advance(self.fleet.now + 10)
+            current = self._existing()
+            rollout_journal._rolled_back(current, {"hosts": batch}, registered)
+
+    # The people
+
+    def live(self):
+        """Commands as people give them, until they are tired of it; then all troubles end, and a last command must do."""
+        dice = self.dice("people")
+        last_tier = "next" if self.scenario.has("last_tier") else None
+        ended = self.rollout(last_tier=last_tier)
+        for unused in range(dice.choice((0, 1, 2, 3, 6))):
+            self.advance(self.fleet.now + dice.choice((1, 600, 7200, 30000)))
+            if self.scenario.strikes("rollback", "person") or (ended in ("stopped", "held") and dice.random() < 0.2):
+                ended = self.rollback()
+            else:
+                wanted = ended in ("stopped", "refused by the state", "rolled_back") and dice.random() < 0.7
+                ended = self.rollout(self._retry(wanted), last_tier if dice.random() < 0.7 else None)
+        self.be_calm()
+        if dice.random() < 0.5:
+            self.rollout()
+            self.rollout(self._retry(True))
+        ended = self.rollback()
+        self.checks.all_is_undone(ended)
+        entries = self.disk.read()
+        if entries and self.checks.state.tiers is not None:
+            messages.report(states.state(entries), PATH)
+            rollout_report.report(entries, PATH, self.clock())
+
+    def _retry(self, wanted):
+        if self.scenario.strikes("old_retry", "person"):
+            return f"reason {self.retry_number}"
+        if not wanted:
+            return None
+        self.retry_number += 1
+        return f"reason {self.retry_number}"
+
+    def be_calm(self):
+        self.told("ALL TROUBLES END")
+        self.calm, self.sayings = True, []
+        self.fleet.be_calm()
+        self.advance(self.fleet.now + 60)
+
+
+def _short(step, raw):
+    words = [key for key in ("failed", "unreachable", "skipped") if raw.get(key)]
+    words += [f"{key} {raw[key]}" for key in ("outcome", "error", "enabled", "proven") if key in raw]
+    return f"{step} {' '.join(str(word)[:40] for word in words)}"

@@ -1,0 +1,62 @@
+# The looks of a rollout: plays of their own inside rollout_gate, with one ansible-core, on hosts that are stubs.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tools")]
+from collection import link  # noqa: E402
+from tests.bench import scale  # noqa: E402
+
+TIERS = [{"name": "canary", "hosts": 1, "soak": "1s"}, {"name": "rest", "share": "100%"}]
+OWN = {"livepatch_become": False, "livepatch_coredump_directories": ["/srv/cores"], "livepatch_guard_minutes": 33}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A rollout to six hosts, one of which has variables of its own, and one a word that a template would run."""
+    link()
+    directory = tmp_path_factory.mktemp("site")
+    (directory / "group_vars").mkdir()
+    (directory / "group_vars" / "stubs.json").write_text(json.dumps({"stub_told": True}))
+    (directory / "host_vars").mkdir()
+    (directory / "host_vars" / "host-2.json").write_text(json.dumps(OWN))
+    figures = scale.rollout(6, directory, forks=3, variables={"livepatch_tiers": TIERS, "livepatch_slice": 1})
+    return figures, directory
+
+
+def told(directory, host, module):
+    return json.loads((directory / "hosts" / "told" / f"{host}.{module}").read_text())
+
+
+def test_a_whole_rollout_runs_to_its_end_and_shows_no_look_as_a_task(site):
+    figures, directory = site
+    output = (directory / "output").read_text()
+    assert (figures["status"], figures["patched"]) == (0, 6), output[-3000:]
+    assert figures["looks"] > 6 and "TASK [Look]" not in output
+    assert "livepatch | complete: 6 patched" in output
+    assert "no hosts matched" not in output.replace("PLAY [Roll back]", "").split("PLAY [Watch", maxsplit=1)[0]
+
+
+def test_a_host_is_looked_at_with_its_own_variables_whichever_slice_is_next(site):
+    unused, directory = site
+    own = told(directory, "host-2", "livepatch_health")
+    assert own["coredump_directories"] == ["/srv/cores"] and own["become"] is False
+    other = told(directory, "host-3", "livepatch_health")
+    assert "coredump_directories" not in other and other["become"] is True
+
+
+def test_a_look_reads_on_from_where_the_last_one_ended(site):
+    unused, directory = site
+    assert told(directory, "host-1", "livepatch_health")["since"]["sequence"] > 0
+
+
+def test_a_host_of_a_tier_that_has_passed_is_asked_to_keep_the_livepatch_with_its_own_variables(site):
+    unused, directory = site
+    assert int(told(directory, "host-2", "livepatch_persistence")["guard_minutes"]) == 33

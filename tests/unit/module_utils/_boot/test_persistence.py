@@ -1,0 +1,387 @@
+# Making a livepatch persistent: what is written, what is refused, and what is taken back.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import os
+import stat
+
+import pytest
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record, persistence
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
+from tests.unit.fakes import elf
+from tests.unit.fakes.elf import KERNEL
+from tests.unit.fakes.systemd import SystemdHost
+
+OTHER = "6.12.107+deb13-amd64"
+FILE = "/lib/modules/%s/livepatch/%s.ko"
+LINK = "etc/systemd/system/sysinit.target.wants/livepatch-boot.service"
+INSTALLED = [
+    "etc/livepatch/boot.d/" + KERNEL,
+    "etc/livepatch/boot.sh",
+    "etc/systemd/system/livepatch-boot-survived.service",
+    "etc/systemd/system/livepatch-boot-survived.timer",
+    "etc/systemd/system/livepatch-boot.service",
+]
+
+
+class Host(SystemdHost):
+    """A host with systemd that runs hotfix1."""
+
+    links = [LINK]
+
+    def __init__(self, root):
+        super(Host, self).__init__(root)
+        self.install("hotfix1")
+        self.insert("hotfix1", transition=0)
+
+    def install(self, name, kernel=KERNEL, **options):
+        return self.data(FILE[1:] % (kernel, name), elf.module(name=name, kernel=kernel, **options))
+
+    def persist(self, check_mode=False, **options):
+        params = dict(
+            {"state": "present", "name": None, "path": None, "package": None, "instead_of": None, "guard_minutes": 10},
+            clear_guard=False,
+        )
+        run = persistence.Run(dict(params, **options), self.run_command, check_mode, self.root)
+        result = run.execute()
+        self.warnings = run.warnings
+        return result
+
+    def refused(self, **options):
+        with pytest.raises(LivepatchError) as caught:
+            self.persist(**options)
+        return caught.value.code, caught.value.message
+
+    def files(self):
+        found = []
+        for parent, dummy, names in os.walk(self.root):
+            here = os.path.relpath(parent, self.root)
+            found += [os.path.join(here, name) for name in names if here.startswith(("etc/", "var/"))]
+        return sorted(found)
+
+    def record_other(self, name="hotfix1"):
+        record = {"name": name, "kernel": OTHER, "path": "/x.ko", "sha256": "0", "build_id": "", "depends": ""}
+        self.text("etc/livepatch/boot.d/" + OTHER, persistence.rendered(record))
+
+    def status(self, **fields):
+        self.text("run/livepatch/boot", "\n".join("%s=%s" % item for item in sorted(fields.items())))
+
+    def kpatch(self, name="hotfix1"):
+        self.data("var/lib/kpatch/%s/%s.ko" % (KERNEL, name), elf.module(name=name))
+        self.directory("etc/systemd/system/multi-user.target.wants")
+        self.text("etc/systemd/system/multi-user.target.wants/kpatch.service", "")
+
+
+@pytest.fixture
+def host(tmp_path):
+    old = os.umask(0o077)
+    yield Host(tmp_path)
+    os.umask(old)
+
+
+def test_check_real_again_and_again_in_check(host):
+    predicted = host.persist(check_mode=True)
+    assert predicted["changed"] and host.files() == [] and host.commands == []
+    done = host.persist()
+    assert done["changed"] and done["diff"] == predicted["diff"]
+    assert done["name"] == "hotfix1" and done["by"] == "livepatch-boot.service"
+    assert host.files() == sorted(INSTALLED + [LINK])
+    assert host.commands == [["enable", "livepatch-boot.service"]]
+    for check_mode in (False, True):
+        again = host.persist(check_mode=check_mode)
+        assert not again["changed"] and again["diff"]["before"] == again["diff"]["after"]
+    assert len(host.commands) == 1, "nothing to do costs no process"
+
+
+def test_the_diff_names_the_livepatch_the_service_and_every_file(host):
+    diff = host.persist()["diff"]
+    kept = {"name": "hotfix1", "path": FILE % (KERNEL, "hotfix1"), "build_id": "11" * 20}
+    assert diff["before"] == {
+        "livepatches": {},
+        "service": "absent",
+        "files": {"/" + path: "absent" for path in INSTALLED},
+    }
+    assert diff["after"] == {
+        "livepatches": {KERNEL: kept},
+        "service": "enabled",
+        "files": {"/" + path: "as wanted" for path in INSTALLED},
+    }
+
+
+def test_taking_it_back_leaves_nothing_and_is_a_quartet_too(host):
+    host.persist()
+    host.text("var/lib/livepatch/boot/" + KERNEL, "boots=1")
+    predicted = host.persist(state="absent", check_mode=True)
+    assert predicted["changed"] and len(host.files()) == 7
+    done = host.persist(state="absent")
+    assert done["changed"] and done["diff"] == predicted["diff"] and done["name"] is None and done["by"] is None
+    assert host.files() == []
+    assert host.commands[1:] == [
+        ["disable", "--now", "livepatch-boot.service"],
+        ["daemon-reload"],
+        ["reset-failed", "livepatch-boot.service"],
+    ]
+    for check_mode in (False, True):
+        again = host.persist(state="absent", check_mode=check_mode)
+        assert not again["changed"] and again["diff"]["before"] == again["diff"]["after"]
+
+
+def test_whatever_the_umask_anybody_may_read_and_only_root_may_write(host):
+    host.persist()
+    for path in INSTALLED:
+        assert stat.S_IMODE(os.stat(os.path.join(host.root, path)).st_mode) == 0o644
+        assert stat.S_IMODE(os.stat(os.path.join(host.root, os.path.dirname(path))).st_mode) & 0o022 == 0
+    assert stat.S_IMODE(os.stat(os.path.join(host.root, "etc/livepatch/boot.d")).st_mode) == 0o755
+
+
+@pytest.mark.parametrize("path", INSTALLED)
+def test_a_file_that_somebody_changed_or_opened_to_others_is_put_right(host, path):
+    host.persist()
+    place = os.path.join(host.root, path)
+    os.chmod(place, 0o666)
+    assert host.persist()["changed"] and stat.S_IMODE(os.stat(place).st_mode) == 0o644
+    host.text(path, "something else")
+    result = host.persist()
+    assert result["diff"]["before"]["files"]["/" + path] == "other content" and result["changed"]
+    os.rename(place, place + ".real")
+    os.symlink(place + ".real", place)
+    assert host.persist()["changed"] and not os.path.islink(place)
+
+
+def test_changed_units_are_read_anew(host):
+    host.persist()
+    assert host.persist(guard_minutes=3)["changed"]
+    assert host.commands[-1] == ["daemon-reload"]
+    timer = boot_record.contents(3)["etc/systemd/system/livepatch-boot-survived.timer"]
+    assert "OnActiveSec=3min" in timer and "@" not in "".join(boot_record.contents(3).values()).replace('"$@"', "")
+
+
+def test_the_record_says_what_the_program_needs(host):
+    host.persist()
+    record = boot_record.read_record(host.root, KERNEL)
+    assert record["name"] == "hotfix1" and record["path"] == FILE % (KERNEL, "hotfix1")
+    assert record["build_id"] == "11" * 20 and len(record["sha256"]) == 64 and record["depends"] == ""
+
+
+def test_what_does_not_run_does_not_become_persistent(host):
+    host.install("hotfix2")
+    code, message = host.refused(name="hotfix2")
+    assert code == "not_enabled" and "hotfix2" in message and "found hotfix1" in message
+    host.write("hotfix1/enabled", "0")
+    assert host.refused()[0] == "not_enabled", "a transition is not over"
+    host.sleep(2)
+    code, message = host.refused()
+    assert code == "not_enabled" and "found none" in message
+
+
+def test_other_code_under_the_same_name_does_not_become_persistent(host):
+    host.install("hotfix1", build_id="22" * 20)
+    code, message = host.refused()
+    assert code == "other_code" and "11" * 20 in message and "22" * 20 in message
+
+
+@pytest.mark.parametrize(
+    "options, code, words",
+    [
+        ({"livepatch": False}, "not_a_livepatch", "ordinary module"),
+        ({"kernel": OTHER}, "vermagic", OTHER),
+        ({"name": "not a name"}, "bad_name", "not a name"),
+    ],
+)
+def test_a_file_that_this_kernel_must_not_load_is_refused(host, options, code, words):
+    path = host.data("root/x.ko", elf.module(**options))
+    found, message = host.refused(path=path)
+    assert found == code and words in message
+
+
+@pytest.mark.parametrize("place", ["root/open/x.ko", "root/open"])
+def test_a_file_that_others_could_change_is_refused(host, place):
+    path = host.data("root/open/x.ko", elf.module())
+    os.chmod(os.path.join(host.root, place), 0o777)
+    code, message = host.refused(path=path)
+    assert code == "insecure_path" and "0777" in message
+
+
+@pytest.mark.parametrize("name", ["x\nname=evil.ko", "x\udcff.ko"])
+def test_a_path_that_would_break_the_record_is_refused(host, name):
+    path = host.data("root/" + name, elf.module())
+    assert host.refused(path=path)[0] == "bad_name"
+
+
+def test_a_livepatch_without_a_file_is_not_found(host):
+    os.unlink(host.root + FILE % (KERNEL, "hotfix1"))
+    assert host.refused()[0] == "not_found"
+
+
+def test_without_systemd_there_is_a_clear_error_and_nothing_to_take_back(host):
+    os.rmdir(os.path.join(host.root, "run/systemd/system"))
+    code, message = host.refused()
+    assert code == "no_systemd" and "systemd" in message and host.files() == []
+    assert host.persist(state="absent")["changed"] is False
+
+
+def test_a_systemctl_that_fails_is_quoted(host):
+    host.refuses = (1, "", "Failed to enable unit: it is masked\n")
+    code, message = host.refused()
+    assert code == "systemctl_failed" and "it is masked" in message
+
+
+def test_what_cannot_be_written_is_named(host, monkeypatch):
+    def write(root, path, text):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(etc, "write", write)
+    code, message = host.refused()
+    assert code == "write_failed" and "Read-only file system" in message and "/etc/livepatch/boot.sh" in message
+
+
+def test_each_kernel_keeps_its_own_record(host):
+    host.record_other("hotfix9")
+    result = host.persist()
+    assert {kernel: entry["name"] for kernel, entry in result["livepatches"].items()} == {
+        KERNEL: "hotfix1",
+        OTHER: "hotfix9",
+    }
+    assert host.persist(state="absent", name="hotfix1")["name"] is None
+    assert list(boot_record.read_records(host.root)) == [OTHER]
+    assert os.path.lexists(os.path.join(host.root, LINK)), "the other kernel still needs the service"
+    assert host.persist(state="absent", name="hotfix9")["changed"] and host.files() == []
+
+
+def test_a_rollback_takes_the_record_back_to_what_is_gone_back_to(host):
+    host.persist()
+    host.record_other("hotfix1")
+    former = host.install("hotfix0", build_id="33" * 20)
+    predicted = host.persist(path=former, instead_of="hotfix1", check_mode=True)
+    done = host.persist(path=former, instead_of="hotfix1")
+    assert done["changed"] and done["name"] == "hotfix0" and done["diff"] == predicted["diff"]
+    assert list(boot_record.read_records(host.root)) == [KERNEL], "another kernel does not keep it either"
+    assert not host.persist(path=former, instead_of="hotfix1")["changed"]
+
+
+def test_a_rollback_makes_nothing_persistent_that_was_not(host):
+    former = host.install("hotfix0")
+    assert not host.persist(path=former, instead_of="hotfix1")["changed"] and host.files() == []
+    host.persist()
+    host.install("hotfix2", build_id="22" * 20)
+    host.insert("hotfix2", build_id="22" * 20, transition=0)
+    assert not host.persist(path=former, instead_of="hotfix2")["changed"], "hotfix2 had not passed its tier"
+    assert boot_record.read_record(host.root, KERNEL)["name"] == "hotfix1"
+
+
+def test_a_rollback_leaves_this_kernels_record_when_only_another_kernel_kept_the_livepatch(host):
+    host.persist()
+    host.record_other("hotfix2")
+    assert host.persist(name="hotfix1", instead_of="hotfix2")["changed"]
+    assert list(boot_record.read_records(host.root)) == [KERNEL]
+
+
+def test_what_kpatch_loads_is_not_installed_twice_and_we_say_so(host):
+    host.kpatch()
+    result = host.persist()
+    assert not result["changed"] and result["name"] == "hotfix1" and result["by"] == "kpatch.service"
+    assert "etc/livepatch/boot.sh" not in host.files()
+    host.persist(state="absent")
+    assert "kpatch.service" in host.warnings[0]
+
+
+def test_a_record_of_ours_goes_when_kpatch_takes_over(host):
+    host.persist()
+    host.kpatch()
+    result = host.persist()
+    assert result["changed"] and result["by"] == "kpatch.service" and boot_record.read_records(host.root) == {}
+
+
+def test_a_livepatch_that_lies_only_in_kpatchs_directory_is_found_there(host):
+    os.unlink(host.root + FILE % (KERNEL, "hotfix1"))
+    host.data("var/lib/kpatch/%s/hotfix1.ko" % KERNEL, elf.module())
+    assert host.persist()["by"] == "livepatch-boot.service", "kpatch.service is not enabled"
+    assert boot_record.read_record(host.root, KERNEL)["path"] == "/var/lib/kpatch/%s/hotfix1.ko" % KERNEL
+
+
+def test_an_operator_clears_the_guard(host):
+    host.persist()
+    sha256 = boot_record.read_record(host.root, KERNEL)["sha256"]
+    host.text("var/lib/livepatch/boot/" + KERNEL, "sha256=%s\nboots=2" % sha256)
+    host.status(state="tripped", sha256=sha256, boots=2, reason="died early")
+    assert host.persist()["boot_guard"] == {"state": "tripped", "boots": 2, "reason": "died early"}
+    assert kernel_facts.gather(host.root)["patches"]["hotfix1"]["persistent"] is False
+    assert host.persist(clear_guard=True, check_mode=True)["changed"]
+    cleared = host.persist(clear_guard=True)
+    assert cleared["changed"] and cleared["boot_guard"]["state"] == "waiting"
+    assert host.commands[-1] == ["reset-failed", "livepatch-boot.service"]
+    assert not host.persist(clear_guard=True)["changed"]
+
+
+def test_the_facts_tell_which_livepatch_is_persistent_and_what_the_guard_did(host):
+    facts = kernel_facts.gather(host.root)
+    assert facts["patches"]["hotfix1"]["persistent"] is False and facts["boot_guard"] is None
+    host.persist()
+    facts = kernel_facts.gather(host.root)
+    assert facts["patches"]["hotfix1"]["persistent"] is True
+    assert facts["boot_guard"]["state"] == "waiting" and facts["boot_guard"]["boots"] == 0
+
+
+def test_a_record_of_other_code_makes_the_running_livepatch_not_persistent(host):
+    host.persist()
+    host.patches.clear()
+    host.insert("hotfix1", build_id="55" * 20, transition=0)
+    assert kernel_facts.gather(host.root)["patches"]["hotfix1"]["persistent"] is False
+
+
+def test_what_the_guard_said_about_a_former_record_is_not_said_of_the_new_one(host):
+    host.persist()
+    host.status(state="tripped", sha256="00", boots=2, reason="old")
+    assert kernel_facts.gather(host.root)["boot_guard"]["state"] == "waiting"
+    host.status(state="switched_off", sha256="", boots=0, reason="livepatch.boot=0 is on the kernel command line")
+    assert kernel_facts.gather(host.root)["boot_guard"]["state"] == "switched_off"
+
+
+def test_a_boot_into_a_kernel_without_a_record_is_seen_in_the_facts(host):
+    host.record_other()
+    host.status(state="other_kernel", sha256="", boots=0, reason="no livepatch is recorded for this kernel")
+    facts = kernel_facts.gather(host.root)
+    assert facts["boot_guard"]["state"] == "other_kernel" and facts["patches"]["hotfix1"]["persistent"] is False
+
+
+def test_under_kpatch_the_facts_call_its_livepatch_persistent(host):
+    host.kpatch()
+    assert kernel_facts.gather(host.root)["patches"]["hotfix1"]["persistent"] is True
+
+
+@pytest.mark.parametrize("text", ["", "\x00\xff", "state=", "boots=9" * 50, "state=tripped\nboots=many\nreason"])
+def test_a_damaged_status_is_no_error(host, text):
+    host.text("run/livepatch/boot", text)
+    host.text("etc/livepatch/boot.d/" + KERNEL, text)
+    guard = kernel_facts.gather(host.root)["boot_guard"]
+    assert guard is None or guard["boots"] == 0
+
+
+def test_what_the_guard_said_goes_with_the_record(host):
+    host.persist()
+    host.status(state="enabled", sha256=boot_record.read_record(host.root, KERNEL)["sha256"], boots=1, reason="r")
+    assert kernel_facts.gather(host.root)["boot_guard"]["state"] == "enabled"
+    host.record_other("hotfix9")
+    host.persist(state="absent", name="hotfix1")
+    assert kernel_facts.gather(host.root)["boot_guard"] is None
+    host.persist(state="absent")
+    assert not os.path.exists(os.path.join(host.root, "run/livepatch/boot"))
+
+
+def test_a_power_cut_right_afterwards_loses_nothing(host, monkeypatch):
+    flushed, sync = [], etc.sync
+
+    def note(path):
+        flushed.append(os.path.relpath(path, host.root))
+        sync(path)
+
+    monkeypatch.setattr(etc, "sync", note)
+    host.persist()
+    module = FILE[1:] % (KERNEL, "hotfix1")
+    expected = {module, os.path.dirname(module), "etc/livepatch/boot.d", "etc/livepatch", "etc", os.path.dirname(LINK)}
+    assert expected <= set(flushed)
+    assert flushed.index(module) < flushed.index("etc/livepatch/boot.d") < flushed.index(os.path.dirname(LINK))

@@ -1,0 +1,255 @@
+# Which lines of the kernel's log are alarms, in the forms of four generations of kernels.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import pytest
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._health.kernel_alarms import ALARM_RECORDS, alarms
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.kernel_log import Record
+
+CUT = "------------[ cut here ]------------"
+END = "---[ end trace 0000000000000000 ]---"
+TRACE = ["Modules linked in: klp_alarm(OEK) [last unloaded: plain]", "Call Trace:", " seq_read_iter+0x1/0x2", END]
+RIP = "RIP: 0010:alarm_show+0x12b/0x1a8 [klp_alarm]"
+USER_RIP = "RIP: 0033:0x7f0e5b0d51a0"
+
+# lines, kind, signature
+SAMPLES = {
+    "a warning of 5.10 to 6.12": (
+        [CUT, "WARNING: CPU: 0 PID: 123 at /build/klp_alarm.c:19 alarm_show+0x117/0x1a8 [klp_alarm]", RIP] + TRACE,
+        "warning",
+        "warning:alarm_show",
+    ),
+    "a warning of 7.2": (
+        [CUT, "WARNING: klp_alarm.c:19 at alarm_show+0x118/0x1dd [klp_alarm], CPU#0: cat/148", RIP] + TRACE,
+        "warning",
+        "warning:alarm_show",
+    ),
+    "a warning with a message": (
+        [
+            CUT,
+            "refcount_t: underflow; use-after-free.",
+            "WARNING: CPU: 1 PID: 7 at lib/refcount.c:28 refcount_warn_saturate+0xba/0x110",
+        ]
+        + TRACE,
+        "warning",
+        "warning:refcount_warn_saturate",
+    ),
+    "a lockdep warning": (
+        ["======", "WARNING: possible circular locking dependency detected", "6.1.0 #1 Not tainted"],
+        "warning",
+        "warning:WARNING: possible circular locking dependency detected",
+    ),
+    "a BUG of 5.10": (
+        [
+            CUT,
+            "kernel BUG at /build/klp_alarm.c:20!",
+            "invalid opcode: 0000 [#1] SMP PTI",
+            "CPU: 0 PID: 9 Comm: cat",
+            RIP,
+        ]
+        + TRACE,
+        "bug",
+        "bug:alarm_show",
+    ),
+    "a BUG of 6.12": (
+        [CUT, "kernel BUG at klp_alarm.c:20!", "Oops: invalid opcode: 0000 [#1] PREEMPT SMP NOPTI", RIP] + TRACE,
+        "bug",
+        "bug:alarm_show",
+    ),
+    "a bad access of 6.1": (
+        [
+            "BUG: kernel NULL pointer dereference, address: 0000000000000000",
+            "#PF: supervisor write access in kernel mode",
+            "PGD 0 P4D 0 ",
+            "Oops: 0002 [#2] PREEMPT SMP PTI",
+            "RIP: 0010:alarm_show.cold+0x12b/0x1a8 [klp_alarm]",
+            USER_RIP,
+            END,
+        ],
+        "oops",
+        "oops:alarm_show",
+    ),
+    "a bad access of 7.2": (
+        ["BUG: unable to handle page fault for address: ffffc90000abc000", "Oops: Oops: 0002 [#1] SMP NOPTI", RIP, END],
+        "oops",
+        "oops:alarm_show",
+    ),
+    "a general protection fault of 6.1": (
+        [
+            "general protection fault, probably for non-canonical address 0xdead000000000122: 0000 [#1] PREEMPT SMP",
+            RIP,
+            END,
+        ],
+        "oops",
+        "oops:alarm_show",
+    ),
+    "a general protection fault of 7.2": (
+        [
+            "Oops: general protection fault, probably for non-canonical address 0xdead000000000122: 0000 [#1] SMP",
+            RIP,
+            END,
+        ],
+        "oops",
+        "oops:alarm_show",
+    ),
+    "an oops of arm64": (
+        [
+            "Unable to handle kernel NULL pointer dereference at virtual address 0000000000000000",
+            "Internal error: Oops: 0000000096000004 [#1] SMP",
+            "pc : alarm_show+0x20/0x40 [klp_alarm]",
+            END,
+        ],
+        "oops",
+        "oops:alarm_show",
+    ),
+    "a soft lockup": (
+        ["watchdog: BUG: soft lockup - CPU#0 stuck for 5s! [cat:166]", "RIP: 0010:alarm_show+0x1/0x2", USER_RIP],
+        "lockup",
+        "lockup:alarm_show",
+    ),
+    "a hard lockup": (
+        ["NMI watchdog: Watchdog detected hard LOCKUP on cpu 3", RIP],
+        "lockup",
+        "lockup:alarm_show",
+    ),
+    "an RCU stall of 5.10": (
+        ["rcu: INFO: rcu_sched self-detected stall on CPU", "rcu: \t0-....: (2099 ticks this GP)", RIP],
+        "rcu_stall",
+        "rcu_stall:alarm_show",
+    ),
+    "an RCU stall of others": (
+        ["rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:", "rcu: \t0-....: (2099 ticks this GP)"],
+        "rcu_stall",
+        "rcu_stall:rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+    ),
+    "a hung task": (
+        [
+            "INFO: task cat:111 blocked for more than 120 seconds.",
+            "      Tainted: G           OE K   5.10.0",
+            "Call Trace:",
+        ],
+        "hung_task",
+        "hung_task:INFO: task cat:N blocked for more than N seconds.",
+    ),
+    "a use after free": (
+        ["BUG: KASAN: use-after-free in alarm_show+0x20/0x40", "Read of size 8 at addr ffff888012345678 by task cat/1"],
+        "bug",
+        "bug:alarm_show",
+    ),
+    "a sleeping function in atomic context": (
+        ["BUG: sleeping function called from invalid context at mm/slab.h:205", "in_atomic(): 1, irqs_disabled(): 0"],
+        "bug",
+        "bug:BUG: sleeping function called from invalid context at mm/slab.h:N",
+    ),
+    "a panic": (
+        ["Kernel panic - not syncing: Fatal exception"],
+        "crash",
+        "crash:Kernel panic - not syncing: Fatal exception",
+    ),
+}
+
+# Harmless lines that look like alarms at first sight.
+HARMLESS = [
+    "livepatch: 'hotfix1': patching complete",
+    "hotfix1: loading out-of-tree module taints kernel.",
+    "hotfix1: tainting kernel with TAINT_LIVEPATCH",
+    "WARNING: The mand mount option has been deprecated and is ignored by this kernel.",
+    "Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on",
+    "rcu: INFO: something else",
+    "INFO: lockdep is turned off.",
+    "printk: console [ttyS0] enabled",
+    CUT,
+    END,
+    RIP,
+    "systemd[1]: BUG: kernel NULL pointer dereference",
+    "Debug: something at func+0x1/0x2",
+    "",
+]
+
+
+def records(lines, start=100, kernel=True, seconds=10.0):
+    return [Record(start + number, seconds, 4, kernel, line) for number, line in enumerate(lines)]
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_an_alarm_is_one_event_with_kind_and_signature(name):
+    lines, kind, signature = SAMPLES[name]
+    found = alarms(records(["usb 1-1: new device"] + lines + ["usb 1-1: gone"]))
+    assert [(alarm.kind, alarm.signature) for alarm in found] == [(kind, signature)]
+
+
+@pytest.mark.parametrize("line", HARMLESS)
+def test_a_harmless_line_is_no_alarm(line):
+    assert alarms(records([line])) == []
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_the_same_alarm_has_the_same_signature_on_another_cpu_address_and_task(name):
+    lines, dummy, signature = SAMPLES[name]
+    changes = (
+        ("CPU: 0", "CPU: 13"),
+        ("CPU#0", "CPU#7"),
+        ("PID: 123", "PID: 99999"),
+        ("cat/148", "cat/3"),
+        (":111 ", ":7 "),
+        ("+0x117/", "+0xfff/"),
+        ("+0x12b/", "+0x1/"),
+        ("cat:166", "cat:1"),
+        ("120 seconds", "241 seconds"),
+    )
+    for before, after in changes:
+        lines = [line.replace(before, after) for line in lines]
+    assert [alarm.signature for alarm in alarms(records(lines))] == [signature]
+
+
+def test_the_event_tells_the_first_line_its_number_and_its_time():
+    lines = SAMPLES["a warning of 7.2"][0]
+    alarm = alarms(records(lines, start=40, seconds=12.5))[0]
+    assert (alarm.sequence, alarm.seconds, alarm.text) == (41, 12.5, lines[1])
+
+
+def test_the_text_is_bounded():
+    line = "WARNING: CPU: 0 PID: 1 at %s.c:1 f+0x1/0x2" % ("x" * 5000)
+    assert len(alarms(records([line]))[0].text) == 200
+
+
+def test_two_alarms_after_one_another_are_two_events():
+    lines = SAMPLES["a warning of 7.2"][0]
+    assert len(alarms(records(lines + lines))) == 2
+
+
+def test_a_warning_and_an_oops_are_told_apart():
+    lines = SAMPLES["a warning of 5.10 to 6.12"][0] + SAMPLES["a bad access of 6.1"][0]
+    assert [alarm.kind for alarm in alarms(records(lines))] == ["warning", "oops"]
+
+
+def test_an_alarm_whose_end_was_lost_does_not_swallow_the_next_one():
+    lines = SAMPLES["a warning of 7.2"][0][:2] + SAMPLES["a bad access of 7.2"][0]
+    assert [alarm.kind for alarm in alarms(records(lines))] == ["warning", "oops"]
+
+
+def test_an_oops_long_after_a_bug_is_an_alarm_of_its_own():
+    first = records(["kernel BUG at a.c:1!"], seconds=10.0)
+    later = records(["Oops: Oops: 0002 [#2] SMP", RIP], start=200, seconds=60.0)
+    assert [alarm.kind for alarm in alarms(first + later)] == ["bug", "oops"]
+    many = records(["kernel BUG at a.c:1!"] + ["x"] * ALARM_RECORDS + ["Oops: Oops: 0002 [#2] SMP"])
+    assert [alarm.kind for alarm in alarms(many)] == ["bug", "oops"]
+
+
+def test_what_programs_write_into_the_kernels_log_is_no_alarm():
+    for name in sorted(SAMPLES):
+        assert alarms(records(SAMPLES[name][0], kernel=False)) == []
+
+
+def test_a_programs_lines_in_the_middle_do_not_split_an_alarm():
+    lines = records(SAMPLES["a bad access of 7.2"][0])
+    lines[1:1] = records(["WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2"], kernel=False)
+    assert [alarm.kind for alarm in alarms(lines)] == ["oops"]
+
+
+def test_an_alarm_in_one_record_of_several_lines_is_found():
+    assert [alarm.kind for alarm in alarms([Record(1, 1.0, 4, True, "\n".join(SAMPLES["a warning of 7.2"][0]))])] == [
+        "warning"
+    ]

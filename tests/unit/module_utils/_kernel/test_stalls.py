@@ -1,0 +1,498 @@
+# Stalled transitions: who blocks and why, what is done about it, and that debug messages are put back.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import errno
+import json
+import os
+import signal
+
+import pytest
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import run_files
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import dynamic_debug, stalls
+from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
+from tests.unit.fakes.kernel import DEBUG_LINES
+from tests.unit.fakes.runs import begin, refusal, run
+
+OLD_SLEEP = "livepatch: klp_check_stack: %s:%d is sleeping on function %s"
+SLEEP = "livepatch: klp_try_switch_task: %s:%d is sleeping on function %s"
+RUNS = "livepatch: klp_try_switch_task: %s:%d is running"
+UNRELIABLE = "livepatch: klp_try_switch_task: %s:%d has an unreliable stack"
+SAME_LINES = DEBUG_LINES.strip()
+
+
+@pytest.fixture
+def stalled(kernel):
+    """A kernel whose transition to hotfix1 does not end, with four blockers."""
+    kernel.takes = None
+    kernel.task(7, "kworker/1:0", 0, "", flags=0x00200040, state="R")
+    kernel.task(8, "a:1 is running", 0, "[<0>] ep_poll+0x1/0x2", cgroup="0::/system.slice/app.service")
+    kernel.task(9, "odd", 0, "[<0>] odd_wait+0x1/0x2")
+    kernel.task(10, "late", 0, "[<0>] some_function.isra.0+0x1/0x2", state="D")
+    kernel.task(11, "switched", 1, "[<0>] do_wait+0x1/0x2")
+    kernel.tells(
+        RUNS % ("kworker/1:0", 7),
+        SLEEP % ("a:1 is running", 8, "some_function"),
+        UNRELIABLE % ("odd", 9),
+        RUNS % ("kworker/1:0", 7),
+        UNRELIABLE % ("odd", 9),
+        "livepatch: 'hotfix1': initializing patching transition",
+    )
+    return kernel
+
+
+def found(kernel):
+    return stalls.find(kernel.root, "hotfix1", kernel, kernel, kernel)
+
+
+def by_pid(blockers):
+    return {task["pid"]: task for task in blockers.tasks}
+
+
+def test_the_kernel_says_why_each_task_does_not_switch(stalled):
+    stalled.insert("hotfix1")
+    blockers = found(stalled)
+    tasks = by_pid(blockers)
+    assert blockers.count == 4 and blockers.told_by == "kernel" and blockers.note is None
+    assert tasks[7]["reason"] == "running all the time" and tasks[7]["reason_code"] == "running"
+    assert tasks[8]["reason"] == "sleeping on patched function some_function of object vmlinux"
+    assert (tasks[8]["function"], tasks[8]["object"], tasks[8]["reason_code"]) == (
+        "some_function",
+        "vmlinux",
+        "sleeping",
+    )
+    assert (tasks[8]["unit"], tasks[8]["cgroup"]) == ("app.service", "/system.slice/app.service")
+    assert tasks[9]["reason"] == "unreliable stack" and tasks[9]["reason_code"] == "unreliable_stack"
+    assert [tasks[pid]["told_by"] for pid in (7, 8, 9, 10)] == ["kernel", "kernel", "kernel", "stack"]
+
+
+def test_a_task_that_the_kernel_did_not_name_is_told_by_its_stack(stalled):
+    stalled.insert("hotfix1")
+    late = by_pid(found(stalled))[10]
+    assert (late["function"], late["object"], late["reason_code"]) == ("some_function", "vmlinux", "sleeping")
+
+
+def test_one_line_sums_the_blockers_up(stalled):
+    stalled.insert("hotfix1")
+    assert found(stalled).summary == ("2 tasks sleeping in some_function; 1 always running; 1 with an unreliable stack")
+
+
+def test_one_blocker_is_one_task_and_those_not_described_are_counted():
+    task = {"reason_code": "unknown", "function": None}
+    assert stalls.summary([task], 1) == "1 task for an unknown reason"
+    assert stalls.summary([task, task], 60) == "2 tasks for an unknown reason; 58 more"
+    assert stalls.summary([], 0) == ""
+
+
+def test_debug_messages_are_on_for_two_seconds_only_and_those_of_others_are_left_alone(stalled):
+    stalled.insert("hotfix1")
+    found(stalled)
+    asked = [event for event in stalled.events if event.startswith("debug")]
+    assert asked == [
+        "debug file kernel/livepatch/transition.c func klp_try_switch_task line %d %s" % (line, change)
+        for change in ("+p", "-p")
+        for line in (382, 391)
+    ]
+    assert stalled.debug_lines() == SAME_LINES
+    assert 2 < stalled.time < 3
+    assert not os.path.exists(run_files.path(stalled.root, run_files.DYNAMIC_DEBUG))
+
+
+def test_messages_that_somebody_had_switched_on_are_read_and_stay_on(stalled):
+    stalled.insert("hotfix1")
+    everything_on = SAME_LINES.replace("=_", "=p")
+    stalled.text("proc/dynamic_debug/control", everything_on)
+    assert found(stalled).told_by == "kernel"
+    assert stalled.debug_lines() == everything_on
+    assert not [event for event in stalled.events if event.startswith("debug")]
+
+
+def test_an_exception_puts_the_messages_back(stalled, monkeypatch):
+    stalled.insert("hotfix1")
+
+    def broken(sequence, limit):
+        assert "=p " in stalled.debug_lines()
+        raise KeyError("broken")
+
+    monkeypatch.setattr(stalled, "lines_since", broken)
+    with pytest.raises(KeyError):
+        found(stalled)
+    assert stalled.debug_lines() == SAME_LINES
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_puts_the_messages_back_before_the_process_ends(stalled, monkeypatch, number):
+    stalled.insert("hotfix1")
+    former = signal.getsignal(number)
+    monkeypatch.setattr(stalled, "sleep", lambda seconds: os.kill(os.getpid(), number))
+    with pytest.raises(SystemExit) as ended:
+        found(stalled)
+    assert ended.value.code == 128 + number
+    assert stalled.debug_lines() == SAME_LINES
+    assert signal.getsignal(number) == former
+
+
+def test_a_signal_while_they_are_put_back_is_heard_afterwards(stalled, monkeypatch):
+    stalled.insert("hotfix1")
+    heard = []
+    monkeypatch.setattr(dynamic_debug, "put_back", lambda *unused: os.kill(os.getpid(), signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        assert found(stalled).told_by == "kernel"
+        assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing is done on the way out."""
+
+
+@pytest.fixture
+def killed(stalled, put, monkeypatch):
+    """A run that was killed while the messages were on."""
+    kernel_sleep = stalled.sleep
+
+    def kill(seconds):
+        if stalled.debug_lines() != SAME_LINES:
+            raise Killed()
+        kernel_sleep(seconds)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stalled, "sleep", kill)
+        patched.setattr(dynamic_debug, "put_back", lambda *unused: None)
+        with pytest.raises(Killed):
+            run(stalled, path=put("hotfix1", replace=True), timeout=3)
+    assert "=p " in stalled.debug_lines() and stalled.debug_lines() != SAME_LINES
+    stalled.ends = stalled.time
+    stalled.sleep(0)
+    return stalled
+
+
+def test_after_a_kill_the_next_run_puts_the_messages_back_whatever_it_has_to_do(killed, put):
+    assert run(killed, True, path=put("hotfix1", replace=True))["proven"]
+    assert killed.debug_lines() != SAME_LINES, "check mode changes nothing"
+    assert not run(killed, path=put("hotfix1", replace=True), unload_inert=False)["changed"]
+    assert killed.debug_lines() == SAME_LINES
+    assert not os.path.exists(run_files.path(killed.root, run_files.DYNAMIC_DEBUG))
+
+
+def test_what_cannot_be_put_back_is_said_and_not_forgotten(killed, put):
+    os.unlink(killed.root + "/proc/dynamic_debug/control")
+    started = begin(killed, path=put("hotfix1", replace=True))
+    killed.takes = 1.0
+    assert started.execute()["proven"]
+    assert "still on" in started.warnings[0]
+    assert os.path.exists(run_files.path(killed.root, run_files.DYNAMIC_DEBUG))
+
+
+def test_a_note_of_another_boot_is_only_removed(stalled):
+    where = run_files.path(stalled.root, run_files.DYNAMIC_DEBUG)
+    run_files.write(stalled.root, run_files.DYNAMIC_DEBUG, {"lines": [{"file": "f", "line": 1, "function": "g"}]})
+    stalled.text("proc/sys/kernel/random/boot_id", "b1")
+    dynamic_debug.put_back(stalled.root, stalled)
+    assert not os.path.exists(where) and stalled.events == []
+
+
+def without_debug(kernel):
+    os.unlink(kernel.root + "/proc/dynamic_debug/control")
+
+
+def with_other_debug(kernel):
+    kernel.text("proc/dynamic_debug/control", 'init/main.c:1 [main]f =_ "x"')
+
+
+def with_locked_debug(kernel):
+    def refuse(path, value):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    kernel.write = refuse
+
+
+def with_spoilt_directory(kernel):
+    kernel.text("run/livepatch", "not a directory")
+
+
+@pytest.mark.parametrize(
+    "spoil,words",
+    [
+        (without_debug, "not configured, or locked down"),
+        (with_other_debug, "does not list the messages"),
+        (with_locked_debug, "Operation not permitted"),
+        (with_spoilt_directory, "is no directory"),
+    ],
+)
+def test_where_the_kernel_cannot_be_asked_the_stacks_tell_and_it_is_said(stalled, spoil, words):
+    stalled.insert("hotfix1")
+    spoil(stalled)
+    blockers = found(stalled)
+    assert blockers.told_by == "stacks" and words in blockers.note
+    assert by_pid(blockers)[10]["reason"] == "sleeping on patched function some_function of object vmlinux"
+    assert by_pid(blockers)[7]["reason"] == "running, as its state says"
+    assert "no patched function on its stack" in by_pid(blockers)[9]["reason"]
+
+
+def test_a_run_warns_that_only_stacks_were_read(stalled, put):
+    without_debug(stalled)
+    started = begin(stalled, path=put("hotfix1"))
+    with pytest.raises(LivepatchError) as refused:
+        started.execute()
+    assert refused.value.details["transition"]["told_by"] == "stacks"
+    assert "by their stacks only" in started.warnings[0]
+
+
+def test_the_log_is_not_flooded_for_hundreds_of_blockers(stalled):
+    for pid in range(100, 300):
+        stalled.task(pid, "many", 0, "[<0>] some_function+0x1/0x2")
+    stalled.insert("hotfix1")
+    blockers = found(stalled)
+    assert blockers.count == 204 and len(blockers.tasks) == 50
+    assert "too many" in blockers.note and not stalled.events
+    assert blockers.summary.endswith("; 154 more")
+
+
+MESSAGES = [
+    (OLD_SLEEP % ("cat", 374, "helper_wait"), (374, "sleeping", "helper_wait")),
+    (SLEEP % ("cat", 376, "helper_wait"), (376, "sleeping", "helper_wait")),
+    (RUNS % ("kworker/0:1", 17), (17, "running", None)),
+    (UNRELIABLE % ("x:1 has an unreliable stack", 5), (5, "unreliable_stack", None)),
+    ("[12] livepatch:klp_try_switch_task:391: " + RUNS % ("cat", 12), (12, "running", None)),
+    ("livepatch: 'hotfix1': patching complete", None),
+    ("somebody wrote: cat:1 is running", None),
+    (RUNS % ("cat", 10**12), None),
+]
+
+
+@pytest.mark.parametrize("text,expected", MESSAGES)
+def test_a_message_names_the_task_whatever_the_task_calls_itself(text, expected):
+    assert dynamic_debug.reason(text) == expected
+
+
+@pytest.mark.parametrize(
+    "lines,cgroup",
+    [
+        ("0::/system.slice/app.service", "/system.slice/app.service"),
+        ("12:cpu:/\n1:name=systemd:/system.slice/app.service\n0::/", "/system.slice/app.service"),
+        ("3:cpu:/x", None),
+        ("garbage", None),
+    ],
+)
+def test_a_tasks_control_group_is_systemds_or_that_of_version_two(stalled, lines, cgroup):
+    stalled.task(8, "app", 0, "[<0>] ep_poll+0x1/0x2", cgroup=lines)
+    stalled.insert("hotfix1")
+    task = by_pid(found(stalled))[8]
+    assert (task["cgroup"], task["unit"]) == (cgroup, "app.service" if cgroup else None)
+
+
+# --- what is done about a stall
+
+
+def remedies(result):
+    return [(entry["remedy"], entry["achieved"]) for entry in result["remedies"]]
+
+
+def test_a_transition_without_a_stall_needs_no_remedy(kernel, put):
+    result = run(kernel, path=put("hotfix1"))
+    assert result["remedies"] == [] and result["transition"]["summary"] is None
+
+
+def test_the_kernels_signals_are_waited_for_and_what_they_achieve_is_told(stalled, put):
+    stalled.takes = 16.5
+    result = run(stalled, path=put("hotfix1"))
+    assert remedies(result) == [("signal", "ended")]
+    assert (result["remedies"][0]["blockers_before"], result["remedies"][0]["blockers_after"]) == (4, 0)
+
+
+def test_what_signals_do_not_end_is_reverted_when_its_time_is_over(stalled, put):
+    error = refusal(stalled, path=put("hotfix1"))
+    assert remedies(error.details) == [("signal", "nothing"), ("revert", "reverted")]
+    assert error.details["remedies"][0]["blockers_after"] == 4
+    assert "2 tasks sleeping in some_function; 1 always running; 1 with an unreliable stack" in error.message
+    assert stalled.debug_lines() == SAME_LINES
+
+
+def test_a_short_timeout_is_kept_to_the_second_and_gives_up_before_the_signals(stalled, put):
+    error = refusal(stalled, path=put("hotfix1"), timeout=5)
+    assert remedies(error.details) == [("revert", "reverted")]
+    assert 7 < stalled.time < 9.5
+
+
+def test_a_transition_that_nobody_holds_up_any_more_is_not_turned_round_but_given_the_kernels_next_try(kernel, put):
+    kernel.takes = 9
+    result = run(kernel, path=put("hotfix1"), timeout=5)
+    assert result["proven"] and result["remedies"] == [] and result["transition"]["summary"] is None
+    kernel.takes = None
+    error = refusal(kernel, path=put("hotfix2", replace=True), timeout=5)
+    assert "without any task that blocks it" in error.message and remedies(error.details) == [("revert", "reverted")]
+
+
+def test_waiting_on_lasts_at_least_until_the_signals_had_their_effect(stalled, put):
+    stalled.takes = 17.5
+    result = run(stalled, path=put("hotfix1"), timeout=3, on_stall="wait")
+    assert remedies(result) == [("wait", "ended")]
+
+
+def test_waiting_on_that_achieves_nothing_leaves_the_transition_and_says_so(stalled, put):
+    error = refusal(stalled, path=put("hotfix1"), timeout=20, on_stall="wait")
+    assert remedies(error.details) == [("signal", "nothing"), ("wait", "nothing")]
+    assert "still in transition" in error.message and "refuses every other livepatch" in error.message
+
+
+class Systemctl(object):
+    """Stands for systemctl: restarting ends the unit's task and with it the transition."""
+
+    def __init__(self, kernel, code=0, errors="", ends=True):
+        self.kernel, self.code, self.errors, self.ends, self.commands = kernel, code, errors, ends, []
+
+    def __call__(self, arguments, handle_exceptions):
+        self.commands.append(arguments)
+        if self.ends:
+            self.kernel.task(8, "app", 1, "")
+            self.kernel.ends = self.kernel.time + 1
+        return self.code, "", self.errors
+
+
+def test_only_allowed_units_that_hold_blockers_are_restarted(stalled, put):
+    systemctl = Systemctl(stalled)
+    result = run(
+        stalled, run_command=systemctl, path=put("hotfix1"), timeout=5, stall_restart_units=["app", "other.service"]
+    )
+    assert systemctl.commands == [
+        ["timeout", "--kill-after=5", "100", "systemctl", "restart", "--", "app.service"],
+    ]
+    assert remedies(result) == [("restart", "ended")]
+    assert result["remedies"][0]["units"] == {"app.service": "restarted"}
+
+
+def test_a_unit_that_is_not_allowed_is_not_restarted(stalled, put):
+    error = refusal(stalled, path=put("hotfix1"), timeout=5, stall_restart_units=["other.service"])
+    assert remedies(error.details) == [("revert", "reverted")]
+
+
+def no_systemctl(arguments, handle_exceptions):
+    raise OSError(errno.ENOENT, "No such file or directory")
+
+
+@pytest.mark.parametrize(
+    "command,words",
+    [
+        (lambda kernel: Systemctl(kernel, 124, ends=False), "not restarted within 100 s"),
+        (lambda kernel: Systemctl(kernel, 1, "Access denied", ends=False), "not restarted: Access denied"),
+        (lambda kernel: Systemctl(kernel, 5, ends=False), "systemctl ended with 5"),
+        (lambda kernel: no_systemctl, "No such file"),
+    ],
+)
+def test_a_restart_that_fails_is_told_and_the_next_remedy_is_tried(stalled, put, command, words):
+    error = refusal(
+        stalled, run_command=command(stalled), path=put("hotfix1"), timeout=5, stall_restart_units=["app.service"]
+    )
+    assert remedies(error.details) == [("restart", "nothing"), ("revert", "reverted")]
+    assert words in error.details["remedies"][0]["units"]["app.service"]
+
+
+def test_a_restart_that_helps_in_part_leaves_the_others_to_be_named(stalled, put):
+    def restart(arguments, handle_exceptions):
+        stalled.task(8, "app", 1, "")
+        return 0, "", ""
+
+    error = refusal(stalled, run_command=restart, path=put("hotfix1"), timeout=5, stall_restart_units=["app.service"])
+    assert remedies(error.details) == [("restart", "fewer"), ("revert", "reverted")]
+    assert 8 not in [task["pid"] for task in error.details["transition"]["blockers"]]
+
+
+@pytest.mark.parametrize("name", ["--now", "a b", "", "../x", "a\nb"])
+def test_what_is_no_units_name_is_refused_before_anything_is_touched(stalled, put, name):
+    assert refusal(stalled, path=put("hotfix1"), stall_restart_units=[name]).code == "bad_option"
+    assert stalled.events == []
+
+
+def test_a_way_back_that_stalls_names_its_own_blockers_and_the_state_it_is_in(stalled, put):
+    stalled.takes_back = 1000
+    error = refusal(stalled, path=put("hotfix1"), timeout=5)
+    assert error.code == "stalled" and remedies(error.details) == [("revert", "nothing")]
+    assert "still being disabled, held up by 1 task" in error.message and "switched (11)" in error.message
+    assert [task["pid"] for task in error.details["transition"]["blockers"]] == [11]
+    assert error.details["changed"]
+
+
+# --- force
+
+
+def test_a_forced_transition_is_noted_and_the_facts_and_a_warning_tell(stalled, put):
+    stalled.insert("hotfix0", transition=0)
+    started = begin(stalled, path=put("hotfix1"), force=True)
+    result = started.execute()
+    assert result["forced"] and remedies(result)[-1] == ("force", "ended")
+    assert any("plan a reboot" in warning for warning in started.warnings)
+    assert kernel_facts.gather(stalled.root)["patches"]["hotfix1"]["forced"] is True
+    assert run_files.forced(stalled.root) == ["hotfix0", "hotfix1"]
+
+
+def test_further_livepatches_on_a_host_with_a_forced_one_are_warned_of(stalled, put):
+    run(stalled, path=put("hotfix1"), force=True)
+    stalled.takes = 1.0
+    started = begin(stalled, path=put("hotfix2", replace=True))
+    assert started.execute()["proven"]
+    assert "plan a reboot before further livepatches" in started.warnings[0]
+
+
+def noted(kernel):
+    run_files.write(kernel.root, run_files.FORCED, {"livepatches": ["hotfix0"]})
+
+
+def held(kernel):
+    kernel.leave_inert("hotfix0", refcount=1)
+
+
+def logged(kernel):
+    kernel.log.append("livepatch: forcing remaining tasks to the patched state")
+
+
+@pytest.mark.parametrize("evidence,words", [(noted, "hotfix0"), (held, "holds hotfix0"), (logged, "log says")])
+def test_nothing_is_forced_twice_in_a_boot_whoever_did_it_first(stalled, put, evidence, words):
+    evidence(stalled)
+    error = refusal(stalled, path=put("hotfix1"), force=True)
+    assert error.code == "already_forced"
+    assert words in error.message and "plan a reboot" in error.message
+    assert "hotfix1 force=1" not in stalled.events and remedies(error.details)[-1] == ("revert", "reverted")
+
+
+def test_a_forced_transition_of_another_boot_does_not_count(stalled, put):
+    noted(stalled)
+    stalled.text("proc/sys/kernel/random/boot_id", "b1")
+    assert run_files.forced(stalled.root) == []
+    assert run(stalled, path=put("hotfix1"), force=True)["forced"]
+
+
+def test_a_forced_transition_that_stays_pending_is_said(stalled, put, monkeypatch):
+    write = stalled.write
+
+    def forgetful(path, value):
+        write(path, value)
+        stalled.ends = None
+
+    monkeypatch.setattr(stalled, "write", forgetful)
+    error = refusal(stalled, path=put("hotfix1"), force=True)
+    assert error.code == "stalled" and "forced transition to end" in error.message
+
+
+def test_force_needs_a_livepatch_that_is_named(stalled):
+    assert refusal(stalled, all=True, state="absent", force=True).code == "bad_option"
+
+
+@pytest.mark.parametrize("record", ["[]", "{", "null", '{"boot_id": "b0", "livepatches": 5}', '{"boot_id": "b0"}'])
+def test_a_damaged_record_is_no_record(kernel, record):
+    kernel.text("run/livepatch/forced.json", record)
+    assert run_files.forced(kernel.root) == []
+
+
+def test_a_record_can_be_read_by_anybody_and_is_written_whole(kernel):
+    run_files.write(kernel.root, run_files.FORCED, {"livepatches": ["hotfix1"]})
+    where = run_files.path(kernel.root, run_files.FORCED)
+    assert os.stat(where).st_mode & 0o777 == 0o644
+    assert os.listdir(os.path.dirname(where)) == ["forced.json"]
+    with open(where) as stream:
+        assert json.load(stream) == {"boot_id": "b0", "livepatches": ["hotfix1"]}

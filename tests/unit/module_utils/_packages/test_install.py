@@ -1,0 +1,510 @@
+# A package brought to its state: every outcome, every failure, and what check mode says before.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import collections
+import functools
+
+import pytest
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import drift, install, package_manager
+from tests.unit.fakes import rpm_host
+from tests.unit.fakes.rpm_host import KERNEL, NAME, RpmHost
+
+Space = collections.namedtuple("Space", "f_bavail f_frsize")
+
+
+@pytest.fixture(params=["dnf", "zypper"])
+def host(request, cache):
+    fake = RpmHost(request.param)
+    fake.cache = cache
+    return fake
+
+
+@pytest.fixture
+def zypper(cache):
+    fake = RpmHost("zypper")
+    fake.cache = cache
+    return fake
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Where zypper downloads to, in a directory of its repository."""
+    directory = tmp_path / "packages" / "lab"
+    directory.mkdir(parents=True)
+    monkeypatch.setattr(package_manager.Zypper, "PACKAGES", str(tmp_path / "packages"))
+    return directory
+
+
+@pytest.fixture
+def dnf():
+    return RpmHost("dnf")
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path, monkeypatch):
+    """The file system of the host: empty, where a test puts nothing there."""
+    monkeypatch.setattr(install.Wanted, "__init__", functools.partialmethod(WANTED, root=str(tmp_path)))
+    return tmp_path
+
+
+WANTED = install.Wanted.__init__
+
+
+def present(host, release="hotfix1", **options):
+    return present_and_warnings(host, release, **options)[0]
+
+
+def present_and_warnings(host, release="hotfix1", **options):
+    wanted = install.Wanted("%s-%s" % (NAME, release), KERNEL, **options)
+    return install.present(host.run, host.find, wanted), wanted.warnings
+
+
+def absent(host, release="hotfix1", **options):
+    return absent_and_warnings(host, release, **options)[0]
+
+
+def absent_and_warnings(host, release="hotfix1", **options):
+    wanted = install.Wanted("%s-%s" % (NAME, release), KERNEL, **options)
+    return install.absent(host.run, wanted), wanted.warnings
+
+
+def put(root, path, text=""):
+    place = root / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text)
+
+
+def failing(host, **options):
+    with pytest.raises(LivepatchError) as caught:
+        present(host, **options)
+    return caught.value
+
+
+def nevra(release):
+    return "%s-%s-1.x86_64" % (NAME, release)
+
+
+def test_a_missing_package_is_installed_and_verified(host):
+    result = present(host)
+    assert (result["changed"], result["outcome"], result["before"]) == (True, "installed", None)
+    assert result["package"] == nevra("hotfix1")
+    assert result["module_files"] == ["/usr/lib/modules/%s/livepatch/hotfix1.ko" % KERNEL]
+
+
+def test_an_installed_package_costs_no_run_of_the_package_manager(host):
+    host.installed = "hotfix1"
+    result = present(host)
+    assert (result["changed"], result["outcome"], result["package"]) == (False, "already_installed", nevra("hotfix1"))
+    assert host.ran(host.program) == []
+
+
+def test_an_installation_runs_the_package_manager_once(dnf):
+    present(dnf)
+    assert len(dnf.ran("dnf")) == 1
+
+
+def test_an_installation_asks_rpm_three_times_and_an_installed_package_twice(host):
+    present(host)
+    assert len(host.ran("rpm")) == 3
+    present(host)
+    assert len(host.ran("rpm")) == 5
+
+
+def test_check_mode_predicts_an_installation_and_changes_nothing(host):
+    host.installed = "hotfix2"
+    result = present(host, check_mode=True)
+    assert (result["changed"], result["outcome"], result["before"]) == (True, "installed", nevra("hotfix2"))
+    assert host.installed == "hotfix2"
+    assert not [call for call in host.calls if "install" in call and "--dry-run" not in call]
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_no_build_for_this_kernel_is_an_outcome(host, check_mode):
+    result = present(host, "hotfix9", check_mode=check_mode)
+    assert (result["changed"], result["outcome"], result["package"]) == (False, "not_applicable", None)
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_an_unreachable_repository_is_never_taken_for_one_without_the_package(host, check_mode):
+    host.down = True
+    error = failing(host, check_mode=check_mode)
+    assert error.code == "repository_unavailable"
+    assert error.details["stderr"]
+
+
+def test_a_repository_whose_package_cannot_be_fetched_is_unavailable(dnf):
+    dnf.trouble = rpm_host.PACKAGE_GONE
+    assert failing(dnf).code == "repository_unavailable"
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_old_metadata_is_refreshed_before_a_package_is_said_not_to_exist(dnf, check_mode):
+    dnf.stale = {"hotfix4"}
+    assert present(dnf, "hotfix4", check_mode=check_mode)["outcome"] == "installed"
+
+
+def test_a_package_that_moved_since_the_metadata_was_read_is_installed_at_the_second_try(dnf):
+    dnf.trouble, dnf.refreshing_helps = rpm_host.PACKAGE_GONE, True
+    assert present(dnf)["outcome"] == "installed"
+
+
+def test_going_back_to_an_older_release_is_allowed_by_default(host):
+    host.installed = "hotfix3"
+    result = present(host, "hotfix1")
+    assert (result["outcome"], result["before"], host.installed) == ("installed", nevra("hotfix3"), "hotfix1")
+
+
+def test_a_downgrade_that_is_not_allowed_is_refused_before_anything_is_done(host):
+    host.installed = "hotfix3"
+    error = failing(host, allow_downgrade=False)
+    assert error.code == "package_failed"
+    assert "hotfix3-1.x86_64 installed, and allow_downgrade is false" in error.message
+    assert host.installed == "hotfix3"
+
+
+def test_an_upgrade_needs_no_permission_to_downgrade(host):
+    host.installed = "hotfix1"
+    assert present(host, "hotfix3", allow_downgrade=False)["outcome"] == "installed"
+
+
+@pytest.mark.parametrize("text", [rpm_host.UNSIGNED, rpm_host.OTHER_KEY])
+def test_a_package_without_a_trusted_signature_is_a_failure_of_its_own(host, text):
+    host.trouble = text
+    error = failing(host)
+    assert error.code == "bad_signature"
+    assert "GPG check FAILED" in error.details["stderr"]
+
+
+def test_signature_checks_are_forced_whatever_the_repositories_say(dnf):
+    present(dnf)
+    assert {"--setopt=gpgcheck=1", "--setopt=*.gpgcheck=1"} <= set(dnf.ran("dnf")[0])
+
+
+def test_signature_checks_are_left_to_the_host_when_not_asked_for(dnf):
+    present(dnf, gpg_check=False)
+    assert not [word for word in dnf.ran("dnf")[0] if "gpgcheck" in word]
+
+
+def test_zypper_is_not_run_with_a_repository_whose_signature_checks_are_off():
+    host = RpmHost("zypper")
+    host.gpg_off = True
+    error = failing(host)
+    assert (error.code, host.installed) == ("bad_signature", None)
+    assert "found them off in lab" in error.message
+
+
+def test_a_package_that_a_stranger_has_signed_is_refused_though_zypper_would_install_it(zypper):
+    zypper.untrusted = True
+    error = failing(zypper)
+    assert (error.code, zypper.installed) == ("bad_signature", None)
+    assert "SIGNATURES NOT OK" in error.message and "rpmkeys" in error.message
+    assert present(zypper, gpg_check=False)["outcome"] == "installed"
+
+
+def test_a_package_that_zypper_does_not_download_is_only_vouched_for_by_its_repository(zypper):
+    zypper.cache = None
+    result, warnings = present_and_warnings(zypper)
+    assert result["outcome"] == "installed"
+    assert len(warnings) == 1 and "only the signature of the repository was checked" in warnings[0]
+
+
+def test_zypper_reads_the_metadata_anew_once_only(zypper):
+    assert present(zypper, "hotfix9")["outcome"] == "not_applicable"
+    assert len([call for call in zypper.ran("zypper") if "refresh" in call]) == 1
+
+
+def test_an_installed_package_without_a_signature_is_refused(host):
+    host.installed, host.signature = "hotfix1", "(none)"
+    assert failing(host).code == "bad_signature"
+    assert present(host, gpg_check=False)["outcome"] == "already_installed"
+
+
+def test_a_full_disk_is_said_with_the_path_and_what_is_free(host, monkeypatch):
+    host.trouble = rpm_host.FULL
+    monkeypatch.setattr(package_manager, "fullest", lambda: ("/usr/lib/modules", 5000000))
+    error = failing(host)
+    assert error.code == "disk_full"
+    assert "/usr/lib/modules with 5000000 bytes free" in error.message
+
+
+def test_on_a_full_disk_nothing_is_begun(host, monkeypatch):
+    monkeypatch.setattr(package_manager, "fullest", lambda: ("/var/cache", 4096))
+    error = failing(host)
+    assert (error.code, host.ran(host.program)) == ("disk_full", [])
+    assert "at /var/cache, found 4096" in error.message
+
+
+def test_the_fullest_file_system_is_found_and_missing_directories_are_passed_over():
+    def statvfs(path):
+        if path == "/gone":
+            raise OSError(2, "No such file or directory")
+        return Space({"/a": 10, "/b": 3}[path], 4096)
+
+    assert package_manager.fullest(("/a", "/gone", "/b"), statvfs) == ("/b", 12288)
+
+
+def test_an_excluded_package_is_neither_missing_nor_unexplained(dnf):
+    dnf.trouble = rpm_host.EXCLUDED
+    error = failing(dnf)
+    assert error.code == "package_failed"
+    assert "excluded by the configuration" in error.message
+
+
+def test_a_failure_that_is_not_recognised_shows_what_the_tool_wrote(dnf):
+    dnf.trouble = rpm_host.SCRIPTLET
+    error = failing(dnf)
+    assert error.code == "package_failed"
+    assert "Transaction failed" in error.message and "Transaction failed" in error.details["stderr"]
+
+
+def test_a_package_manager_that_takes_too_long_is_ended(host):
+    host.slow = True
+    error = failing(host, timeout=7)
+    assert error.code == "package_failed"
+    assert "within 7 seconds" in error.message
+    assert host.calls[-1][:2] == ["/usr/bin/timeout", "7"]
+
+
+def test_a_host_without_a_package_manager_is_told_so():
+    host = RpmHost("apt")
+    assert failing(host).code == "no_package_manager"
+
+
+def test_a_host_without_rpm_is_told_so():
+    host = RpmHost(None)
+    assert failing(host).code == "no_package_manager"
+
+
+def test_what_is_wrong_with_a_package_after_it_was_installed_is_said_with_the_change(dnf):
+    dnf.files = ["/usr/lib/modules/5.10.0-1-amd64/livepatch/{release}.ko"]
+    dnf.installed = "hotfix2"
+    error = failing(dnf)
+    assert (error.code, error.details["changed"], error.details["before"]) == ("other_kernel", True, nevra("hotfix2"))
+
+
+def test_a_changed_file_is_a_failure_that_names_it(host):
+    host.installed = "hotfix1"
+    host.verification = "S.5....T.    /usr/lib/modules/%s/livepatch/hotfix1.ko\n" % KERNEL
+    error = failing(host)
+    assert error.code == "modified_files"
+    assert error.details["modified_files"][0]["differs"] == ["size", "digest", "mtime"]
+
+
+def test_a_package_is_removed_once(host):
+    host.installed = "hotfix1"
+    assert [absent(host)["outcome"], absent(host)["outcome"]] == ["removed", "already_absent"]
+
+
+def test_removing_one_release_leaves_another_alone(host):
+    host.installed = "hotfix2"
+    assert absent(host)["outcome"] == "already_absent"
+    assert host.installed == "hotfix2"
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_package_that_others_need_is_not_removed(host, check_mode):
+    host.installed, host.needed_by = "hotfix1", "agent-1-1.noarch"
+    with pytest.raises(LivepatchError, match="is needed by .installed. agent") as caught:
+        absent(host, check_mode=check_mode)
+    assert caught.value.code == "package_failed"
+    assert host.installed == "hotfix1"
+
+
+def test_check_mode_predicts_a_removal_and_changes_nothing(host):
+    host.installed = "hotfix1"
+    assert absent(host, check_mode=True)["outcome"] == "removed"
+    assert host.installed == "hotfix1"
+
+
+def test_every_error_code_that_a_text_can_give_is_documented():
+    documented = {"disk_full", "bad_signature", "repository_unavailable", "package_failed"}
+    assert {code for code, dummy in package_manager.REASONS} - {"excluded", "not_found"} <= documented
+
+
+# --- zypper's exit codes
+
+
+@pytest.mark.parametrize("code", [102, 103, 106])
+def test_what_zypper_did_with_a_remark_is_done(code):
+    host = RpmHost("zypper")
+    run = host.run
+
+    def remarking(command, **keywords):
+        answer = run(command, **keywords)
+        return (code,) + answer[1:] if "install" in command else answer
+
+    host.run = remarking
+    assert present(host)["outcome"] == "installed"
+
+
+@pytest.mark.parametrize(
+    "code, error",
+    [(6, "repository_unavailable"), (7, "package_failed"), (4, "package_failed"), (105, "package_failed")],
+)
+def test_an_exit_code_of_zypper_that_is_a_failure_says_what_zypper_says(code, error):
+    host = RpmHost("zypper")
+    host.zypper_code = code
+    found = failing(host)
+    assert found.code == error
+    assert "zypper says why" in found.message and "zypper says why" in found.details["stderr"]
+
+
+def test_a_script_that_fails_after_zypper_has_installed_the_package_is_a_warning():
+    host = RpmHost("zypper")
+    run = host.run
+
+    def failing_script(command, **keywords):
+        answer = run(command, **keywords)
+        text = "<stream><message type='error'>%post failed</message></stream>"
+        return (107, text, "") if "install" in command else answer
+
+    host.run = failing_script
+    result, warnings = present_and_warnings(host)
+    assert result["outcome"] == "installed"
+    assert "A script of the package" in warnings[0] and "%post failed" in warnings[0]
+
+
+def test_a_repository_that_zypper_skips_is_not_taken_for_one_without_the_package():
+    host = RpmHost("zypper")
+    run = host.run
+    host.run = lambda command, **keywords: (106, "<stream/>", "") if "refresh" in command else run(command, **keywords)
+    with pytest.raises(LivepatchError) as caught:
+        present(host, "hotfix9")
+    assert caught.value.code == "repository_unavailable"
+
+
+def test_zypper_without_any_repository_is_no_zypper_with_signed_ones():
+    host = RpmHost("zypper")
+    run = host.run
+    host.run = lambda command, **keywords: (6, "<stream/>", "") if "repos" in command else run(command, **keywords)
+    with pytest.raises(LivepatchError) as caught:
+        present(host)
+    assert caught.value.code == "repository_unavailable"
+
+
+@pytest.mark.parametrize("ids, program", [(["opensuse-leap", "suse", "opensuse"], "zypper"), (["fedora"], "dnf")])
+def test_a_host_of_the_suse_family_is_served_with_zypper_though_dnf_is_there_too(ids, program):
+    found = package_manager.choose(None, lambda name: "/usr/bin/" + name, 60, ids)
+    assert found.program == program
+
+
+# --- images and other engines
+
+
+def test_nothing_is_installed_on_or_removed_from_an_image(host, root):
+    put(root, "run/ostree-booted")
+    assert failing(host).code == "image_based"
+    assert host.ran(host.program) == []
+    host.installed = "hotfix1"
+    with pytest.raises(LivepatchError, match="Nothing was touched") as caught:
+        absent(host)
+    assert (caught.value.code, host.installed) == ("image_based", "hotfix1")
+
+
+def test_what_an_image_brought_along_is_found_there(host, root):
+    put(root, "run/ostree-booted")
+    host.installed = "hotfix1"
+    assert present(host)["outcome"] == "already_installed"
+
+
+def test_no_package_is_installed_beside_an_engine_at_work_unless_it_is_known_to_agree(host, root):
+    put(root, "sys/kernel/kpatch/old_fix/enabled", "1\n")
+    assert failing(host).code == "other_engine"
+    assert host.ran(host.program) == []
+    assert present(host, other_engines="ignore")["outcome"] == "installed"
+
+
+def test_an_idle_engine_is_no_reason_to_refuse_a_package(host, root):
+    put(root, "sys/kernel/kpatch/old_fix/enabled", "0\n")
+    assert present_and_warnings(host)[1] == []
+
+
+# --- the kernel that boots next
+
+NEXT = drift.Pending("6.1.0-57-amd64", "version")
+
+
+def drifting(release="hotfix1"):
+    return {"pending": NEXT, "pending_spec": "klp-%s-%s" % (NEXT.kernel_release, release)}
+
+
+def test_a_release_that_is_ready_for_the_next_kernel_too_needs_no_word(host):
+    host.others = ["klp-6.1.0-57-amd64-hotfix1"]
+    result, warnings = present_and_warnings(host, **drifting())
+    assert result["drift"]["build"] == "installed" and warnings == []
+
+
+def test_a_next_kernel_without_a_build_is_warned_about_and_the_release_installed(host):
+    result, warnings = present_and_warnings(host, **drifting())
+    assert result["outcome"] == "installed"
+    assert result["drift"] == {
+        "kernel_release": "6.1.0-57-amd64",
+        "known_by": "version",
+        "package": "klp-6.1.0-57-amd64-hotfix1",
+        "build": "missing",
+    }
+    assert len(warnings) == 1 and "klp-6.1.0-57-amd64-hotfix1 in no repository" in warnings[0]
+
+
+def test_an_installed_release_costs_no_run_of_the_package_manager_for_the_next_kernel_either(host):
+    host.installed = "hotfix1"
+    result, warnings = present_and_warnings(host, **drifting())
+    assert result["drift"]["build"] == "not_installed" and "Install that package too" in warnings[0]
+    assert host.ran(host.program) == [] and len(host.ran("rpm")) == 2
+
+
+@pytest.mark.parametrize("installed", [None, "hotfix1"])
+def test_a_drift_that_must_not_be_is_refused_before_anything_is_touched(host, installed):
+    host.installed = installed
+    error = failing(host, drift="fail", **drifting())
+    assert (error.code, error.details["drift"]["build"], host.installed) == ("drift", "missing", installed)
+    assert "6.1.0-57-amd64" in error.message and "Let the running kernel boot again" in error.message
+
+
+def test_a_build_that_only_has_to_be_installed_is_no_reason_to_refuse(dnf):
+    dnf.available.add("next")
+    options = dict(drifting(), drift="fail")
+    options["pending_spec"] = NAME + "-next"
+    result, warnings = present_and_warnings(dnf, **options)
+    assert (result["outcome"], result["drift"]["build"]) == ("installed", "available")
+    assert "not installed. Install that package too." in warnings[0]
+
+
+def test_a_release_for_no_kernel_at_all_is_not_applicable_and_no_drift(host):
+    for policy in ("fail", "warn"):
+        result, warnings = present_and_warnings(host, "hotfix9", drift=policy, **drifting("hotfix9"))
+        assert (result["outcome"], warnings) == ("not_applicable", [])
+
+
+def test_repositories_that_do_not_answer_leave_the_next_kernel_unknown(dnf):
+    dnf.installed, dnf.down = "hotfix1", True
+    assert failing(dnf, drift="fail", **drifting()).details["drift"]["build"] == "unknown"
+
+
+def test_drift_is_not_looked_for_where_it_is_to_be_ignored(host):
+    result, warnings = present_and_warnings(host, drift="ignore", **drifting())
+    assert (result["drift"], warnings) == (None, [])
+    assert NEXT.kernel_release not in str(host.calls)
+
+
+# --- a package that goes while its livepatch runs
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_livepatch_that_outlives_its_package_is_named(host, root, check_mode):
+    host.installed = "hotfix1"
+    put(root, "sys/kernel/livepatch/hotfix1/enabled", "1\n")
+    put(root, "sys/kernel/livepatch/hotfix1/transition", "0\n")
+    result, warnings = absent_and_warnings(host, check_mode=check_mode)
+    assert (result["outcome"], result["still_running"]) == ("removed", ["hotfix1"])
+    assert "hotfix1 runs on without its package" in warnings[0]
+
+
+def test_a_package_whose_livepatch_does_not_run_goes_without_a_word(host):
+    host.installed = "hotfix1"
+    result, warnings = absent_and_warnings(host)
+    assert (result["still_running"], warnings) == ([], [])
