@@ -120,26 +120,25 @@ class World:
         self.crash = numpy.full(hosts, NEVER)  # the first crash after being patched
         self._crashes, self._hangs = numpy.zeros(0), numpy.zeros(0)
         self._seats = _seats(self.fleet.rack)
+        self._gone = None  # which hosts were lost at once
         self.watch(0.0, -1.0)
 
     def watch(self, now, cutoff):
         """Choose the hosts to compare with as the product does; what happened until the cutoff is known by now (hours)."""
-        hosts = self.fleet.hosts
+        if self.luck.model.lost and self._gone is None and now >= LOST_AT:
+            self._gone = self.luck.lost & (self.watched < NEVER) & (self.patched_at == NEVER)
         if self.control_hosts is None:
-            if now == 0:
-                self.watched[:] = 0.0
+            self.watched[:] = 0.0
             return
-        waiting = slice(self.patched, hosts)
-        known = numpy.where(self.watched[waiting] < NEVER, cutoff, now)
-        fit = (self.control_event()[waiting] > known) & (self.luck.patches_itself[waiting] > now)
+        waiting = slice(self.patched, self.fleet.hosts)
+        well = (self.control_event()[waiting] > cutoff) | (self.watched[waiting] == NEVER)
+        fit = well & (self.luck.patches_itself[waiting] > now)
         sample = numpy.flatnonzero(fit)[-self.control_hosts :] + self.patched if self.control_hosts else []
-        new = sample[self.watched[sample] == NEVER] if len(sample) else []
-        self.watched[new] = now
+        self.watched[sample] = 0.0  # the plan was the first look at it
 
     def control_event(self):
         """Return when (hours) each host is lost without being patched."""
-        gone = self.luck.lost & (self.watched <= LOST_AT)
-        return numpy.minimum(self.first, numpy.where(gone, LOST_AT, NEVER)) if self.luck.model.lost else self.first
+        return self.first if self._gone is None else numpy.where(self._gone, numpy.minimum(self.first, LOST_AT), self.first)
 
     def patch(self, size, now):
         """Patch the next slice; return how many of its hosts crash, hang or fail in their transition."""

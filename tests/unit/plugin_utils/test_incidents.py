@@ -159,6 +159,12 @@ def test_what_nobody_watched_counts_on_neither_arm():
     assert arms.tally(fleet(*hosts), LATER, "crash").incidents == {"patched": 0, "control": 0}
 
 
+def test_a_host_that_had_its_event_before_anybody_watched_it_is_no_company_for_another():
+    hosts = [host("alone", "rack", NOON + HOUR, control=None), host("off", "rack", NOON, crash=NOON - 1, control=None)]
+    hours = arms.tally(fleet(*hosts), LATER, "crash").hours
+    assert set(hours["patched"]) == {exposure.Stratum("a", False)}
+
+
 def test_evidence_that_was_forgotten_counts_neither_as_events_nor_as_hours():
     hosts = [host("before", "", NOON, NOON + HOUR), host("after", "", NOON, NOON + 3 * HOUR), host("well", "")]
     state = fleet(*hosts)
@@ -206,6 +212,12 @@ def test_the_sample_to_compare_with_are_the_hosts_that_are_patched_last_and_one_
     sample = arms.control_sample(fleet(*hosts, control_hosts=20))
     assert len(sample) == 20 and "h007" in sample and not {"h198", "h199"} & set(sample)
     assert set(sample) - {"h007"} <= {f"h{number:03}" for number in range(178, 198)}
+
+
+def test_others_take_the_place_of_control_hosts_that_do_not_answer_and_these_are_looked_at_on():
+    hosts = [host(f"h{number:03}", lost=LATER if number >= 190 else None) for number in range(200)]
+    assert arms.control_sample(fleet(*hosts, control_hosts=20)) == [f"h{number:03}" for number in range(170, 200)]
+    assert arms.control_sample(fleet(*hosts, control_hosts=0)) == []
 
 
 def test_more_than_twenty_cohorts_are_taken_together_smallest_first():
