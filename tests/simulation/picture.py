@@ -28,7 +28,9 @@ PICTURES = {
 
 Look = namedtuple("Look", "hours evidence verdict tier patched")
 Watched = namedtuple("Watched", "looks outcome incidents")
-Watched.__doc__ = """A rollout's looks, its outcome, and the hours of the incidents of each arm that it knew of at its end."""
+Watched.__doc__ = (
+    """A rollout's looks, its outcome, and the hours of the incidents of each arm that it knew of at its end."""
+)
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM, _HEIGHT = 560, 46, 548, 64, 274, 330
 _MARKS = _BOTTOM - 10
@@ -43,7 +45,11 @@ text { font: 14px sans-serif; fill: var(--ink); } .title { font-weight: bold; } 
 
 def watch(model, run):
     """Return what is Watched of one run of a model, the same as that of `python -m tests.simulation --no-history`."""
-    luck = Luck(fleets.make(HOSTS, f"1/{run}"), models.parse(model), numpy.random.default_rng([1, run, zlib.crc32(model.encode())]))
+    luck = Luck(
+        fleets.make(HOSTS, f"1/{run}"),
+        models.parse(model),
+        numpy.random.default_rng([1, run, zlib.crc32(model.encode())]),
+    )
     world = World(luck, CONTROL_HOSTS)
     rollout = Rollout(world, history=False, always=True)
     looks, judge = [], rollout.gate.look
@@ -95,7 +101,9 @@ def draw(title, seen):
     for name in ("stop", "hold"):
         limit = verdict.RULES[name + "_evidence"]
         y = decades.y(limit)
-        parts.append(f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{y}" y2="{y}" stroke="var(--{name})" stroke-dasharray="6 4"/>')
+        parts.append(
+            f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{y}" y2="{y}" stroke="var(--{name})" stroke-dasharray="6 4"/>'
+        )
         parts.append(f'<text x="{_LEFT + 4}" y="{y - 5}" style="fill:var(--{name})">{name} at {limit:g}</text>')
     curve = chart.steps((x(look.hours), decades.y(look.evidence)) for look in seen.looks)
     parts.append(f'<polyline points="{curve}" fill="none" stroke="var(--e)" stroke-width="2.5"/>')

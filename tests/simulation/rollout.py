@@ -113,15 +113,17 @@ def ungated(world, others):
     return {name: (True, *others.stops[name]) if name in others.stops else end for name in others.NAMES + ("no gate",)}
 
 
-def simulate(hosts, name, seed, run, plans=300, change="scheduled", control_hosts=None, compare=True, **options):
+def simulate(
+    hosts, name, seed, run, plans=300, change="scheduled", control_hosts=None, compare=True, boot_ids=True, **options
+):
     """Return the Result of one run of a model; the same seed and run give the same.
 
-    plans: how many different plans the runs share; compare: let other gates watch the same luck.
+    plans: how many different plans the runs share; compare: let other gates watch the same luck; boot_ids: see World.
     """
     model = models.parse(name)
     fleet = fleets.make(hosts, f"{seed}/{run % plans}", change)
     luck = Luck(fleet, model, numpy.random.default_rng([seed, run, zlib.crc32(name.encode())]))
-    rollout = Rollout(World(luck, control_hosts), **options)
+    rollout = Rollout(World(luck, control_hosts, boot_ids), **options)
     outcome, rule = rollout.run()
     world = World(luck) if compare else None
     return Result(

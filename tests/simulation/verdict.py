@@ -9,15 +9,18 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import findi
 RULES = rules.parse({})
 
 
-def decide(evidence, first_tier_bad, tiers):
+def decide(evidence, first_tier_bad, tiers, silent=False):
     """Return (verdict, rule): stop, hold or pass, and the number of the rule of docs/health-gate.md that says so.
 
-    evidence: E (float); first_tier_bad: hosts of the first tier that crashed or failed; tiers: for each tier begun,
-    (hosts that failed while their own slice was patched, as many as it tolerates).
+    evidence: with e and suspicion; first_tier_bad: hosts of the first tier that crashed or failed; tiers: for each tier begun,
+    (hosts that failed while their own slice was patched, as many as it tolerates); silent: whether a patched host does not
+    answer.
     """
     if first_tier_bad:
         return "stop", 1
     reached = findings.reached(evidence, RULES)
     if reached != "stop" and any(failed > tolerated for failed, tolerated in tiers):
         return "stop", 3
+    if reached == "pass" and silent:
+        return "hold", 5
     return reached, {"stop": 2, "hold": 4, "pass": None}[reached]

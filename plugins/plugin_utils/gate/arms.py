@@ -47,7 +47,7 @@ def tally(state, now, kind):
                 end = happened if arm == side and certain else watched[1]
                 begin = max(watched[0], state.evidence_from)
                 lived = lived or (side == arm and happened >= begin)
-                for stratum, start, stop in _cut(cohort, company.get(host.domain), begin, end):
+                for stratum, start, stop in _cut(cohort, company.get(host.domain, NEVER) if host.domain else None, begin, end):
                     spans[side][stratum, start, stop] += 1
         if counts and lived:
             stratum = Stratum(cohort, happened >= company[host.domain] if host.domain else None)
@@ -79,6 +79,8 @@ def _company(state):
     for host in state.hosts.values():
         if host.domain and (host.control or host.patched):
             begin = _begin(host)
+            if host.crash and host.crash[0] < begin:
+                continue  # It had its event before, and nobody watches it.
             first, second = found.get(host.domain, (NEVER, NEVER))
             if begin < first:
                 found[host.domain] = (begin, first)
@@ -130,16 +132,18 @@ def cohorts(state):
 def control_sample(state):
     """Return the names of the hosts to compare with: those that are patched last, and one of each cohort at least.
 
-    The planned order mixes cohorts and domains, so that its end is a fair sample, and one that stays.
+    The planned order mixes cohorts and domains, so that its end is a fair sample, and one that stays. Others take the place
+    of those that do not answer, and these are looked at on: the arm is not to shrink when a network is lost.
     """
     waiting = [host for host in state.hosts.values() if host.arm == "control" and not host.crash]
+    answering = [host for host in waiting if host.lost is None]
     wanted = state.rules["control_hosts"]
-    sample = {host.name for host in waiting}
-    if len(waiting) > wanted:
-        last = {host.cohort: host.name for host in waiting}
+    sample = {host.name for host in answering}
+    if len(answering) > wanted:
+        last = {host.cohort: host.name for host in answering}
         sample = set(sorted(last.values())[:wanted])
-        for host in reversed(waiting):
+        for host in reversed(answering):
             if len(sample) >= wanted:
                 break
             sample.add(host.name)
-    return [host.name for host in waiting if host.name in sample]
+    return [host.name for host in waiting if host.name in sample or (host.lost is not None and wanted)]

@@ -18,6 +18,8 @@ FRESH = 3600
 # The control hosts are asked for these times around a bin, with history as if it were a quarter of an event more.
 GUARDS = (1 * 3600, 2 * 3600, 6 * 3600)
 PRIOR = 0.25
+# A storm is seen on the control hosts where they are so large a share of all, or should have an event in the longest time.
+ENOUGH_CONTROL = 0.1
 HOUR = 3600.0
 
 Stratum = namedtuple("Stratum", "cohort company")
@@ -72,7 +74,6 @@ class Tally:
         self.incidents = {"patched": 0, "control": 0}
         self.singles, self.shared = [], []
         self._count([event for event in events if event.time <= cutoff], cutoff, domains or {})
-        self.unsettled = not all(incident.settled for incident in (*self.singles, *self.shared))
 
     def _add_span(self, arm, span, cutoff):
         end = min(span.end, cutoff)
@@ -102,22 +103,22 @@ class Tally:
             else:
                 self.shared.append(Shared(place, _groups(hit, domains[hit[0].domain]), settled))
 
-    def counts(self, open_too=True):
-        """Return {arm: {(stratum, bin): events}} of the incidents of one host; open_too: of those not settled, too."""
+    def counts(self, certain=False):
+        """Return {arm: {(stratum, bin): events}} of the incidents of one host; certain: of those that are settled."""
         found = {arm: Counter() for arm in self.hours}
         for single in self.singles:
-            if single.settled or open_too:
+            if single.settled or not certain:
                 found[single.arm][single.stratum, single.place] += 1
                 if single.fresh:
                     found["fresh"][single.stratum, single.place] += 1
         return found
 
-    def cells(self, arm="patched", open_too=True):
+    def cells(self, arm="patched", certain=False):
         """Return {(stratum, bin): (patched events, control events, patched hours, control hours)}, where there are events.
 
         arm: patched, or fresh for the hosts patched less than an hour before alone.
         """
-        counts = self.counts(open_too)
+        counts = self.counts(certain)
         return {
             (stratum, place): (
                 counts[arm][stratum, place],
@@ -138,30 +139,32 @@ class Tally:
         hit = {single.stratum.cohort for single in self.singles}
         return known.union(hit, *(incident.groups for incident in self.shared))
 
-    def rate_cells(self, history, open_too=True):
+    def rate_cells(self, history, certain=False):
         """Return {bin: (shares of events on patched hosts, patched hours, expected rate)}.
 
         history: (events, host-hours) of the days before the rollout. The rate is the upper bound of history, or the highest
         that the control hosts had in one, two or six hours around the bin: a storm is not the livepatch's. History counts as
-        a quarter of an event there, so that few control hosts say little. An incident of several hosts is one event, on
-        either arm by its share.
+        a quarter of an event there, so that few control hosts say little. An incident of several hosts is one event, on either
+        arm by its share. certain: without incidents that are not settled, and without the bins in which the control hosts are
+        too few to show a storm, as they are in the last tiers.
         """
         known = bets.upper_rate(*history)
         shares, control_events = {}, Counter()
-        for (unused, place), number in (counts := self.counts(open_too))["patched"].items():
+        for (unused, place), number in (counts := self.counts(certain))["patched"].items():
             shares.setdefault(place, []).extend([1.0] * number)
         for (unused, place), number in counts["control"].items():
             control_events[place] += number
         for incident in self.shared:
-            if incident.settled or open_too:
+            if incident.settled or not certain:
                 share = _share(incident.groups.values())[0]
                 shares.setdefault(incident.place, []).append(share)
                 control_events[incident.place] += 1 - share
         hours = {arm: _by_bin(self.hours[arm]) for arm in ("patched", "control")}
         control = _sums(hours["control"], control_events)
         return {
-            place: (shares.get(place, ()), hours["patched"].get(place, 0.0), _at_that_time(control, place, known))
-            for place in {*hours["patched"], *shares}
+            place: (shares.get(place, ()), patched, _at_that_time(control, place, known))
+            for place, patched in hours["patched"].items()
+            if not certain or _shows_storms(hours["control"], place, patched, known)
         }
 
 
@@ -228,33 +231,33 @@ def _share(groups, fresh=False):
 def weigh(tally, history=None):
     """Return the evidence (dict): the stakes fleet, cohort, fresh, rate (None without history), and their mean, `e`.
 
-    `soon`: what e will be when all incidents are settled, if nothing else happens.
+    `suspicion` is the same mean where what is not certain counts, too: a crash whose failure domain may still turn out to be
+    down as a whole, and more crashes than history knows when too few control hosts are left to show a storm.
     """
-    found = _together(_bets(tally, history, False))
-    soon = _together(_bets(tally, history, True)) if tally.unsettled else found
-    return {**found, "soon": soon["e"]}
+    certain, all_of_it = (_together(_bets(tally, history, kind)) for kind in (True, False))
+    return {**certain, "suspicion": all_of_it["e"]}
 
 
-def _bets(tally, history, open_too):
+def _bets(tally, history, certain):
     """Return the steps of each bet, {bin: step}: fleet, cohort (one for each), fresh, rate (None without history)."""
     fleet, cohorts, fresh = {}, {cohort: {} for cohort in tally.cohorts()}, {}
-    for (stratum, place), numbers in tally.cells(open_too=open_too).items():
+    for (stratum, place), numbers in tally.cells(certain=certain).items():
         step = bets.cell(*numbers)
         _put(fleet, place, step)
         _put(cohorts[stratum.cohort], place, step)
-    for (unused, place), numbers in tally.cells("fresh", open_too).items():
+    for (unused, place), numbers in tally.cells("fresh", certain).items():
         _put(fresh, place, bets.cell(*numbers))
     for place, groups, settled in tally.shared:
-        if settled or open_too:
+        if settled or not certain:
             _put(fleet, place, bets.incident(*_share(groups.values())))
             for cohort, group in groups.items():
                 _put(cohorts[cohort], place, bets.incident(*_share([group])))
-            soon = _share(groups.values(), fresh=True)
-            if soon:
-                _put(fresh, place, bets.incident(*soon))
+            young = _share(groups.values(), fresh=True)
+            if young:
+                _put(fresh, place, bets.incident(*young))
     rate = None
     if history:
-        rate = {place: bets.above_rate(*numbers) for place, numbers in tally.rate_cells(history, open_too).items()}
+        rate = {place: bets.above_rate(*numbers) for place, numbers in tally.rate_cells(history, certain).items()}
     return {"fleet": fleet, "cohort": list(cohorts.values()), "fresh": fresh, "rate": rate}
 
 
@@ -316,7 +319,7 @@ def _spread(tally, history, total):
     if history:
         rate = {
             place: [[hours / total * math.log(ratio) for ratio in bets.GRID], bets.above_rate((), hours, known)]
-            for place, (unused, hours, known) in tally.rate_cells(history).items()
+            for place, (unused, hours, known) in tally.rate_cells(history, certain=True).items()
         }
     return {"fleet": fleet, "cohort": list(cohorts.values()), "fresh": fresh, "rate": rate}
 
@@ -362,6 +365,12 @@ def _sums(hours, events):
     for place in range(first, max(places) + 1):
         found.append((found[-1][0] + events.get(place, 0), found[-1][1] + hours.get(place, 0.0)))
     return first, found
+
+
+def _shows_storms(control, place, patched, known):
+    around = sum(control.get(other, 0.0) for other in range(place - GUARDS[-1] // BIN + 1, place + 1))
+    there = control.get(place, 0.0)
+    return there >= ENOUGH_CONTROL * (there + patched) or around * known >= 1
 
 
 def _at_that_time(control, place, known):

@@ -47,7 +47,7 @@ def _numbers(state, tally, history):
     compared = sides["patched"]["host_hours"] and rates["control"]
     return {
         "e": found.pop("e"),
-        "soon": found.pop("soon"),
+        "suspicion": found.pop("suspicion"),
         "bets": found,
         **sides,
         "rate_ratio": rates["patched"] / rates["control"] if compared else None,
@@ -76,13 +76,13 @@ def _power(state, tally, history):
 
 
 def reached(found, rules):
-    """Return what evidence (dict with e and soon) alone leads to: stop, hold or pass.
+    """Return what evidence (dict with e and suspicion) alone leads to: stop, hold or pass.
 
     What is not settled stops nothing: another host of the same failure domain may still go down with the first.
     """
     if found["e"] >= rules["stop_evidence"]:
         return "stop"
-    return "hold" if max(found["e"], found["soon"]) >= rules["hold_evidence"] else "pass"
+    return "hold" if max(found["e"], found["suspicion"]) >= rules["hold_evidence"] else "pass"
 
 
 def stops(state, found):
@@ -143,7 +143,7 @@ def power_line(verdict):
 def _compared(one, many, found):
     return (
         f"{_arms(one, many, found)}; a harmless livepatch would look this bad in fewer than 1 of "
-        f"{_many(int(min(max(found['e'], found['soon']), MOST_ROLLOUTS)))} rollouts"
+        f"{_many(int(min(max(found['e'], found['suspicion']), MOST_ROLLOUTS)))} rollouts"
     )
 
 

@@ -102,7 +102,7 @@ def test_the_evidence_is_the_mean_of_its_bets_and_without_history_there_is_none_
     aside = 1 / (1 + bets.RESERVE)
     alone = aside + (1 - aside) * concurrent([(1, 0, 12, 988)])
     assert found == pytest.approx(
-        {"fleet": alone, "cohort": alone, "fresh": alone, "rate": None, "e": alone, "soon": alone}
+        {"fleet": alone, "cohort": alone, "fresh": alone, "rate": None, "e": alone, "suspicion": alone}
     )
     assert exposure.weigh(tally(*spans, [crash(9)]), (12, 1e6))["rate"] > 20
 

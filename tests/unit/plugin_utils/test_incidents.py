@@ -67,7 +67,7 @@ QUIET = [
 def test_a_rack_that_goes_down_as_a_whole_is_no_evidence_whoever_is_patched(patched):
     found = weigh(*QUIET, *rack("dark", patched, range(40)))
     assert found == pytest.approx(weigh(*QUIET, *rack("calm", patched, ())))
-    assert (found["e"], found["soon"]) == pytest.approx((1, 1))
+    assert (found["e"], found["suspicion"]) == pytest.approx((1, 1))
 
 
 def test_many_racks_that_go_down_one_after_the_other_are_none_either():
@@ -119,8 +119,8 @@ def test_a_rack_of_which_half_goes_down_is_fair_whoever_is_patched():
 def test_an_incident_stops_nothing_before_its_window_is_over_and_tells_what_it_will_be():
     hosts, moment = rack("bad", 4, (0,), at=NOON + 2 * HOUR), NOON + 2 * HOUR
     early, late = (weigh(*QUIET, *hosts, now=moment + after) for after in (800, 900))
-    assert early["e"] == 1 and early["soon"] > 5
-    assert late["e"] == late["soon"] == pytest.approx(early["soon"], rel=0.1)
+    assert early["e"] == 1 and early["suspicion"] > 5
+    assert late["e"] == late["suspicion"] == pytest.approx(early["suspicion"], rel=0.1)
     alone = [host(f"alone-{number}", "", NOON + HOUR if number < 25 else None) for number in range(1000)]
     alone[0].crash = (moment, "rebooted")
     assert weigh(*alone, now=moment + 1)["e"] > 5, "nobody can join it"
@@ -157,6 +157,12 @@ def test_the_first_event_ends_a_host_on_either_arm():
 def test_what_nobody_watched_counts_on_neither_arm():
     hosts = [host("unseen", "", crash=NOON - 60), host("off", "", control=None, crash=NOON + 60)]
     assert arms.tally(fleet(*hosts), LATER, "crash").incidents == {"patched": 0, "control": 0}
+
+
+def test_a_host_that_had_its_event_before_anybody_watched_it_is_no_company_for_another():
+    hosts = [host("alone", "rack", NOON + HOUR, control=None), host("off", "rack", NOON, crash=NOON - 1, control=None)]
+    hours = arms.tally(fleet(*hosts), LATER, "crash").hours
+    assert set(hours["patched"]) == {exposure.Stratum("a", False)}
 
 
 def test_evidence_that_was_forgotten_counts_neither_as_events_nor_as_hours():
@@ -206,6 +212,12 @@ def test_the_sample_to_compare_with_are_the_hosts_that_are_patched_last_and_one_
     sample = arms.control_sample(fleet(*hosts, control_hosts=20))
     assert len(sample) == 20 and "h007" in sample and not {"h198", "h199"} & set(sample)
     assert set(sample) - {"h007"} <= {f"h{number:03}" for number in range(178, 198)}
+
+
+def test_others_take_the_place_of_control_hosts_that_do_not_answer_and_these_are_looked_at_on():
+    hosts = [host(f"h{number:03}", lost=LATER if number >= 190 else None) for number in range(200)]
+    assert arms.control_sample(fleet(*hosts, control_hosts=20)) == [f"h{number:03}" for number in range(170, 200)]
+    assert arms.control_sample(fleet(*hosts, control_hosts=0)) == []
 
 
 def test_more_than_twenty_cohorts_are_taken_together_smallest_first():
