@@ -1,4 +1,4 @@
-# A rollout that runs as a job of AWX: where its journal may lie, what a person starts there, and what only the server knows.
+# A rollout as a job of AWX: where its journal may lie, what a person starts there, and what only the server knows.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
@@ -34,14 +34,14 @@ def is_job(variables):
 
 
 def volume_refusal(directory, mounts):
-    """Return why journals of jobs must not lie in this directory (str), "" if they may; mounts: what /proc/self/mountinfo says (str).
+    """Return why journals of jobs must not lie in this directory (str), "" if they may.
 
-    A job runs in a container of its own: what it writes beside the volumes ends with it, and the next job finds no journal.
+    mounts: what /proc/self/mountinfo says (str). A job runs in a container of its own: what it writes beside the volumes ends with it, and the next job finds no journal.
     """
     expected = (
-        "Expected the volume of the journals, mounted there into every job: a persistent volume claim in the pod specification "
-        "of a container group, or a path in Paths to expose to isolated jobs. Nothing was touched. Mount it, and name that container "
-        "group in livepatch_awx_instance_groups."
+        "Expected the volume of the journals, mounted there into every job: a persistent volume claim in the pod "
+        "specification of a container group, or a path in Paths to expose to isolated jobs. Nothing was touched. "
+        "Mount it, and name that container group in livepatch_awx_instance_groups."
     )
     if not os.path.isdir(directory):
         return f"The journal's directory {directory} is not there. {expected}"
@@ -73,8 +73,8 @@ def _below(path, place):
 def start(playbook, release, variables, **answers):
     """Return what a person starts in AWX in the place of a command (str).
 
-    playbook: halt, rollback or status, or None for the rollout's own, once more; variables: of the job (dict), which name its template;
-    answers: variable -> what is to be answered.
+    playbook: halt, rollback or status, or None for the rollout's own, once more; variables: of the job (dict), which
+    name its template; answers: variable -> what is to be answered.
     """
     name = TEMPLATES.get(playbook) or variables.get("awx_workflow_job_name") or variables.get("awx_job_template_name")
     kind = "workflow" if playbook is None and variables.get("awx_workflow_job_name") else "template"
@@ -107,7 +107,8 @@ def server(environment):
 def is_over(job, asked, fetch):
     """Has the server seen the job with this number (str) end? False where it does not say so.
 
-    asked: from server, or None; fetch: function(url, headers=..., verify=...) that returns the bytes of an answer, or raises.
+    asked: from server, or None; fetch: function(url, headers=..., verify=...) that returns the bytes of an answer, or
+    raises.
     """
     found = _get(asked, fetch, f"jobs/{job}/") if re.fullmatch("[0-9]{1,18}", str(job)) else {}
     return found.get("status") in OVER
@@ -140,7 +141,7 @@ def _job(node):
 
 
 def _get(asked, fetch, path):
-    """Return the object (dict) that the server answers with, {} for anything else: what it says is only more than what is known."""
+    """Return the object (dict) that the server answers with, {} for anything else."""
     for root in ROOTS if asked else ():
         try:
             answer = fetch(asked["url"] + root + path, headers=asked["headers"], verify=asked["verify"])

@@ -29,7 +29,9 @@ JOB_PROMPTS = {
     "job_slice_count": "ask_job_slice_count_on_launch",
     "timeout": "ask_timeout_on_launch",
 }
-WORKFLOW_PROMPTS = {field: JOB_PROMPTS[field] for field in ("inventory", "limit", "scm_branch", "labels", "job_tags", "skip_tags")}
+WORKFLOW_PROMPTS = {
+    field: JOB_PROMPTS[field] for field in ("inventory", "limit", "scm_branch", "labels", "job_tags", "skip_tags")
+}
 NOTIFICATIONS = {"webhook": ("url", "http_method", "headers", "disable_ssl_verification")}
 
 
@@ -78,7 +80,7 @@ def choices(question):
 
 
 def answer(question, answers, needed=True):
-    """The answer to one question; needed: a value must be there where the question asks for one, whatever its default is."""
+    """The answer to one question; needed: a required one must be there, whatever the default is."""
     name, kind = question["variable"], question["type"]
     if name not in answers:
         return ["'%s' value missing" % name] if question["required"] and needed else []
@@ -113,7 +115,8 @@ def variables(template, survey, given, needed=True, prompts=True):
     unasked = [name for name in given if name not in asked and (name not in own or own[name] != given[name])]
     if unasked and prompts and not template.get("ask_variables_on_launch"):
         found["extra_vars"] = [
-            "Variables %s are not allowed on launch. Check the Prompt on Launch setting to include Extra Variables." % ", ".join(unasked)
+            "Variables %s are not allowed on launch. Check the Prompt on Launch setting to include Extra Variables."
+            % ", ".join(unasked)
         ]
     return found
 
@@ -128,14 +131,17 @@ def fields(template, asking, given):
 
 
 def started(template, survey, given):
-    """Return the variables of a job (dict): its template's, the defaults of the survey that pass it, and what is asked for and given."""
+    """Return the variables of a job (dict): its template's, defaults of the survey that pass it, what is asked for and given."""
     found = yaml.safe_load(template.get("extra_vars") or "") or {}
     questions = survey.get("spec", []) if template.get("survey_enabled") else []
     for question in questions:
         if "default" in question and not answer(question, {question["variable"]: question["default"]}):
             found[question["variable"]] = question["default"]
     asked = {question["variable"] for question in questions}
-    return {**found, **{name: given[name] for name in given if name in asked or template.get("ask_variables_on_launch")}}
+    return {
+        **found,
+        **{name: given[name] for name in given if name in asked or template.get("ask_variables_on_launch")},
+    }
 
 
 def recurrence(rule):
@@ -170,9 +176,9 @@ def _reached(nodes, start):
 
 
 def facts(directory, before, hosts):
-    """Return the facts of each host (dict) after a job that had this directory of facts: whoever has no file there has none any more.
+    """Return the facts of each host (dict) after a job that had this directory of facts.
 
-    before: those before the job; hosts: all hosts of the inventory. What has no name of a host is not read.
+    before: those before the job; hosts: all hosts of the inventory. Whoever has no file of its name there loses what it had.
     """
     found = {}
     for name in hosts:

@@ -49,7 +49,15 @@ LISTS = {
 }
 # What an object has of which nobody has said anything, as far as it can be told from what somebody says.
 DEFAULTS = {
-    "job_templates": {"extra_vars": "---", "limit": "", "job_tags": "", "skip_tags": "", "start_at_task": "", "timeout": 0, "scm_branch": ""},
+    "job_templates": {
+        "extra_vars": "---",
+        "limit": "",
+        "job_tags": "",
+        "skip_tags": "",
+        "start_at_task": "",
+        "timeout": 0,
+        "scm_branch": "",
+    },
     "workflow_job_templates": {"extra_vars": "", "limit": None, "job_tags": None, "skip_tags": None},
     "workflow_job_template_nodes": {"extra_data": {}, "unified_job_template": None},
     "schedules": {"extra_data": {}},
@@ -80,7 +88,9 @@ class Store:
         self.links = {}  # path of a list below an object -> numbers
         self.surveys = {}
         self.changes = []  # (method, path, data)
-        self.repositories = {"https://github.com/kernel-livepatch/kernel.livepatch": {"": PLAYBOOKS}}  # address -> branch -> files
+        self.repositories = {
+            "https://github.com/kernel-livepatch/kernel.livepatch": {"": PLAYBOOKS}
+        }  # address -> branch -> files
         self.last = 0
         self.machine = self.add("credential_types", {"name": "Machine", "kind": "ssh"})["id"]
 
@@ -119,8 +129,12 @@ class Store:
         branches = self.repositories.get(project.get("scm_url"), {})
         files = branches.get(project.get("scm_branch") or "")
         status = "failed" if files is None else "successful"
-        reason = "Failed to checkout branch %s" % project.get("scm_branch") if branches else "fatal: repository not found"
-        made = self.add("project_updates", {"name": project["name"], "status": status, "failed": files is None, "finished": "now"})
+        reason = (
+            "Failed to checkout branch %s" % project.get("scm_branch") if branches else "fatal: repository not found"
+        )
+        made = self.add(
+            "project_updates", {"name": project["name"], "status": status, "failed": files is None, "finished": "now"}
+        )
         event = {"event": "runner_on_failed", "event_data": {"res": {"msg": reason}}}
         made.update(events=[event] if files is None else [], scm_revision="" if files is None else "0123abc")
         project.update(status=status, playbook_files=files or [], scm_revision=made["scm_revision"])
@@ -149,10 +163,12 @@ class Store:
         raise Refused(404, {"detail": "Not found."})
 
     def name(self, kind, one):
-        """Return what the named URL of an object ends with: name++organization, with the type of a credential in between."""
+        """Return what the named URL of an object ends with: name++organization; between them the type of a credential."""
         type_ = self.objects["credential_types"].get(one.get("credential_type"))
         between = "++%s+%s" % (type_["name"], type_["kind"]) if type_ else ""
-        return one.get("name", "") + ("" if kind in ("organizations", "instance_groups") else "%s++%s" % (between, self.owner(one) or ""))
+        return one.get("name", "") + (
+            "" if kind in ("organizations", "instance_groups") else "%s++%s" % (between, self.owner(one) or "")
+        )
 
     def any(self, number):
         """Return the object with this number, of whatever kind, or None."""
@@ -163,7 +179,11 @@ class Store:
 
     def node_links(self, workflow):
         """Return the links of a workflow: number of a node -> {kind: numbers}."""
-        found = [one for one in self.objects["workflow_job_template_nodes"].values() if one["workflow_job_template"] == workflow]
+        found = [
+            one
+            for one in self.objects["workflow_job_template_nodes"].values()
+            if one["workflow_job_template"] == workflow
+        ]
         return {one["id"]: {kind: self.links.get(one["url"] + kind + "/", []) for kind in NODES} for one in found}
 
     def may(self, team, roles, one):
@@ -189,7 +209,7 @@ def _has(one, key, values):
 
 def answer(store, method, path, query, data):
     """Return (status, body) of one request; raises Refused."""
-    parts = [urllib.parse.unquote(part) for part in path[len(ROOT):].strip("/").split("/")]
+    parts = [urllib.parse.unquote(part) for part in path[len(ROOT) :].strip("/").split("/")]
     if method != "GET":
         store.changes.append((method, path, data))
     if parts[0] in ("ping", "me", "config"):
@@ -245,7 +265,9 @@ def _launch(store, _method, kind, one, data):
     elif store.objects["projects"][one["project"]]["status"] != "successful":
         wrong["playbook"] = "The project revision for this job template is unknown due to a failed update."
     refuse(wrong)
-    started = rules.started(one, store.survey(one), given)  # of a template what nobody asks for is left out, and not refused
+    started = rules.started(
+        one, store.survey(one), given
+    )  # of a template what nobody asks for is left out, and not refused
     # A workflow waits for its approval; a job is over at once.
     status = "running" if workflow else "successful"
     made = {"name": one["name"], "status": status, "created": "now", "extra_vars": json.dumps(started)}
@@ -270,7 +292,11 @@ def _list(store, method, kind, query, data):
         data.pop("organization", None)  # it is that of its project
     refuse(_wrong(store, kind, data, data))
     owner = store.objects["projects"][data["project"]] if kind == "job_templates" else data
-    same = [one for one in store.objects[kind].values() if _unique(one) == _unique({**data, "organization": owner.get("organization")})]
+    same = [
+        one
+        for one in store.objects[kind].values()
+        if _unique(one) == _unique({**data, "organization": owner.get("organization")})
+    ]
     if same:
         raise Refused(400, {"__all__": ["%s with this name already exists." % TYPES[kind]]})
     return 201, _shown(store, kind, store.add(kind, data))
@@ -291,10 +317,14 @@ def _wrong(store, kind, whole, data):
     found = {}
     if kind == "schedules" and rules.recurrence(whole["rrule"]):
         found["rrule"] = rules.recurrence(whole["rrule"])
-    template = store.any(whole.get("unified_job_template")) if kind in ("schedules", "workflow_job_template_nodes") else None
+    template = (
+        store.any(whole.get("unified_job_template")) if kind in ("schedules", "workflow_job_template_nodes") else None
+    )
     if template and ("extra_data" in data or set(rules.JOB_PROMPTS) & set(data) or "unified_job_template" in data):
         # Of what a node does not give, the workflow may give the rest; of a schedule it is all there is.
-        variables = rules.variables(template, store.survey(template), whole.get("extra_data") or {}, needed=kind == "schedules")
+        variables = rules.variables(
+            template, store.survey(template), whole.get("extra_data") or {}, needed=kind == "schedules"
+        )
         if "extra_vars" in variables:
             variables["extra_data"] = variables.pop("extra_vars")
         asking = rules.JOB_PROMPTS if template["type"] == "job_template" else rules.WORKFLOW_PROMPTS
@@ -342,7 +372,9 @@ def _one(store, method, kind, one, data):
         readonly = {"workflow_job_template_nodes": "workflow_job_template", "job_templates": "organization"}.get(kind)
         data = {key: value for key, value in data.items() if key not in ("type", readonly)}
         refuse(_wrong(store, kind, {**one, **data}, data))
-        moved = kind == "projects" and any(data.get(key, one.get(key)) != one.get(key) for key in ("scm_url", "scm_branch"))
+        moved = kind == "projects" and any(
+            data.get(key, one.get(key)) != one.get(key) for key in ("scm_url", "scm_branch")
+        )
         one.update(data)
         if moved:
             store.update(one)
@@ -356,20 +388,28 @@ def _one(store, method, kind, one, data):
 
 
 def _shown(store, kind, one):
-    """What the server tells of an object: no secret, the links of a node, and that an update of a project takes its time."""
+    """What the server tells of an object: no secret, the links of a node, that an update of a project takes its time."""
     if kind == "workflow_job_template_nodes":
         links = store.node_links(one["workflow_job_template"])[one["id"]]
         template = store.any(one["unified_job_template"])
         if not template:
             return dict(one, **links)
-        named = {"id": template["id"], "name": template["name"], "unified_job_type": template["type"].replace("_template", "")}
+        named = {
+            "id": template["id"],
+            "name": template["name"],
+            "unified_job_type": template["type"].replace("_template", ""),
+        }
         related = dict(one["related"], unified_job_template=template["url"])
-        return dict(one, related=related, summary_fields=dict(one["summary_fields"], unified_job_template=named), **links)
+        return dict(
+            one, related=related, summary_fields=dict(one["summary_fields"], unified_job_template=named), **links
+        )
     if "sync" in one:
         return dict(one, status=one.pop("sync"))
     hidden = one.get("notification_configuration")
     if isinstance(hidden, dict):
-        return dict(one, notification_configuration={k: "$encrypted$" if k in SECRETS and v else v for k, v in hidden.items()})
+        return dict(
+            one, notification_configuration={k: "$encrypted$" if k in SECRETS and v else v for k, v in hidden.items()}
+        )
     return one
 
 

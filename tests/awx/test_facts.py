@@ -35,20 +35,46 @@ def run(programs, collections, directory, *words):
         ANSIBLE_CACHE_PLUGIN_CONNECTION=str(directory / "fact_cache"),
     )
     command = [str(programs / words[0]), *words[1:]]
-    done = subprocess.run(command, env=settings, cwd=str(directory), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(
+        command, env=settings, cwd=str(directory), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
     assert done.returncode == 0, done.stdout.decode()
     return done.stdout.decode()
 
 
-def test_after_the_job_that_asks_the_fleet_the_server_has_its_facts_and_makes_groups_of_them(programs, collections, tmp_path):
+def test_after_the_job_that_asks_the_fleet_the_server_has_its_facts_and_makes_groups_of_them(
+    programs, collections, tmp_path
+):
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"here": here}}}))
-    run(programs, collections, tmp_path, "ansible-playbook", "kernel.livepatch.status", "-i", "hosts.yml", "-e", "livepatch_become=false")
+    run(
+        programs,
+        collections,
+        tmp_path,
+        "ansible-playbook",
+        "kernel.livepatch.status",
+        "-i",
+        "hosts.yml",
+        "-e",
+        "livepatch_become=false",
+    )
     facts = rules.facts(tmp_path / "fact_cache", {}, ["here"])
     assert facts["here"].get("livepatch", {}).get("kernel_release") == os.uname().release
     # What makes the groups is the inventory plugin, with the facts that the server gives back.
     (source,) = OBJECTS["controller_inventory_sources"]
     (tmp_path / "livepatch_constructed.yml").write_text(yaml.safe_dump(source["source_vars"]))
-    listed = run(programs, collections, tmp_path, "ansible-inventory", "-i", "hosts.yml", "-i", "livepatch_constructed.yml", "--list")
-    groups = [name for name, group in json.loads(listed[listed.index("{") :]).items() if "here" in group.get("hosts", [])]
+    listed = run(
+        programs,
+        collections,
+        tmp_path,
+        "ansible-inventory",
+        "-i",
+        "hosts.yml",
+        "-i",
+        "livepatch_constructed.yml",
+        "--list",
+    )
+    groups = [
+        name for name, group in json.loads(listed[listed.index("{") :]).items() if "here" in group.get("hosts", [])
+    ]
     assert [name for name in groups if name.startswith("livepatch_release_")], groups

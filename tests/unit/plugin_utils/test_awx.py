@@ -25,7 +25,9 @@ MOUNTS = """\
 
 
 def mounts(tmp_path, volume=None, kind="nfs4", root="/", runner="/runner"):
-    return MOUNTS.format(volume=str(volume or tmp_path / "elsewhere").replace(" ", "\\040"), kind=kind, root=root, runner=runner)
+    return MOUNTS.format(
+        volume=str(volume or tmp_path / "elsewhere").replace(" ", "\\040"), kind=kind, root=root, runner=runner
+    )
 
 
 @pytest.mark.parametrize("below", ["", "journals/web"])
@@ -74,22 +76,36 @@ def test_the_machine_that_runs_this_is_understood():
 def test_templates_and_questions_are_called_as_the_playbook_calls_them():
     names = {value["name"] for value in TEMPLATES.values() if isinstance(value, dict) and "name" in value}
     assert {*awx.TEMPLATES.values(), awx.TAKES_OVER} <= names
-    asked = {question["variable"]: question["question_name"] for question in SURVEYS["livepatch_awx_questions"].values()}
+    asked = {
+        question["variable"]: question["question_name"] for question in SURVEYS["livepatch_awx_questions"].values()
+    }
     assert {variable: asked[variable] for variable in awx.QUESTIONS} == awx.QUESTIONS
     assert "'livepatch_reason': '%s'" % awx.DENIED in WORKFLOW["livepatch_awx_nodes"]
-    surveys = {name: {question["variable"] for question in survey["spec"]} for name, survey in SURVEYS["livepatch_awx_surveys"].items()}
+    surveys = {
+        name: {question["variable"] for question in survey["spec"]}
+        for name, survey in SURVEYS["livepatch_awx_surveys"].items()
+    }
     assert "livepatch_takeover" in surveys["one_tier"] and "livepatch_takeover" not in surveys["workflow"]
 
 
 JOB = {"awx_job_id": 12, "awx_job_template_name": "Livepatch rollout"}
-NODE = {"awx_job_id": 13, "awx_job_template_name": "Livepatch one tier", "awx_workflow_job_name": "Livepatch tier by tier"}
+NODE = {
+    "awx_job_id": 13,
+    "awx_job_template_name": "Livepatch one tier",
+    "awx_workflow_job_name": "Livepatch tier by tier",
+}
 
 
 @pytest.mark.parametrize(
     "variables, playbook, answers, expected",
     [
         (JOB, "rollback", {}, "start the template Livepatch rollback (Release: hotfix3)"),
-        (JOB, None, {"livepatch_retry": "REASON"}, "start the template Livepatch rollout (Release: hotfix3, Go on after a stop: REASON)"),
+        (
+            JOB,
+            None,
+            {"livepatch_retry": "REASON"},
+            "start the template Livepatch rollout (Release: hotfix3, Go on after a stop: REASON)",
+        ),
         (NODE, None, {}, "start the workflow Livepatch tier by tier (Release: hotfix3)"),
         (
             NODE,
@@ -135,7 +151,12 @@ def fails(*unused, **also_unused):
 def test_a_credential_with_a_token_or_a_password_asks():
     assert awx.server(ENVIRONMENT)["headers"]["Authorization"] == "Bearer secret"
     assert awx.server(ENVIRONMENT)["url"] == "https://awx.example.com" and awx.server(ENVIRONMENT)["verify"] is True
-    known = {"CONTROLLER_HOST": "http://awx", "CONTROLLER_USERNAME": "ann", "CONTROLLER_PASSWORD": "pw", "CONTROLLER_VERIFY_SSL": "False"}
+    known = {
+        "CONTROLLER_HOST": "http://awx",
+        "CONTROLLER_USERNAME": "ann",
+        "CONTROLLER_PASSWORD": "pw",
+        "CONTROLLER_VERIFY_SSL": "False",
+    }
     assert awx.server(known)["headers"]["Authorization"] == "Basic YW5uOnB3" and awx.server(known)["verify"] is False
 
 
@@ -156,7 +177,15 @@ def answering(answers, root="/api/v2/"):
 
 @pytest.mark.parametrize(
     "status, expected",
-    [("canceled", True), ("failed", True), ("successful", True), ("running", False), ("error", False), (None, False), ({}, False)],
+    [
+        ("canceled", True),
+        ("failed", True),
+        ("successful", True),
+        ("running", False),
+        ("error", False),
+        (None, False),
+        ({}, False),
+    ],
 )
 @pytest.mark.parametrize("root", awx.ROOTS)
 def test_a_job_is_over_when_the_server_saw_it_end(status, expected, root):
@@ -193,9 +222,15 @@ DENIED_BY_BOB = {
     "approval, expected",
     [
         (DENIED_BY_BOB, ("bob", "Livepatch: go on with tier rest? was denied")),
-        (dict(DENIED_BY_BOB, timed_out=True), ("workflow job 7", "Livepatch: go on with tier rest? was not answered in time")),
+        (
+            dict(DENIED_BY_BOB, timed_out=True),
+            ("workflow job 7", "Livepatch: go on with tier rest? was not answered in time"),
+        ),
         (dict(DENIED_BY_BOB, summary_fields={}), ("workflow job 7", awx.DENIED)),
-        (dict(DENIED_BY_BOB, summary_fields={"approved_or_denied_by": {"username": "a\nb"}}), ("workflow job 7", awx.DENIED)),
+        (
+            dict(DENIED_BY_BOB, summary_fields={"approved_or_denied_by": {"username": "a\nb"}}),
+            ("workflow job 7", awx.DENIED),
+        ),
         (dict(DENIED_BY_BOB, name="x\n{{ y }}"), ("bob", "the approval was denied")),
         ([], ("workflow job 7", awx.DENIED)),
     ],
