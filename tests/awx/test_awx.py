@@ -357,13 +357,15 @@ def test_what_was_changed_by_hand_is_put_back_where_it_opens_a_gate(site, collec
 
 
 def test_a_project_that_cannot_be_brought_is_told_with_the_reason_each_time_and_is_tried_again(server, collections):
-    site = dict(SITE, livepatch_awx_project_branch="0.1.0")
+    address = "https://git:hunter2@example.com/livepatch.git"
+    site = dict(SITE, livepatch_awx_project_branch="0.1.0", livepatch_awx_project_url=address)
+    server.store.repositories[address] = {"": PLAYBOOKS}
     before = len(server.store.objects["project_updates"])
     for _time in range(2):
         status, output = setup(server, site, collections)
         said = " ".join(output.split())
         assert status == 2 and "Playbook not found" not in output
-        assert "cannot be brought from https://github.com/kernel-livepatch/kernel.livepatch, branch 0.1.0: " in said
+        assert "cannot be brought from https://example.com/livepatch.git, branch 0.1.0: " in said and "hunter2" not in said
         assert "Failed to checkout branch 0.1.0" in said and "Jobs, project update" in said
         assert by_name(server.store, "job_templates") == {}
     # That of a project which is new, one more for the reason, and one more in the second run.
