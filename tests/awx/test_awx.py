@@ -298,7 +298,10 @@ def test_every_job_may_be_seen_by_everybody_who_has_to_do_with_rollouts(site):
 def shape(store):
     """Return what a job or a workflow may do, without the numbers of objects."""
     hidden = {"id", "url", "related", "summary_fields", "project", "inventory", "execution_environment"}
-    found = {one["name"]: {key: one[key] for key in one if key not in hidden} for _kind, one in startable(store)}
+    found = {
+        one["name"]: dict({key: one[key] for key in one if key not in hidden}, survey=store.survey(one))
+        for _kind, one in startable(store)
+    }
     for node in store.objects["workflow_job_template_nodes"].values():
         whole = answer(store, "GET", node["url"], {}, None)[1]
         links = {kind: sorted(store.any(number)["identifier"] for number in whole[kind]) for kind in NODES}
@@ -343,6 +346,10 @@ def test_what_was_changed_by_hand_is_put_back_where_it_opens_a_gate(site, collec
     change(templates["Livepatch one tier"], job_type="check", job_slice_count=3, allow_simultaneous=True)
     asking = {field: True for field in workflow if field.startswith("ask_")}
     change(workflow, extra_vars='{"livepatch_last_tier": "100"}', limit="canary", job_tags="x", skip_tags="x", **asking)
+    last_tier = dict(store.survey(templates["Livepatch one tier"])["spec"][1])
+    for one in (templates["Livepatch rollout"], workflow):
+        survey = dict(store.survey(one), spec=[*store.survey(one)["spec"], last_tier])
+        answer(store, "POST", one["url"] + "survey_spec/", {}, survey)
     link(nodes["tier-01"], "always", nodes["tier-02"])
     for parent, kind, child in (("approve-02", "success", "tier-02"), ("approve-02", "failure", "denied")):
         link(nodes[parent], kind, nodes[child], disassociate=True)
@@ -365,7 +372,9 @@ def test_a_project_that_cannot_be_brought_is_told_with_the_reason_each_time_and_
         status, output = setup(server, site, collections)
         said = " ".join(output.split())
         assert status == 2 and "Playbook not found" not in output
-        assert "cannot be brought from https://example.com/livepatch.git, branch 0.1.0: " in said and "hunter2" not in said
+        assert (
+            "cannot be brought from https://example.com/livepatch.git, branch 0.1.0: " in said and "hunter2" not in said
+        )
         assert "Failed to checkout branch 0.1.0" in said and "Jobs, project update" in said
         assert by_name(server.store, "job_templates") == {}
     # That of a project which is new, one more for the reason, and one more in the second run.
