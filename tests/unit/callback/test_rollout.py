@@ -40,7 +40,12 @@ def test_a_run_on_hold_ends_with_what_holds_it(callback):
 
 
 def test_progress_is_not_printed_as_the_actions_tell_it_themselves(callback):
-    give(callback, "kernel.livepatch.rollout_gate", progress=["pass"], timeline=[{"tier": "a", "mark": "soak", "line": "x"}])
+    give(
+        callback,
+        "kernel.livepatch.rollout_gate",
+        progress=["pass"],
+        timeline=[{"tier": "a", "mark": "soak", "line": "x"}],
+    )
     assert callback.printed == []
 
 
