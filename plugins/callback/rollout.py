@@ -50,7 +50,7 @@ class CallbackModule(CallbackBase):
         self._table = []
         self._journal = None
         self._message = None
-        self._before = {}
+        self._before, self._pid = {}, os.getpid()
 
     def v2_runner_on_ok(self, result, **unused):
         self._take(result)
@@ -82,7 +82,8 @@ class CallbackModule(CallbackBase):
                 self._before[number] = signal.signal(number, self._end)
 
     def _end(self, number, frame):
-        self._release()
+        if os.getpid() == self._pid:  # Workers have this handler too, and may hold the file of the lock just now.
+            self._release()
         before = self._before[number]
         if callable(before):
             before(number, frame)
