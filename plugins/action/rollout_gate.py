@@ -146,7 +146,7 @@ class World:
 
     def wait(self, until):
         """Whoever lost the lock meanwhile waits no longer either."""
-        beat = time.monotonic() + lock.BEAT
+        beat = time.monotonic()
         left = schedule.words(max(0, until - time.time()))
         self.action._display.v(f"livepatch: waits for {left}")
         while time.time() < until:
@@ -154,7 +154,7 @@ class World:
                 break
             lock.living_controller()
             if time.monotonic() >= beat:
-                lock.take(self.current.path, self.current.owner)
+                lock.take(self.current.path, dict(self.current.owner, silence=lock.WAITING))
                 beat += lock.BEAT
             time.sleep(max(0.0, min(STEP, until - time.time())))
 
@@ -210,6 +210,9 @@ class World:
         known = [name for name in hosts if name in self.hostvars]
         if not known:
             return found
+        # It writes nothing until all of them have answered, or have been given up.
+        silence = lock.longest([task["timeout"]], len(known), _forks())
+        lock.take(self.current.path, dict(self.current.owner, silence=silence))
         manager = self.hostvars._variable_manager
         inventory = self.hostvars._inventory
         inventory.remove_restriction()

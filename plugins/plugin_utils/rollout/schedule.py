@@ -172,9 +172,17 @@ def arms_of(state, addresses):
 
     addresses: name -> address by which others may know the host.
     """
+    crashed = [host for host in state.hosts.values() if host.crash]
     control = [host.name for host in state.waiting() if host.arm == "control"]
     patched = [host.name for host in state.watched()]
-    return {"patched": patched, "control": control, "addresses": addresses, "last_tier": not control}
+    return {
+        "patched": patched,
+        "control": control,
+        "addresses": addresses,
+        "last_tier": not control,
+        "crashed": {arm: [host.name for host in crashed if host.arm == arm] for arm in ("patched", "control")},
+        "patched_at": {host.name: host.patched[0] for host in state.hosts.values() if host.patched},
+    }
 
 
 def to_keep(state, number):

@@ -12,7 +12,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import mes
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import outcomes, schedule
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
 
-from tests.unit.plugin_utils.rollouts import Rollout, hosts
+from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, hosts
 
 TIERS = [
     {"name": "canary", "hosts": 2},
@@ -782,3 +782,17 @@ def test_a_tier_of_the_later_ones_is_not_begun_while_nobody_is_patched():
     found = rollout(12)
     found.pass_tier(1)
     assert found.state.shut(2, found.tier(2)[:1]) == "nobody was patched before"
+
+
+def test_sources_are_asked_about_both_arms_with_those_that_have_crashed_and_when_each_was_patched():
+    found = Rollout(hosts(6), rules=rules.parse({"control_hosts": 9}))
+    found.look(1, names=hosts(6), after=900)
+    begun = found.now
+    found.patch(1)
+    patched, control = found.watched()[0], found.waiting()[0]
+    names = [found.watched()[0], *found.waiting()]
+    found.look(1, names=names, after=900, **{key(name): REBOOTED for name in (patched, control)})
+    arms = schedule.arms_of(found.state, {})
+    assert arms["crashed"] == {"patched": [patched], "control": [control]}
+    assert patched not in arms["patched"]
+    assert arms["patched_at"][patched] >= begun and control not in arms["patched_at"]
