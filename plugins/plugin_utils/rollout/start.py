@@ -206,6 +206,8 @@ def _resume(state, request, fleet):
     failed = {name for name, outcome in ends.items() if state.is_done_again(state.hosts[name], outcome, again["forgets"])}
     fresh = [entry for name in state.hosts if name in failed for entry in _refresh(state.hosts[name], fleet.get(name), True)]
     notes.append(f"retry by {again['user']}: {again['reason']} ({len(failed)} hosts are tried again)")
+    if state.aborted:
+        notes.append(f"it answers the {state.aborted['override']} that {state.aborted['user']} has asked for: {state.aborted['reason']}")
     if again["forgets"]:
         notes.append("the evidence until now, which had stopped the rollout, counts no longer")
     return [*entries, again, *fresh], notes
@@ -213,7 +215,7 @@ def _resume(state, request, fleet):
 
 def _retry(state, request):
     """Return the retry entry (dict), None where there is nothing to be tried again; raises RolloutError for a used reason."""
-    if not request["retry"] or not (state.stop or state.rollback):
+    if not request["retry"] or not (state.stop or state.rollback or state.aborted):
         return None
     if request["retry"] in state.retries:
         raise RolloutError(

@@ -680,8 +680,6 @@ def test_a_controller_that_is_told_to_end_while_it_waits_gives_the_lock_back(sit
 
 def test_a_run_that_fails_gives_the_lock_back(site):
     path = site.journals / "web.jsonl.lock"
-    assert site.run([site.plan(), *site.tier(1)])[0] == 0
-    assert json.loads(path.read_text())["user"]
     for bad in (site.plan(hosts=["h1"]), site.gate("close"), site.entry("end", result="complete")):
         code, output = site.run([site.plan(), bad])
         assert code == 2 and path.read_text() == "", output
