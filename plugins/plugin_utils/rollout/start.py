@@ -213,7 +213,7 @@ def _resume(state, request, fleet):
 
 def _retry(state, request):
     """Return the retry entry (dict), None where there is nothing to be tried again; raises RolloutError for a used reason."""
-    if not request["retry"] or not (state.stop or state.rollback):
+    if not request["retry"] or not (state.stop or state.rollback or state.aborted):
         return None
     if request["retry"] in state.retries:
         raise RolloutError(
