@@ -3,6 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import base64
 import fcntl
 import json
 import os
@@ -678,13 +679,17 @@ def test_a_controller_that_is_told_to_end_while_it_waits_gives_the_lock_back(sit
     assert len(site.entries("slice")) == 1
 
 
-def test_a_run_that_fails_gives_the_lock_back(site):
+def test_a_step_that_fails_gives_the_lock_back_at_once_and_a_run_that_ends_anyway(site):
     path = site.journals / "web.jsonl.lock"
-    assert site.run([site.plan(), *site.tier(1)])[0] == 0
-    assert json.loads(path.read_text())["user"]
-    for bad in (site.plan(hosts=["h1"]), site.gate("close"), site.entry("end", result="complete")):
-        code, output = site.run([site.plan(), bad])
-        assert code == 2 and path.read_text() == "", output
+    content = {"ansible.builtin.slurp": {"src": str(path)}, "register": "lock"}
+    code, output = site.run([site.plan(), *site.tier(1), content])
+    assert code == 0 and json.loads(base64.b64decode(site.result("lock")["content"]))["user"], output
+    assert path.read_text() == ""
+    for name in site.of_tier(1):
+        run(site, name)
+    for bad in (site.plan(release="hotfix4"), site.gate("close"), site.entry("end", result="complete")):
+        code, output = site.run([site.plan(), dict(bad, ignore_errors=True), content])
+        assert code == 0 and site.result("lock")["content"] == "", output
 
 
 def test_a_rollout_can_be_told_from_elsewhere_to_stop_and_to_roll_back(site):
