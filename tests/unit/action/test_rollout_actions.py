@@ -3,6 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import base64
 import fcntl
 import json
 import os
@@ -678,11 +679,17 @@ def test_a_controller_that_is_told_to_end_while_it_waits_gives_the_lock_back(sit
     assert len(site.entries("slice")) == 1
 
 
-def test_a_run_that_fails_gives_the_lock_back(site):
+def test_a_step_that_fails_gives_the_lock_back_at_once_and_a_run_that_ends_anyway(site):
     path = site.journals / "web.jsonl.lock"
-    for bad in (site.plan(hosts=["h1"]), site.gate("close"), site.entry("end", result="complete")):
-        code, output = site.run([site.plan(), bad])
-        assert code == 2 and path.read_text() == "", output
+    content = {"ansible.builtin.slurp": {"src": str(path)}, "register": "lock"}
+    code, output = site.run([site.plan(), *site.tier(1), content])
+    assert code == 0 and json.loads(base64.b64decode(site.result("lock")["content"]))["user"], output
+    assert path.read_text() == ""
+    for name in site.of_tier(1):
+        run(site, name)
+    for bad in (site.plan(release="hotfix4"), site.gate("close"), site.entry("end", result="complete")):
+        code, output = site.run([site.plan(), dict(bad, ignore_errors=True), content])
+        assert code == 0 and site.result("lock")["content"] == "", output
 
 
 def test_a_rollout_can_be_told_from_elsewhere_to_stop_and_to_roll_back(site):
@@ -716,7 +723,7 @@ def test_what_is_no_name_of_a_rollout_is_refused_before_its_journal_is_looked_fo
         assert code == 2 and "is not a name: expected letters" in site.result("said")["msg"], output
 
 
-def test_what_was_said_to_a_run_that_ended_does_not_stop_the_retry(site):
+def test_what_was_said_after_the_stop_stands_until_a_person_who_was_told_of_it_gives_a_reason(site):
     site.hosts["h1"] = results("h1", apply={"failed": True, "error": "stalled", "msg": "pid 7 blocks"})
     both = {"tiers": [{"name": "all", "share": "100%"}]}
     say = {"journal": "{{ plan.journal }}", "entry": "override", "override": "rollback", "reason": "a late alert"}
@@ -725,9 +732,12 @@ def test_what_was_said_to_a_run_that_ended_does_not_stop_the_retry(site):
     code, output = site.run(tasks)
     assert code == 0 and site.result("gate")["verdict"] == "stop", output
     site.hosts["h1"] = results("h1")
+    for name in HOSTS[1:]:
+        run(site, name)
     code, output = site.run([site.plan(retry="nfs is back", **both)])
-    assert code == 0, output
-    assert site.result("plan")["verdict"] == "pass"
+    assert code == 2 and ": a late alert" in output
+    code, output = site.run([site.plan(retry="the alert was of another release", **both)])
+    assert code == 0 and site.result("plan")["verdict"] == "pass", output
     assert [entry["reason"] for entry in site.entries("override")] == ["a late alert"]
 
 
