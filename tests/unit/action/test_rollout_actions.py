@@ -895,11 +895,15 @@ def test_a_journal_of_another_release_or_fleet_is_refused(site):
         site.plan(hosts=HOSTS),
         dict(site.plan(release="hotfix4"), ignore_errors=True),
         dict(site.plan(hosts=["h5"]), register="fleet", ignore_errors=True),
+        dict(site.plan(hosts=HOSTS), register="again"),
+        dict(site.entry("rollback", release="hotfix4"), register="rollback", ignore_errors=True),
     ]
     code, output = site.run(tasks)
     assert code == 0, output
     assert "is of release hotfix3, not hotfix4" in site.result("plan")["msg"]
     assert "is of another fleet: none of its 4 hosts is among the hosts of this run" in site.result("fleet")["msg"]
+    assert "is of release hotfix3, not hotfix4: expected the release that is to be rolled back" in site.result("rollback")["msg"]
+    assert not site.entries("rollback")
 
 
 def test_a_template_in_cohort_and_domain_is_filled_in(site):
