@@ -206,6 +206,8 @@ def _resume(state, request, fleet):
     failed = {name for name, outcome in ends.items() if state.is_done_again(state.hosts[name], outcome, again["forgets"])}
     fresh = [entry for name in state.hosts if name in failed for entry in _refresh(state.hosts[name], fleet.get(name), True)]
     notes.append(f"retry by {again['user']}: {again['reason']} ({len(failed)} hosts are tried again)")
+    if state.aborted:
+        notes.append(f"it answers the {state.aborted['override']} that {state.aborted['user']} has asked for: {state.aborted['reason']}")
     if again["forgets"]:
         notes.append("the evidence until now, which had stopped the rollout, counts no longer")
     return [*entries, again, *fresh], notes

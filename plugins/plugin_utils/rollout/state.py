@@ -555,15 +555,16 @@ def _soak(current, entry):
 def _retry(current, entry):
     """A new round of the same plan: failed hosts and those rolled back are done again, the others are watched on.
 
-    An abort that was said after a stop stands: whoever gave the retry's reason may not have heard of it. So does a pause.
+    It answers a halt that was asked for before, which rollout_plan shows. A pause that was asked for after the stop stands until
+    somebody resumes.
     """
     forgets = bool(entry.get("forgets"))
     current.rounds += 1
     current.retries.append(entry["reason"])
-    ended = max((journal.seconds(one["time"]) for one in (current.stop, current.rollback) if one), default=float("inf"))
-    if current.aborted and journal.seconds(current.aborted["time"]) <= ended:
-        current.aborted = None
-    current.stop = current.rollback = current.held_since = current.verdict = None
+    ended = max((journal.seconds(one["time"]) for one in (current.stop, current.rollback) if one), default=0.0)
+    if current.paused and journal.seconds(current.paused["time"]) <= ended:
+        current.paused = None
+    current.stop = current.aborted = current.rollback = current.held_since = current.verdict = None
     if forgets:
         current.evidence_from = journal.seconds(entry["time"])
     again = [host for host in current.hosts.values() if host.done and current.is_done_again(host, host.outcome["outcome"], forgets)]
