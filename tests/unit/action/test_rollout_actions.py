@@ -893,7 +893,7 @@ def test_a_journal_of_another_release_or_fleet_is_refused(site):
         dict(site.plan(release="hotfix4"), ignore_errors=True),
         dict(site.plan(hosts=["h5"]), register="fleet", ignore_errors=True),
         dict(site.plan(hosts=HOSTS), register="again"),
-        dict(site.entry("rollback", release="hotfix4"), register="rollback", ignore_errors=True),
+        dict(site.entry("rollback", release="hotfix4", journal=str(site.journal)), register="rollback", ignore_errors=True),
     ]
     code, output = site.run(tasks)
     assert code == 0, output
