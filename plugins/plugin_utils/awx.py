@@ -17,7 +17,7 @@ QUESTIONS = {
     "livepatch_retry": "Go on after a stop",
     "livepatch_takeover": "Take over from a job that was lost",
 }
-# The reason with which the workflow halts a rollout when an approval was not given; who did not give it, the server knows.
+# The reason with which the workflow halts a rollout whose approval was not given; the server knows who did not give it.
 DENIED = "the next tier was denied, or not approved in time"
 # A job in one of these states was seen to end; "error" is also that of one whose machine was lost, which may live on.
 OVER = ("successful", "failed", "canceled")
@@ -33,10 +33,17 @@ def is_job(variables):
     return bool(variables.get("awx_job_id"))
 
 
+def started_by(variables):
+    """Return which template and workflow started this job (dict), {} for no job; the entry of a run keeps it for start()."""
+    names = ("awx_job_template_name", "awx_workflow_job_name")
+    return {name: _text(variables.get(name)) for name in names if is_job(variables) and _text(variables.get(name))}
+
+
 def volume_refusal(directory, mounts):
     """Return why journals of jobs must not lie in this directory (str), "" if they may.
 
-    mounts: what /proc/self/mountinfo says (str). A job runs in a container of its own: what it writes beside the volumes ends with it, and the next job finds no journal.
+    mounts: what /proc/self/mountinfo says (str). A job runs in a container of its own: what it writes beside the volumes
+    ends with it, and the next job finds no journal.
     """
     expected = (
         "Expected the volume of the journals, mounted there into every job: a persistent volume claim in the pod "
@@ -73,8 +80,8 @@ def _below(path, place):
 def start(playbook, release, variables, **answers):
     """Return what a person starts in AWX in the place of a command (str).
 
-    playbook: halt, rollback or status, or None for the rollout's own, once more; variables: of the job (dict), which
-    name its template; answers: variable -> what is to be answered.
+    playbook: halt, rollback or status, or None for the rollout's own, once more; variables: of the job, or what
+    started_by() kept of them (dict); answers: variable -> what is to be answered.
     """
     name = TEMPLATES.get(playbook) or variables.get("awx_workflow_job_name") or variables.get("awx_job_template_name")
     kind = "workflow" if playbook is None and variables.get("awx_workflow_job_name") else "template"

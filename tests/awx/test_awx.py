@@ -579,7 +579,7 @@ def test_an_approval_that_is_denied_or_not_given_in_time_stops_the_rollout_and_s
     )
     rollout = Rollout(["h1"], tiers=[{"name": "canary", "hosts": 1}])
     rollout.begin(1)
-    journal.append(str(tmp_path / "hotfix3.jsonl"), rollout.entries, 1)
+    journal.append(str(tmp_path / "hotfix3.jsonl"), rollout.entries)
     variables = {
         "livepatch_release": "hotfix3",
         "livepatch_journal_dir": str(tmp_path),
