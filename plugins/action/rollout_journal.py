@@ -205,7 +205,7 @@ def _checked(variables, register):
 
 def _end(current, args, unused):
     state = current.state
-    left = {tier["number"]: tier["name"] for tier in state.tiers if tier["number"] not in state.tiers_done}
+    left = {tier["number"]: tier["name"] for tier in state.tiers or [] if tier["number"] not in state.tiers_done}
     waiting = args["result"] == "waiting"
     missing = [name for number, name in left.items() if not waiting or number <= args["tier"]]
     if args["result"] in ("complete", "waiting") and (missing or state.stop):

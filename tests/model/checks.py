@@ -37,7 +37,7 @@ class Checks:
         self.patched_at = {}  # name -> when its slice was opened
         self.shown = {}  # name -> what the last look has shown it to run
         self.planned_with = {}  # name -> what it ran when it was planned
-        self.steps, self.idle = Counter(), 0
+        self.steps, self.idle, self.waited = Counter(), 0, 0.0
 
     def need(self, holds, kind, text):
         if not holds:
@@ -191,7 +191,7 @@ class Checks:
 
     def waits(self, state, now, until):
         self._step(state, now)
-        self.idle = self.idle + 1 if until <= now else 0
+        self.idle, self.waited = self.idle + 1 if now <= self.waited else 0, now
         self.need(self.idle < AT_ONCE, "endless", f"{self.idle} waits without time going by")
         self.need(until - now < 3 * DAY, "endless", f"waits for {until - now} s")
         self._arms(state)

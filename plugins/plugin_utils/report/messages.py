@@ -94,7 +94,7 @@ def status_lines(state, journal):
     """Return where the rollout stands, as lines for people (list of str)."""
     tiers = [
         f"tier {tier['name']}: {len(state.tier_hosts(tier['number']))} hosts, {_of_tier(state, tier)}"
-        for tier in state.tiers
+        for tier in state.tiers or []
     ]
     said = state.verdict
     verdict = [*said["reasons"], findings.power_line(said)] if said else []

@@ -302,7 +302,7 @@ def _host(current, entry):
 def _runs_anothers(known, entry):
     """Does a host run the release, though not by this rollout, or what somebody has brought there since it was planned?"""
     enabled = entry["enabled"]
-    return bool(enabled) and (enabled == entry.get("livepatch") or bool(known) and enabled != known.enabled)
+    return bool(enabled) and (enabled == entry.get("livepatch") or known is not None and (enabled != known.enabled or not known.arm))
 
 
 def _excluded(current, entry):
