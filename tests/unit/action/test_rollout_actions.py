@@ -923,3 +923,23 @@ def wait_for(condition, seconds=60):
     while not condition():
         assert time.monotonic() < deadline, "the playbook did not get there"
         time.sleep(0.1)
+
+
+def test_a_job_of_awx_without_the_volume_of_the_journals_refuses_to_begin_and_touches_nothing(site):
+    job = {"awx_job_id": 7, "awx_job_template_name": "Livepatch rollout"}
+    tasks = [dict(site.plan(journal_dir=str(site.path / "none")), vars=job)]
+    code, output = site.run(tasks)
+    assert code == 2 and "none is not there. Expected the volume of the journals" in output
+    assert not (site.path / "none").exists()
+
+
+def test_what_a_stopped_job_of_awx_says_names_templates_and_questions(site):
+    site.hosts["h1"] = results("h1", apply={"failed": True, "error": "stalled", "msg": "pid 7 blocks"})
+    job = {"awx_job_id": 7, "awx_job_template_name": "Livepatch rollout", "awx_user_name": "ann"}
+    plan = dict(site.plan(tiers=[{"name": "all", "share": "100%"}], volume=False), vars=job)
+    code, output = site.run([plan, site.open(), site.gate("close")])
+    assert code == 0, output
+    said = site.result("gate")["stop_message"]
+    assert "start the template Livepatch rollback (Release: hotfix3)" in said
+    assert "start the template Livepatch rollout (Release: hotfix3, Go on after a stop: REASON)" in said
+    assert "ansible-playbook" not in said
