@@ -7,8 +7,9 @@
 import os
 import time
 
+from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import awx, values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, progress
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
@@ -78,11 +79,19 @@ def _write(args, task_vars, show):
         return _read(args["journal"])
     owner = lock.controller(task_vars)
     if args["entry"] == "override":
+        if args["reason"] == awx.DENIED and awx.is_job(task_vars):
+            # Who did not approve, the server knows; the job runs as whoever started the workflow.
+            owner["user"], args["reason"] = awx.denial(task_vars, awx.server(os.environ), _ask)
         return _override(args, owner, show)
     takeover = values.own_words(args["takeover"], "livepatch_takeover")
     with session.existing(args["journal"], owner, takeover) as current:
         result = ENTRIES[args["entry"]](current, args, task_vars["hostvars"])
         return dict(result, progress=current.notes + result["progress"])
+
+
+def _ask(url, *, headers, verify):
+    with open_url(url, headers=headers, validate_certs=verify, timeout=10, follow_redirects="none") as response:
+        return response.read(awx.MAX_ANSWER_BYTES + 1)
 
 
 def _read(path):

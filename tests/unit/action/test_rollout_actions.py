@@ -16,6 +16,7 @@ import time
 
 import pytest
 
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import awx
 from tests.tools.forked import Playbooks
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -943,3 +944,11 @@ def test_what_a_stopped_job_of_awx_says_names_templates_and_questions(site):
     assert "start the template Livepatch rollback (Release: hotfix3)" in said
     assert "start the template Livepatch rollout (Release: hotfix3, Go on after a stop: REASON)" in said
     assert "ansible-playbook" not in said
+
+
+def test_a_denial_in_awx_names_its_workflow_job_where_the_server_cannot_be_asked(site):
+    assert site.run([site.plan()])[0] == 0
+    say = {"journal": str(site.journal), "entry": "override", "override": "abort", "reason": awx.DENIED}
+    job = {"awx_job_id": 9, "awx_workflow_job_id": 8, "awx_user_name": "who-started-it"}
+    code, output = site.run([{"kernel.livepatch.rollout_journal": say, "register": "said", "vars": job}])
+    assert code == 0 and f"web: abort by workflow job 8: {awx.DENIED}" in output, output
