@@ -14,12 +14,12 @@ for library in ("numpy", "yaml"):
     if importlib.util.find_spec(library) is None:
         sys.exit(f"{library} is missing: run `make setup`, then `.venv/bin/python -m tests.simulation ...`.")
 try:
-    from tests.simulation import ROOT, cost, fleet, models, report, rollout
+    from tests.simulation import ROOT, cost, fleet, models, report, rollout, verdict
 except ImportError as error:
     sys.exit(f"{error}: run `make setup`, which makes the checkout importable as a collection.")
 
-GOOD = "good,lemons,racks,storm,surge,worst,f0.2%"
-BAD = "x2,x5,x20,x200,q.1%,q1%,q10%,c-x200,c-q10%,c-q100%"
+GOOD = "good,lemons,flaps,racks,storm,surge,worst,selfs,f0.2%"
+BAD = "x2,x5,x20,x200,late-x20,late-x20+lost,selfs+x20,h0.5%,q.1%,q1%,q10%,c-x200,c-q10%,c-q100%"
 # So many hosts are ordered at most, over all plans of a fleet: a plan of a large fleet serves several runs.
 PLANNED_HOSTS = 3_000_000
 
@@ -37,7 +37,12 @@ def arguments(words):
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="processes (%(default)s)")
-    parser.add_argument("--control-hosts", type=int, help="hosts of the control arm, from the end of the order (all)")
+    parser.add_argument(
+        "--control-hosts",
+        type=int,
+        default=verdict.RULES["control_hosts"],
+        help="hosts of the control arm, from the end of the order (%(default)s)",
+    )
     parser.add_argument(
         "--change", default="scheduled", help="whose plan: scheduled, emergency or incident (%(default)s)"
     )

@@ -9,10 +9,9 @@ import resource
 import subprocess
 import sys
 import time
-from collections import Counter
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import exposure
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate.exposure import Event, Span, Tally
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import findings, rules
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
 
 from tests.simulation import ROOT, fleet
 from tests.simulation.world import HOUR, START
@@ -27,36 +26,26 @@ def plan(hosts):
 
 
 def watched(hosts):
-    """Return (patched, control, events) after 36 hours: a row for each host and arm, as slices of 250 patched them."""
+    """Return (state, now) after 36 hours: what the product knows of so many hosts that slices of 250 have patched."""
     rng = random.Random(1)
     names = rng.choices(fleet.NAMES, [cohort[1] for cohort in fleet.COHORTS], k=hosts)
-    slices = -(-hosts // 250)
-    begins = sorted(START + rng.uniform(0, 30 * HOUR) for unused in range(slices))
-    patched = [Span(name, begins[number // 250], START + WATCHED, 1) for number, name in enumerate(names)]
-    control = [Span(name, START, begins[number // 250], 1) for number, name in enumerate(names)]
-    events = []
+    begins = sorted(START + rng.uniform(0, 30 * HOUR) for unused in range(-(-hosts // 250)))
+    gate = rules.parse({"history": {"crashes": hosts * 336 // 31250, "hosts": hosts, "days": 14}})
+    found, now = states.State(parameters={"rules": gate}), START + WATCHED
+    for number, name in enumerate(names):
+        begin = begins[number // 250]
+        host = states.Host(str(number), 1, 1, name, f"rack{number // fleet.RACK}", "6.1", "", None, None, None, START)
+        host.control, host.patched = (START, begin), (begin, now)
+        found.hosts[host.name] = host
     for number in rng.sample(range(hosts), hosts * 36 // 31250):
-        moment, begin = START + rng.uniform(0, WATCHED), begins[number // 250]
-        events.append(Event(moment, names[number], number // fleet.RACK, begin if moment > begin else None))
-    return patched, control, events
+        found.hosts[str(number)].crash = (START + rng.uniform(0, WATCHED), "rebooted")
+    return found, now
 
 
-def aggregated(rows):
-    """Return the rows with those of the same cohort and time taken together."""
-    sums = Counter((row.cohort, row.start, row.end) for row in rows)
-    return [Span(*key, hosts) for key, hosts in sums.items()]
-
-
-def verdict(hosts, together):
-    """Return what one look costs, from the rows of single hosts; together: rows alike are counted first."""
-    patched, control, events = watched(hosts)
-    history = (hosts * 336 // 31250, hosts * 336.0)
-
-    def look():
-        rows = (aggregated(patched), aggregated(control)) if together else (patched, control)
-        return exposure.weigh(Tally(*rows, events, START + WATCHED), history)
-
-    return _timed(look)
+def verdict(hosts):
+    """Return what the evidence of one look costs."""
+    state, now = watched(hosts)
+    return _timed(lambda: findings.evidence(state, now))
 
 
 def _timed(work):
@@ -70,8 +59,7 @@ def _timed(work):
 
 JOBS = {
     "plan": plan,
-    "verdict": lambda hosts: verdict(hosts, True),
-    "verdict without aggregation": lambda hosts: verdict(hosts, False),
+    "verdict": verdict,
 }
 
 

@@ -57,14 +57,17 @@ def watch(model, run):
     def look(now):
         said = judge(now)
         tier = rollout.progress.tier
-        looks.append(Look(now, rollout.gate.findings, said[0], tier.name if tier else None, world.patched))
+        looks.append(Look(now, rollout.gate.evidence["suspicion"], said[0], tier.name if tier else None, world.patched))
         return said
 
     rollout.gate.look = look
     outcome = rollout.run()[0]
     begin = world.seconds(0)
-    seen = world.tally(rollout.now).events
-    hours = {arm: sorted((place * BIN - begin) / HOUR for unused, place in seen[arm]) for arm in ("patched", "control")}
+    seen = world.tally(rollout.now, rollout.now).singles
+    hours = {
+        arm: sorted({(single.place * BIN - begin) / HOUR for single in seen if single.arm == arm})
+        for arm in ("patched", "control")
+    }
     return Watched(looks, outcome, hours)
 
 

@@ -16,6 +16,7 @@ def summary(results):
         "rules": [sum(result.rule == rule and result.outcome == "stop" for result in results) for rule in (1, 2, 3)],
         "ended_held": sum(result.outcome == "held" for result in results) / count,
         "held": len(held) / count,
+        "noticed": sum(result.held or result.outcome == "stop" for result in results) / count,
         "hold_hours": sum(result.hold_hours for result in held) / len(held) if held else 0.0,
         "crashed": sum(result.crashed for result in results) / count,
         "patched": sum(result.patched for result in results) / count,
@@ -44,6 +45,7 @@ def own_table(found):
     head = [
         "model",
         "stopped %",
+        "stopped or held %",
         "runs stopped by rule 1 / 2 / 3",
         "ended as held %",
         "ever held %",
@@ -56,6 +58,7 @@ def own_table(found):
 def _own_row(numbers):
     row = [
         _share(numbers["stopped"]),
+        _share(numbers["noticed"]),
         " / ".join(str(rule) for rule in numbers["rules"]),
         _share(numbers["ended_held"]),
     ]

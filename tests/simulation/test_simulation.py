@@ -9,8 +9,9 @@ import functools
 
 import numpy
 import pytest
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import exposure
 
-from tests.simulation import ROOT, fleet, models, picture, report, rollout, world
+from tests.simulation import ROOT, fleet, models, picture, played, report, rollout, world
 
 HOSTS = 10000
 PLANS = 4
@@ -125,6 +126,27 @@ def test_looks_at_which_nobody_new_has_crashed_need_no_weighing():
             )
             assert lazy._replace(highest=0) == always._replace(highest=0)
             assert lazy.highest == pytest.approx(always.highest)
+
+
+@pytest.mark.parametrize("name, control_hosts", [("x20", 1000), ("x200+racks+flaps", 1000), ("x200+racks+flaps", 60)])
+def test_what_the_gate_is_shown_is_what_the_product_makes_of_the_answers_of_hosts(name, control_hosts):
+    luck = world.Luck(fleet.make(400, "1/0"), models.parse(name), numpy.random.default_rng(7))
+    luck.phase, luck.rack_dies = 0.0, luck.rack_dies / 100
+    there = played.Played(world.World(luck, control_hosts), control_hosts)
+    compared = 0
+    for number, tier in enumerate(luck.fleet.tiers, 1):
+        for part, size in enumerate(tier.slices, 1):
+            for later in (1.0, 0.0, 0.0):  # who takes the place of the dead is looked at, too
+                there.look(there.now + later)
+            there.patch(number, part, size)
+            found, shown = there.tally(), there.world.tally(there.now, there.now)
+            assert found.incidents == shown.incidents
+            assert sorted(found.singles) == sorted(shown.singles)
+            weighed = exposure.weigh(found, luck.history), exposure.weigh(shown, luck.history)
+            assert weighed[0] == pytest.approx(weighed[1], rel=0.01)
+            compared += sum(found.incidents.values())
+        there.write([{"kind": "tier_done", "tier": number}])
+    assert compared > 0
 
 
 def test_the_same_seed_gives_the_same_run():

@@ -133,8 +133,13 @@ class World:
         waiting = slice(self.patched, self.fleet.hosts)
         well = (self.control_event()[waiting] > cutoff) | (self.watched[waiting] == NEVER)
         fit = well & (self.luck.patches_itself[waiting] > now)
-        sample = numpy.flatnonzero(fit)[-self.control_hosts :] + self.patched if self.control_hosts else []
-        self.watched[sample] = 0.0  # the plan was the first look at it
+        places = numpy.flatnonzero(fit) + self.patched
+        kinds = self.fleet.cohort[places][::-1]
+        last = places[::-1][numpy.unique(kinds, return_index=True)[1]]  # one of each cohort, and the last ones
+        if len(places) > self.control_hosts:
+            apart = int((last < places[-self.control_hosts]).sum())
+            places = numpy.concatenate([last, places[apart - self.control_hosts :]])
+        self.watched[places] = 0.0  # the plan was the first look at it
 
     def control_event(self):
         """Return when (hours) each host is lost without being patched."""

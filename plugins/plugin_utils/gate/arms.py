@@ -34,32 +34,48 @@ def tally(state, now, kind):
     another host of its failure domain has crashed at that time.
     """
     merged, company = cohorts(state), _company(state)
-    spans, events, seen = {"patched": Counter(), "control": Counter()}, [], {}
+    alike, events, seen = {}, [], {}
     for host in state.hosts.values():
-        if not (host.patched or host.control):
+        patched, control = host.patched, host.control
+        if patched is None and control is None:
             continue
-        cohort, (happened, certain, counts) = merged[host.cohort], _first(state, host, now, kind)
-        patched_at = host.patched[0] if host.patched else NEVER
-        arm = None if happened is None else "patched" if happened >= patched_at else "control"
-        lived = False
-        for side, watched in (("patched", host.patched), ("control", host.control)):
-            if watched and not (side == "patched" and arm == "control"):
-                end = happened if arm == side and certain else watched[1]
-                begin = max(watched[0], state.evidence_from)
-                lived = lived or (side == arm and happened >= begin)
-                for stratum, start, stop in _cut(cohort, company.get(host.domain, NEVER) if host.domain else None, begin, end):
-                    spans[side][stratum, start, stop] += 1
-        if counts and lived:
-            stratum = Stratum(cohort, happened >= company[host.domain] if host.domain else None)
-            events.append(Event(happened, stratum, host.domain, patched_at if arm == "patched" else None, certain))
-            seen.setdefault(host.domain, []).append(happened)
+        together = company.get(host.domain, NEVER) if host.domain else None
+        if host.crash or host.lost is not None or host.alarm:
+            happened, certain, counts = _first(state, host, now, kind)
+            arm = "control" if happened is not None and not (patched and happened >= patched[0]) else "patched"
+            watched = patched if arm == "patched" else control
+            if counts and watched and happened >= max(watched[0], state.evidence_from):
+                stratum = Stratum(merged[host.cohort], happened >= together if host.domain else None)
+                since = patched[0] if arm == "patched" else None
+                events.append(Event(happened, stratum, host.domain, since, certain))
+                seen.setdefault(host.domain, []).append(happened)
+            if happened is not None and arm == "control":
+                patched = None  # It had its event before, and counts once.
+            if certain and arm == "control":
+                control = control and (control[0], happened)
+            elif certain:
+                patched = (patched[0], happened)
+        key = (host.cohort, together, control, patched)
+        alike[key] = alike.get(key, 0) + 1
     crowded = {domain for domain, times in seen.items() if domain and len(times) > 1}
     return Tally(
-        *([Span(*key, hosts) for key, hosts in spans[side].items()] for side in ("patched", "control")),
+        *_spans(state, alike, merged),
         events,
         now - state.rules["report_lag"],
         _domains(state, now, kind, merged, crowded),
     )
+
+
+def _spans(state, alike, merged):
+    """Return the Spans of the patched and of the control arm; alike: {(cohort, company, control, patched): hosts}."""
+    found = {"patched": Counter(), "control": Counter()}
+    for (cohort, together, control, patched), hosts in alike.items():
+        for side, watched in (("patched", patched), ("control", control)):
+            if watched:
+                begin = max(watched[0], state.evidence_from)
+                for stratum, start, stop in _cut(merged[cohort], together, begin, watched[1]):
+                    found[side][stratum, start, stop] += hosts
+    return ([Span(*key, hosts) for key, hosts in found[side].items()] for side in ("patched", "control"))
 
 
 def _first(state, host, now, kind):
@@ -75,22 +91,25 @@ def _first(state, host, now, kind):
 
 def _company(state):
     """Return {domain: from when on more than one of its hosts was watched (seconds, NEVER)}."""
-    found = {}
+    first, second = {}, {}
     for host in state.hosts.values():
-        if host.domain and (host.control or host.patched):
+        domain = host.domain
+        if domain and (host.control or host.patched):
             begin = _begin(host)
             if host.crash and host.crash[0] < begin:
                 continue  # It had its event before, and nobody watches it.
-            first, second = found.get(host.domain, (NEVER, NEVER))
-            if begin < first:
-                found[host.domain] = (begin, first)
-            elif begin < second:
-                found[host.domain] = (first, begin)
-    return {domain: second for domain, (unused, second) in found.items()}
+            known = first.get(domain, NEVER)
+            if begin < known:
+                first[domain] = begin
+            second[domain] = min(second.get(domain, NEVER), max(begin, known))
+    return second
 
 
 def _begin(host):
-    return min(watched[0] for watched in (host.control, host.patched) if watched)
+    """When a host was watched first (seconds)."""
+    if host.control is None:
+        return host.patched[0]
+    return host.control[0] if host.patched is None else min(host.control[0], host.patched[0])
 
 
 def _cut(cohort, company, begin, end):
