@@ -108,3 +108,13 @@ def test_what_former_rounds_brought_is_rolled_back_though_the_plan_of_a_new_one_
     current = session.existing(str(path), lock.owner(os.getpid(), "ann"))
     rollout_journal._end(current, {"result": "rolled_back"}, None)
     assert current.state.ended == "rolled_back"
+
+
+def test_a_host_that_was_gone_at_a_rollback_and_is_back_goes_back_to_what_it_had_before_the_rollout():
+    rollout = Rollout(hosts(2), tiers=[{"name": "all", "share": "100%"}], slice="100%")
+    rollout.patch(1)
+    rollout.write([{"kind": "rollback", "hosts": hosts(2), "reason": "asked for"}])
+    rollout.write(outcomes.of_rollback(rollout.state, ["host-1"], lambda name: {}, inventory={"host-2"}))
+    assert rollout.state.to_roll_back() == ["host-2"]
+    assert set(rollout.state.to_roll_back({"host-1"})) == {"host-1", "host-2"}
+    assert rollout.state.before["host-1"]["enabled"] is None
