@@ -286,6 +286,8 @@ def look_entry(name, look):
         return dict(entry, silent=_message(look) if look else "livepatch_health did not run")
     if look.get("failed"):
         return dict(entry, error=_message(look))
+    if not look.get("boot_id"):
+        return dict(entry, error="its answer has no boot id: expected what livepatch_health tells")
     entry.update({key: look[key] for key in LOOKED if key in look})
     if (look.get("sources") or {}).get("kmsg") in ("unreadable", "truncated"):
         entry["error"] = UNSEEN

@@ -118,3 +118,8 @@ def test_a_host_that_was_gone_at_a_rollback_and_is_back_goes_back_to_what_it_had
     assert rollout.state.to_roll_back() == ["host-2"]
     assert set(rollout.state.to_roll_back({"host-1"})) == {"host-1", "host-2"}
     assert rollout.state.before["host-1"]["enabled"] is None
+
+
+def test_a_look_without_a_boot_id_tells_nothing():
+    assert "no boot id" in outcomes.look_entry("host-1", {"skipped": True})["error"]
+    assert "no boot id" in outcomes.look_entry("host-1", {"boot_id": None, "enabled": "hotfix3"})["error"]
