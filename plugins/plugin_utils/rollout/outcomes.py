@@ -23,6 +23,11 @@ LOOKED = (
 UNSEEN = "the kernel log cannot be read to its end, so an alarm would not be seen"
 
 
+def open_slice(state):
+    """Return the Hosts of the slice that is open; those that a dead controller had begun elsewhere wait for theirs."""
+    return [host for host in map(state.hosts.get, (state.last_slice or {}).get("hosts", ())) if host and host.begun]
+
+
 def of_slice(state, results, now):
     """Return the outcome and look entries of the hosts whose slice was just patched.
 
@@ -30,9 +35,7 @@ def of_slice(state, results, now):
     A host that is lost on the way has {package: {unreachable: True}}.
     """
     entries = []
-    for host in state.hosts.values():
-        if not host.begun:
-            continue
+    for host in open_slice(state):
         found = results(host.name)
         entries.append(_of_slice(state, host, found, now))
         if found.get("look") and not found["look"].get("skipped"):
