@@ -173,7 +173,7 @@ def _rollback(current, args, hostvars):
             f"The rollout {state.rollout} is of release {state.release}, not {args['release']}: expected the release that is to be "
             f"rolled back. Nothing was touched. Give livepatch_release={state.release}."
         )
-    names = state.to_roll_back()
+    names = state.to_roll_back(hostvars)
     gone = outcomes.of_rollback(state, names, lambda name: {}, inventory=hostvars)
     gone = [entry for entry in gone if entry["outcome"] == "gone"]
     if names:

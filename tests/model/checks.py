@@ -100,9 +100,6 @@ class Checks:
         self.open.discard(name)
         if outcome in ("not_applicable", "rolled_back", "gone"):
             self.ours.discard(name)
-        machine = self.life.fleet.machines[name]
-        if outcome == "gone" and machine.runs_ours:
-            machine.brought = "left"  # It is in no inventory: whatever it runs is nobody's business here.
 
     def after_writing(self, state, entries):
         self.memory = self.state = state

@@ -24,6 +24,11 @@ LOOKED = (
 UNSEEN = "the kernel log cannot be read to its end, so an alarm would not be seen"
 
 
+def open_slice(state):
+    """Return the Hosts of the slice that is open; those that a dead controller had begun elsewhere wait for theirs."""
+    return [host for host in map(state.hosts.get, (state.last_slice or {}).get("hosts", ())) if host and host.begun]
+
+
 def of_slice(state, results, now):
     """Return the outcome and look entries of the hosts whose slice was just patched.
 
@@ -31,9 +36,7 @@ def of_slice(state, results, now):
     A host that is lost on the way has {package: {unreachable: True}}.
     """
     entries = []
-    for host in state.hosts.values():
-        if not host.begun:
-            continue
+    for host in open_slice(state):
         found = results(host.name)
         entries.append(_of_slice(state, host, found, now))
         if found.get("look") and not found["look"].get("skipped"):
@@ -287,6 +290,8 @@ def look_entry(name, look):
         return dict(entry, silent=_message(look) if look else "livepatch_health did not run")
     if look.get("failed"):
         return dict(entry, error=_message(look))
+    if not look.get("boot_id"):
+        return dict(entry, error="its answer has no boot id: expected what livepatch_health tells")
     entry.update({key: look[key] for key in LOOKED if key in look})
     if (look.get("sources") or {}).get("kmsg") in ("unreadable", "truncated"):
         entry["error"] = UNSEEN

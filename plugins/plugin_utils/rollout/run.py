@@ -47,7 +47,7 @@ class Run:
 
     def close(self, results):
         """Write what became of the slice that is open; return the verdict (dict). results: as for outcomes.of_slice."""
-        begun = [host for host in self.state.hosts.values() if host.begun]
+        begun = outcomes.open_slice(self.state)
         if not begun:
             raise RolloutError("No slice is open: expected one that was begun by this run. Run the rollout's own command again.")
         found = outcomes.of_slice(self.state, results, self.world.now())

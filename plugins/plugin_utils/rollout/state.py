@@ -178,9 +178,12 @@ class State:
         """Return the names of the hosts that run the release because of this rollout and have not failed."""
         return [host.name for host in self.hosts.values() if host.is_("patched")]
 
-    def to_roll_back(self):
-        """Return the names of the hosts that this round and former ones touched, the latest first."""
-        return list(reversed(self.before))
+    def to_roll_back(self, present=()):
+        """Return the names of the hosts that this round and former ones touched, the latest first.
+
+        Those that a rollback has found to be gone only where they are back: among `present` (a container of names).
+        """
+        return [name for name in reversed(self.before) if not self.before[name].get("gone") or name in present]
 
     def _was_patched(self):
         return any(host.patched for host in self.hosts.values())
@@ -333,7 +336,7 @@ def _slice(current, entry):
         host.patched = host.patched or (moment, moment)
         had = {"enabled": host.enabled, "package": None, "package_now": None, "livepatch": host.livepatch, "sure": False}
         had.update(outcome=None, reason=None)
-        current.before.setdefault(name, had)
+        current.before.setdefault(name, had)["gone"] = False
 
 
 def _outcome(current, entry):
@@ -368,8 +371,10 @@ def _outcome(current, entry):
 def _had_before(current, name, entry):
     """Keep what a host had before the rollout first touched it; forget it when that is what it has again."""
     outcome, known = entry["outcome"], current.before.get(name)
-    if outcome in ("rolled_back", "gone") or (known and not known["sure"] and outcome in ("already", "not_applicable")):
+    if outcome == "rolled_back" or (known and not known["sure"] and outcome in ("already", "not_applicable")):
         current.before.pop(name, None)
+    elif known and outcome == "gone":
+        known["gone"] = True  # It may come back, with what this rollout brought.
     elif known:
         known.update(outcome=outcome, reason=entry["reason"])
         known["livepatch"] = entry.get("livepatch") or known["livepatch"]
@@ -601,6 +606,9 @@ def _override_unread(current, entry):
 
 def _rollback(current, entry):
     current.rollback = entry
+    for name in entry["hosts"]:
+        if name in current.before:
+            current.before[name]["gone"] = False
 
 
 def _persisted(current, entry):
