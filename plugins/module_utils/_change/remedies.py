@@ -25,8 +25,6 @@ _RESTART_SECONDS = 100
 # A task that has ended is seen by the kernel's next try.
 _AFTER_RESTART_SECONDS = 5
 _TIMED_OUT = 124  # timeout(1)
-_LOG_LINES = 100000
-_FORCED_LINE = "livepatch: forcing remaining tasks to the patched state"
 
 Transition = namedtuple("Transition", "name enabling started loaded")
 Transition.__doc__ = """The transition that lasts.
@@ -235,14 +233,10 @@ class Stall(object):
 
 
 def _forced_before(actions):
-    """Return who was forced on this host since its boot (str), None when nobody is known to have been."""
-    noted = run_files.forced(actions.root)
-    if noted:
-        return ", ".join(noted)
+    """Return who was forced on this host since its boot (str), None when nobody seems to have been."""
+    known = checks.forced_before(actions.root, actions.log)
+    if known:
+        return known
     host = sysfs.read_host(actions.root)
-    held = [name for name in host.inert if host.modules[name].refcount]
-    if held:
-        return "the kernel holds %s" % ", ".join(held)
-    if any(_FORCED_LINE in line for line in actions.log.lines_since(0, _LOG_LINES)):
-        return "as the kernel's log says"
-    return None
+    held = [name for name in host.inert if host.modules[name].refcount and not host.modules[name].users]
+    return "the kernel holds %s" % ", ".join(held) if held else None

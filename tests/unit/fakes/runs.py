@@ -25,14 +25,29 @@ OPTIONS = dict(
     lock_timeout=0,
 )
 
+# What a release has besides.
+PACKAGE_OPTIONS = dict(
+    release=None,
+    pattern=None,
+    install=False,
+    gpg_check=True,
+    allow_downgrade=True,
+    drift="warn",
+    package_timeout=600,
+    other_engines="refuse",
+    kdump_directories=[],
+    coredump_directories=[],
+)
 
-def begin(kernel, check_mode=False, run_command=None, **options):
+
+def begin(kernel, check_mode=False, run_command=None, find=None, **options):
     """A Run that was not executed yet."""
-    return Run(dict(OPTIONS, **options), run_command or no_command, check_mode, update, kernel.root, kernel, kernel, kernel)
+    params = dict(OPTIONS, **options)
+    return Run(params, run_command or no_command, check_mode, update, find, kernel.root, kernel, kernel, kernel)
 
 
-def run(kernel, check_mode=False, run_command=None, **options):
-    return begin(kernel, check_mode, run_command, **options).execute()
+def run(kernel, check_mode=False, run_command=None, find=None, **options):
+    return begin(kernel, check_mode, run_command, find, **options).execute()
 
 
 def no_command(arguments, **unused):

@@ -36,7 +36,8 @@ def test_a_livepatch_is_loaded_by_path_and_proven(kernel, put):
     assert real["before"] == {"enabled": None, "effective_release": elf.KERNEL}
     assert real["diff"]["after"] == {"enabled": ["hotfix1"], "inert": []}
     assert real["build_id"] == "11" * 20
-    assert real["since"] == {"boot_id": "b0", "sequence": 0, "time": "2026-05-04T08:15:00Z"}
+    position = {"boot_id": "b0", "sequence": 0, "time": "2026-05-04T08:15:00Z"}
+    assert real["since"] == dict(position, taint=0, counters={"oops_count": None, "warn_count": None})
     assert 0.9 < real["transition"]["seconds"] < 3
 
 
@@ -159,8 +160,41 @@ def test_a_module_that_cannot_be_unloaded_fails_the_state_absent(kernel):
 
 def test_a_module_pinned_by_a_forced_transition_cannot_be_loaded_again(kernel, put):
     kernel.leave_inert("hotfix1", refcount=1)
+    kernel.log.append("livepatch: forcing remaining tasks to the unpatched state")
     assert refusal(kernel, path=put("hotfix1")).code == "already_forced"
     assert refusal(kernel, name="hotfix1", state="absent").code == "already_forced"
+
+
+def test_a_module_that_others_use_is_said_with_their_names_and_nobody_was_forced(kernel, put):
+    kernel.leave_inert("hotfix1", refcount=1, users="other_a,other_b,")
+    for options in (dict(path=put("hotfix1")), dict(name="hotfix1", state="absent")):
+        error = refusal(kernel, **options)
+        assert error.code == "unload_refused" and "other_a, other_b" in error.message
+    assert kernel.time >= 5 and kernel.events == []
+
+
+def test_a_module_that_the_kernel_lets_go_within_seconds_is_waited_for(kernel, put):
+    kernel.leave_inert("hotfix1", refcount=1)
+    kernel.later(2, lambda: kernel.modules["hotfix1"].update(refcount=0))
+    assert run(kernel, path=put("hotfix1"))["proven"]
+
+
+def test_a_module_that_is_just_being_loaded_by_somebody_else_is_waited_for(kernel, put):
+    kernel.ordinary_module("hotfix1")
+    kernel.modules["hotfix1"].update(state="Loading", taint="OEK")
+    kernel._show()
+    kernel.later(2, lambda: kernel.insert("hotfix1", transition=0))
+    assert run(kernel, path=put("hotfix1"))["proven"] and "load hotfix1" not in kernel.events
+
+
+def test_a_module_that_does_not_stop_being_loaded_is_somebody_elses_doing(kernel, put):
+    kernel.ordinary_module("hotfix1")
+    kernel.modules["hotfix1"].update(state="Loading", taint="OEK")
+    kernel._show()
+    for options in (dict(path=put("hotfix1")), dict(name="hotfix1", state="absent")):
+        error = refusal(kernel, **options)
+        assert error.code == "busy" and "just being loaded" in error.message
+    assert kernel.events == []
 
 
 def test_pinned_modules_of_others_stay_and_are_named_in_a_warning(kernel, put):
@@ -515,4 +549,4 @@ def test_a_package_whose_files_were_changed_is_not_loaded(kernel, put):
 
 def test_a_package_with_two_modules_for_this_kernel_is_refused(kernel, put):
     error = refusal(kernel, package="klp", run_command=Rpm([put("hotfix1"), put("hotfix2")]))
-    assert error.code == "bad_module_file"
+    assert error.code == "unsupported" and "hotfix1.ko" in error.message and "hotfix2.ko" in error.message
