@@ -240,7 +240,10 @@ class Actions(object):
         patch = sysfs.read_patch(self.root, name)
         if patch is not None and patch.transition:
             gone = list(self.former) if patch.replace else []
-            self._refuse(name, patch.replace, gone, lambda: self._stall(name, True, started, loaded=True).turn_round())
+            self._refuse(name, patch.replace, gone, lambda: self._turned_round(name, started))
+
+    def _turned_round(self, name, started):
+        return self._stall(name, True, started, loaded=True).turn_round() or self.take_out()
 
     def contradicted_by_effect(self, name):
         """Take the livepatch out again and raise, where it turns out to replace what it must not."""
