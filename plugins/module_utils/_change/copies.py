@@ -31,9 +31,13 @@ def relative(kernel_release, name):
 
 
 def path(root, kernel_release, name):
-    """Return the path of the copy of a livepatch, or None where there is none."""
+    """Return the path of the copy of a livepatch, or None where there is none that only root could have changed."""
     place = os.path.join(root, relative(kernel_release, name))
-    return place if os.path.isfile(place) and not os.path.islink(place) else None
+    try:
+        status = os.lstat(place)
+    except EnvironmentError:
+        return None
+    return place if stat.S_ISREG(status.st_mode) and _is_own(status) else None
 
 
 def find(root, kernel_release, name, build_id):
@@ -134,8 +138,13 @@ def _make_directory(root, where):
 
 def _check_own(place):
     status = os.lstat(place)
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (0, os.getuid()) or status.st_mode & 0o022:
+    if not stat.S_ISDIR(status.st_mode) or not _is_own(status):
         raise OSError(errno.EPERM, "something that is no directory of root's own")
+
+
+def _is_own(status):
+    """Whether nobody but root could change what has this status."""
+    return status.st_uid in (0, os.getuid()) and not status.st_mode & 0o022
 
 
 def _write(place, data):

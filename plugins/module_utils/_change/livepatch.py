@@ -209,7 +209,8 @@ class Run(object):
         """Bring the livepatch, which is known by now, to its state; return the result."""
         self._mend()
         host, plan = self._plan_checked(sysfs.read_host(self.root))
-        self.take_as_before(host)
+        if not self.begun:
+            self.take_as_before(host)
         if self.check_mode and plan.steps:
             return self.result(plan.before, plan.after, plan.replaced, plan.unloaded, False)
         if not plan.steps:
@@ -270,6 +271,8 @@ class Run(object):
             host, plan = self._plan_checked(now)
             if not self.begun:
                 self.take_as_before(host)
+        if self.transaction is not None:
+            self.transaction.note()
         self._warn_of_forced(plan)
         for _number in range(_MAX_STEPS):
             if not plan.steps:

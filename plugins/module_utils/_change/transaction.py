@@ -6,6 +6,7 @@
 # Imported by a run only where a package may have to be installed.
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies, source, steps
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import run_files
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import asked, install
@@ -30,6 +31,30 @@ class Transaction(object):
 
     def execute(self):
         """Return the run's result (dict); raise LivepatchError."""
+        run = self._run
+        self._go_on()
+        try:
+            return self._execute()
+        finally:
+            if run.may_change or run.begun and not run.check_mode:
+                run_files.remove(run.root, run_files.BEGUN)
+
+    def _go_on(self):
+        """Where a run for the same package was killed in this boot, what it began with is what was there before."""
+        begun = run_files.read(self._run.root, run_files.BEGUN) or {}
+        if begun.get("spec") == self._wanted.spec:
+            self._run.since, self._run.before, self._run.begun = begun["since"], begun["before"], True
+
+    def note(self):
+        """Write down what this run begins with, before it changes anything."""
+        run = self._run
+        record = {"spec": self._wanted.spec, "since": run.since, "before": run.before}
+        try:
+            run_files.write(run.root, run_files.BEGUN, record)
+        except EnvironmentError:
+            pass  # only a run that is killed is missing it
+
+    def _execute(self):
         run = self._run
         found = install.ask(run.run_command, self._wanted)
         if found[0]:
@@ -86,7 +111,8 @@ class Transaction(object):
     def _predicted(self, found):
         run = self._run
         host = sysfs.read_host(run.root)
-        run.take_as_before(host)
+        if not run.begun:
+            run.take_as_before(host)
         self._present(found)
         view = run.before
         if self._package["outcome"] == "not_applicable":
@@ -110,10 +136,12 @@ class Transaction(object):
             # A scriptlet could load nothing, and what is there before must be known before.
             run.actions.go(steps.Step(steps.SETTLE, host.pending))
             host = sysfs.read_host(run.root)
-        run.take_as_before(host)
+        if not run.begun:
+            run.take_as_before(host)
         copies.require_room(run.root)
         run.actions.note_former()
         run.begun = True
+        self.note()
         try:
             self._present(None)
             if self._package["outcome"] == "not_applicable":

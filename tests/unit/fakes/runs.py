@@ -25,20 +25,6 @@ OPTIONS = dict(
     lock_timeout=0,
 )
 
-# What a release has besides.
-PACKAGE_OPTIONS = dict(
-    release=None,
-    pattern=None,
-    install=False,
-    gpg_check=True,
-    allow_downgrade=True,
-    drift="warn",
-    package_timeout=600,
-    other_engines="refuse",
-    kdump_directories=[],
-    coredump_directories=[],
-)
-
 
 def begin(kernel, check_mode=False, run_command=None, find=None, **options):
     """A Run that was not executed yet."""

@@ -12,43 +12,12 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._change import co
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import package_manager
 from tests.unit.fakes import elf
-from tests.unit.fakes.rpm_host import NAME, RpmHost
-from tests.unit.fakes.runs import PACKAGE_OPTIONS, begin, run as run_with, refusal as refusal_with
+from tests.unit.fakes.rpm_host import NAME, PACKAGE_OPTIONS, PackageHost
+from tests.unit.fakes.runs import begin, refusal as refusal_with, run as run_with
 
 A, B, C = "aa" * 20, "bb" * 20, "cc" * 20
 CODE = {"hotfix1": A, "hotfix2": B, "hotfix3": C}
 COPY = "var/lib/livepatch/%s/%%s.ko" % elf.KERNEL
-
-
-class Host(RpmHost):
-    """A host with a kernel whose packages bring their module file; scriptlet: what one does when it is installed."""
-
-    def __init__(self, kernel):
-        super(Host, self).__init__()
-        self.kernel = kernel
-        self.directory = "lib/modules/%s/livepatch" % elf.KERNEL
-        self.files = [os.path.join(kernel.root, self.directory, "{release}.ko")]
-        self.scriptlet = None
-
-    def run(self, command, environ_update=None, handle_exceptions=True):
-        before = self.installed
-        found = super(Host, self).run(command, environ_update, handle_exceptions)
-        if self.installed != before:
-            self.bring(before)
-        return found
-
-    def bring(self, before=None):
-        """Put the files of the installed release in the place of those of the one before, as an upgrade does."""
-        if before:
-            os.unlink(os.path.join(self.kernel.root, self.directory, before + ".ko"))
-        name = self.installed
-        self.kernel.data("%s/%s.ko" % (self.directory, name), elf.module(name, CODE[name], replace=True))
-        if self.scriptlet:
-            self.scriptlet(name)
-
-    def options(self, release, **more):
-        options = dict(PACKAGE_OPTIONS, release=release, run_command=self.run, find=self.find)
-        return dict(options, **more)
 
 
 @pytest.fixture
@@ -56,7 +25,7 @@ def host(kernel, monkeypatch):
     monkeypatch.setattr("os.uname", lambda: type("Uname", (), {"machine": "x86_64", "release": elf.KERNEL}))
     monkeypatch.setattr(package_manager, "require_space", lambda spec: None)
     kernel.text("etc/os-release", "ID=debian")
-    return Host(kernel)
+    return PackageHost(kernel, CODE)
 
 
 def run(host, release, check_mode=False, **more):
