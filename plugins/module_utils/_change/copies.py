@@ -19,6 +19,7 @@ RECORDS = "etc/livepatch/boot.d"
 # Beside the directories of the kernels: the counts of the boots.
 _OTHERS = ("boot",)
 _ENDING = ".ko"
+_NEW = ".new"
 # Of a livepatch whose size is not known yet; the largest ones are a few MiB.
 _ROOM = 8 * 1024 * 1024
 # Whoever loads the copy may ask for the label that the kernel's own modules have (SELinux).
@@ -82,7 +83,7 @@ class Staged(object):
 
     def __init__(self, root, kernel_release, file):
         self._place = os.path.join(root, relative(kernel_release, file.name))
-        self._new = os.path.join(os.path.dirname(self._place), "." + os.path.basename(self._place) + ".new")
+        self._new = os.path.join(os.path.dirname(self._place), "." + os.path.basename(self._place) + _NEW)
         try:
             _make_directory(root, os.path.dirname(relative(kernel_release, file.name)))
             _write(self._new, file.image)
@@ -195,8 +196,10 @@ def _recorded(root):
 
 
 def _prune_directory(directory, kept):
-    for name in os.listdir(directory):
-        if name not in kept:
-            os.unlink(os.path.join(directory, name))
-    if not os.listdir(directory):
+    # Others may keep their own things beside the copies.
+    ours = [name for name in os.listdir(directory) if name.endswith((_ENDING, _ENDING + _NEW))]
+    gone = [name for name in ours if name not in kept]
+    for name in gone:
+        os.unlink(os.path.join(directory, name))
+    if gone and not os.listdir(directory):
         os.rmdir(directory)

@@ -179,6 +179,11 @@ def test_copies_that_nothing_names_are_deleted(host):
     run(host, "hotfix3")
     assert kept() == ["hotfix2.ko", "hotfix3.ko"]
     assert sorted(os.listdir(os.path.join(root, "var/lib/livepatch"))) == ["6.1.0-2-amd64", elf.KERNEL, "boot"]
+    host.kernel.text("var/lib/livepatch/%s/journal.jsonl" % elf.KERNEL, "{}")
+    run_with(host.kernel, all=True, state="absent")
+    assert kept() == ["journal.jsonl"], "what is no copy is somebody else's"
+    os.unlink(os.path.join(root, "var/lib/livepatch", elf.KERNEL, "journal.jsonl"))
+    run(host, "hotfix3")
     run_with(host.kernel, all=True, state="absent")
     assert sorted(os.listdir(os.path.join(root, "var/lib/livepatch"))) == ["6.1.0-2-amd64", "boot"]
 
