@@ -525,7 +525,8 @@ def main():
     if len(given) != 1:
         module.fail_json(
             error="bad_option",
-            msg="Expected exactly one of release, name, path, package and all, found %s." % (", ".join(given) or "none of them"),
+            msg="Expected exactly one of release, name, path, package and all, found %s."
+            % (", ".join(given) or "none of them"),
         )
     module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
     run = Run(module.params, module.run_command, module.check_mode, update, module.get_bin_path)

@@ -181,7 +181,9 @@ def prune(root, kernel_release, names):
         for kernel in reading.subdirectories(os.path.join(root, PLACE)):
             if kernel not in _OTHERS:
                 kept = {name + _ENDING for name in names} if kernel == kernel_release else set()
-                kept |= {os.path.basename(path) for path in recorded if os.path.dirname(path) == "/%s/%s" % (PLACE, kernel)}
+                kept |= {
+                    os.path.basename(path) for path in recorded if os.path.dirname(path) == "/%s/%s" % (PLACE, kernel)
+                }
                 _prune_directory(os.path.join(root, PLACE, kernel), kept)
     except (EnvironmentError, LivepatchError):
         pass  # what stays costs nothing but space

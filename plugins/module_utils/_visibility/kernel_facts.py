@@ -10,7 +10,6 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._files import rea
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import package_facts
 
-
 BLOCKERS = "blockers"
 # What costs more than looks at a few files.
 CHOICES = package_facts.CHOICES + (BLOCKERS,)

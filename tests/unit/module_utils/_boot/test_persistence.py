@@ -404,6 +404,17 @@ def test_a_power_cut_right_afterwards_loses_nothing(host, monkeypatch):
 
     monkeypatch.setattr(etc, "sync", note)
     host.persist()
-    expected = {os.path.dirname(COPY), "var/lib/livepatch", "etc/livepatch/boot.d", "etc/livepatch", "etc", os.path.dirname(LINK)}
+    expected = {
+        os.path.dirname(COPY),
+        "var/lib/livepatch",
+        "etc/livepatch/boot.d",
+        "etc/livepatch",
+        "etc",
+        os.path.dirname(LINK),
+    }
     assert expected <= set(flushed)
-    assert flushed.index(os.path.dirname(COPY)) < flushed.index("etc/livepatch/boot.d") < flushed.index(os.path.dirname(LINK))
+    assert (
+        flushed.index(os.path.dirname(COPY))
+        < flushed.index("etc/livepatch/boot.d")
+        < flushed.index(os.path.dirname(LINK))
+    )
