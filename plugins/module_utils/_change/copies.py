@@ -68,7 +68,10 @@ def require_room(root):
     place = os.path.join(root, PLACE)
     while not os.path.isdir(place):
         place = os.path.dirname(place)
-    status = os.statvfs(place)
+    try:
+        status = os.statvfs(place)
+    except EnvironmentError:
+        return  # the writing itself will say it
     free = status.f_bavail * status.f_frsize
     if free < _ROOM:
         raise LivepatchError(
