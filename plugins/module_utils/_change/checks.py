@@ -7,11 +7,14 @@ import errno
 import os
 import re
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading, run_files
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
 
+# klp_force_transition(); it says to which state.
+_FORCED_LINE = "livepatch: forcing remaining tasks to the "
+_LOG_LINES = 100000
 _QUOTED_LINES = 5
 _READ_LINES = 200
 # Words of the lines that the module loader and the livepatch core write about a refusal.
@@ -191,6 +194,30 @@ def still_runs(host, former):
     )
 
 
+def forced_before(root, log):
+    """Return who was forced on this host since its boot (str), None where neither the note nor the kernel's log has it.
+
+    log: the module kernel_log.
+    """
+    noted = run_files.forced(root)
+    if noted:
+        return ", ".join(noted)
+    said = any(_FORCED_LINE in line for line in log.lines_since(0, _LOG_LINES))
+    return "as the kernel's log says" if said else None
+
+
+def for_good(error, root, log):
+    """Return the LivepatchError for a module that did not become free while it was waited for; error: the one so far."""
+    forced = forced_before(root, log) if error.code == "unload_refused" else None
+    if forced is None:
+        return error
+    return LivepatchError(
+        "already_forced",
+        "%s A transition of this host was forced since its boot (%s): such a module stays until the next boot."
+        % (error.message, forced),
+    )
+
+
 def file_code(file):
     """Build id, else srcversion, of a ModuleFile; None where it has neither."""
     return file.build_id or file.srcversion
@@ -211,7 +238,9 @@ def against_enabled(root, host, file):
     if code is None or code != loaded:
         problems.append("the code in the kernel is %s, that of the file %s" % (loaded, code))
     for name, parts in patch.objects.items():
-        if parts["patched"] is False and (name == "vmlinux" or name in host.modules):
+        # A module that is just coming or going need not be patched.
+        present = name == "vmlinux" or (name in host.modules and host.modules[name].live)
+        if parts["patched"] is False and present:
             problems.append("%s is not patched" % name)
     return problems
 
