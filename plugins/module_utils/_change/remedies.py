@@ -26,7 +26,6 @@ _RESTART_SECONDS = 100
 _AFTER_RESTART_SECONDS = 5
 _TIMED_OUT = 124  # timeout(1)
 _LOG_LINES = 100000
-_FORCED_LINE = "livepatch: forcing remaining tasks to the patched state"
 
 Transition = namedtuple("Transition", "name enabling started loaded")
 Transition.__doc__ = """The transition that lasts.
@@ -243,6 +242,6 @@ def _forced_before(actions):
     held = [name for name in host.inert if host.modules[name].refcount]
     if held:
         return "the kernel holds %s" % ", ".join(held)
-    if any(_FORCED_LINE in line for line in actions.log.lines_since(0, _LOG_LINES)):
+    if any(transitions.FORCED_LINE in line for line in actions.log.lines_since(0, _LOG_LINES)):
         return "as the kernel's log says"
     return None

@@ -351,6 +351,16 @@ REFUSALS = [
     (errno.EINVAL, "livepatch: module hotfix1 is not marked as a livepatch module", "not_a_livepatch"),
     (errno.EINVAL, None, "load_failed"),
     (errno.EPERM, "livepatch: pre-patch callback failed for object 'vmlinux'", "load_failed"),
+    (errno.EBUSY, "livepatch: pre-patch callback failed for object 'vmlinux'", "load_failed"),
+    (errno.EEXIST, "livepatch: pre-patch callback failed for object 'vmlinux'", "load_failed"),
+    (errno.ENOKEY, "livepatch: pre-patch callback failed for object 'vmlinux'", "load_failed"),
+    (errno.EKEYREJECTED, "livepatch: pre-patch callback failed for object 'vmlinux'", "load_failed"),
+    (errno.ENOEXEC, "livepatch: pre-patch callback failed for object 'vmlinux'", "load_failed"),
+    (
+        errno.EINVAL,
+        "livepatch: symbol position 99 for symbol 'c_start' in object 'vmlinux' not found",
+        "symbol_missing",
+    ),
     (errno.EPERM, None, "not_permitted"),
     (errno.EACCES, None, "not_permitted"),
     (errno.EKEYREJECTED, "Loading of module with unavailable key is rejected", "key_rejected"),
@@ -496,7 +506,7 @@ class Rpm(object):
         self.files, self.verification = files, verification
 
     def __call__(self, arguments, **_options):
-        if arguments[1] == "-q":
+        if "-q" in arguments:
             row = "installed\t%s\t1\t1\tx86_64\t100\t(none)\n" % arguments[-1]
             return 0, row + "".join("file\t%s\n" % path for path in self.files), ""
         return (1 if self.verification else 0), self.verification, ""
