@@ -390,6 +390,7 @@ kernel_log:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record
 from ansible_collections.kernel.livepatch.plugins.module_utils._change.livepatch import Run
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility.publish import update
@@ -423,7 +424,7 @@ def main():
             msg="Expected exactly one of name, path, package and all, found %s." % (", ".join(given) or "none of them"),
         )
     module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
-    run = Run(module.params, module.run_command, module.check_mode, update)
+    run = Run(module.params, module.run_command, module.check_mode, lambda *told: _tell(module, *told))
     try:
         result = run.execute()
     except LivepatchError as error:
@@ -431,6 +432,16 @@ def main():
         module.fail_json(msg=error.message, error=error.code, **error.details)
     _warn(module, run)
     module.exit_json(**result)
+
+
+def _tell(module, root, warnings):
+    update(root, warnings)
+    if module.params["state"] != "enabled":
+        warnings.extend(
+            "The next boot of this kernel enables livepatch %s again, by %s. The module livepatch_persistence with state: absent "
+            "takes a record of this collection back; of kpatch.service it is the file in its directory." % returning
+            for returning in boot_record.returning(root)
+        )
 
 
 def _warn(module, run):

@@ -7,11 +7,14 @@ import errno
 import os
 import re
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading, run_files
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
 
+# klp_force_transition(); it says to which state.
+_FORCED_LINE = "livepatch: forcing remaining tasks to the "
+_LOG_LINES = 100000
 _QUOTED_LINES = 5
 _READ_LINES = 200
 # Words of the lines that the module loader and the livepatch core write about a refusal.
@@ -193,6 +196,18 @@ def still_runs(host, former):
         host.effective_release,
         ", ".join(former) or "no livepatch",
     )
+
+
+def forced_before(root, log):
+    """Return who was forced on this host since its boot (str), None where neither the note nor the kernel's log has it.
+
+    log: the module kernel_log.
+    """
+    noted = run_files.forced(root)
+    if noted:
+        return ", ".join(noted)
+    said = any(_FORCED_LINE in line for line in log.lines_since(0, _LOG_LINES))
+    return "as the kernel's log says" if said else None
 
 
 def file_code(file):

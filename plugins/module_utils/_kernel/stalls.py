@@ -225,10 +225,12 @@ def _cgroup(task):
 
 
 def _unit(cgroup):
-    for part in reversed((cgroup or "").split("/")):
-        if _UNIT.search(part):
-            return part
-    return None
+    """The unit of the host's systemd that a control group belongs to, by systemd's own rule: the first one behind the slices.
+
+    What lies below is its own affair: units of a container or of a user's systemd may have the names of the host's.
+    """
+    parts = [part for part in (cgroup or "").split("/") if part and not part.endswith(".slice")]
+    return parts[0] if parts and _UNIT.search(parts[0]) else None
 
 
 def every_task(root):

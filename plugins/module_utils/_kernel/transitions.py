@@ -10,9 +10,6 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sy
 # The kernel tries again once a second; most transitions end within the first two.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
-# What the kernel logs when somebody forces one; it does not say whose.
-FORCED_LINE = "livepatch: forcing remaining tasks to the patched state"
-
 
 class Clock(object):
     """Time as the waiting sees it; tests bring their own."""

@@ -6,15 +6,9 @@
 import os
 import re
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import source
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading, run_files
-from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import (
-    kernel_functions,
-    sleeping,
-    sysfs,
-    transitions,
-)
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import checks, source
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_functions, sleeping, sysfs
 
 _SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 _LOCKDOWN = "sys/kernel/security/lockdown"
@@ -32,8 +26,8 @@ _TELLS_KRETPROBES = (5, 16)
 _LIVEPATCH_HANDLER = "klp_ftrace_handler"
 
 
-def check(findings, root, file, uid, records):
-    """Note what is found. file: ModuleFile, None where there is none. uid: the user's id. records: of the kernel's log."""
+def check(findings, root, file, uid, log):
+    """Note what is found. file: ModuleFile, None where there is none. uid: the user's id. log: the module kernel_log."""
     if not os.path.isdir(os.path.join(root, sysfs.LIVEPATCHES)):
         findings.add("unsupported", "/%s is not there" % sysfs.LIVEPATCHES)
     if uid != 0:
@@ -45,9 +39,7 @@ def check(findings, root, file, uid, records):
     if file is not None:
         _check_signature(findings, root, file)
     _check_room(findings, root, file)
-    forced = ", ".join(run_files.forced(root))
-    if not forced and any(record.kernel and transitions.FORCED_LINE in record.text for record in records):
-        forced = "somebody by hand, as the kernel's log says"
+    forced = checks.forced_before(root, log)
     if forced:
         findings.add("forced_before", "forced since the last boot: %s" % forced)
 

@@ -25,11 +25,11 @@ class Preflight(object):
     """One execution of the module livepatch_preflight.
 
     params: the module's options. run_command: AnsibleModule.run_command, for rpm. The rest is for tests: the
-    root of the file system, what os.uname() says, the user's id, seconds of a clock that only goes forward, and what reads
-    the kernel's log (list of kernel_log.Record).
+    root of the file system, what os.uname() says, the user's id, seconds of a clock that only goes forward, and who reads
+    the kernel's log.
     """
 
-    def __init__(self, params, run_command, root="/", uname=None, uid=None, now=time.monotonic, read_log=None):
+    def __init__(self, params, run_command, root="/", uname=None, uid=None, now=time.monotonic, log=kernel_log):
         self.params = params
         self.run_command = run_command
         self.root = root
@@ -37,7 +37,7 @@ class Preflight(object):
         self.uid = os.geteuid() if uid is None else uid
         self.now = now
         self.findings = findings.Findings()
-        self.records = read_log() if read_log else kernel_log.read().records
+        self.log = log
         self.host = sysfs.read_host(root)
         self.file = None
         self.contents = patched_functions.Contents(None, None, [])
@@ -47,7 +47,7 @@ class Preflight(object):
         """Look at everything; return the result (dict). Raises LivepatchError: bad_name, bad_option."""
         self._check_names()
         self._find_file()
-        host_checks.check(self.findings, self.root, self.file, self.uid, self.records)
+        host_checks.check(self.findings, self.root, self.file, self.uid, self.log)
         self._check_engines()
         if self.file is not None:
             self._check_plan()
@@ -146,7 +146,7 @@ class Preflight(object):
     def _check_pending(self):
         pending = self.host.pending
         words = "livepatch %s is being %s" % (pending, "enabled" if self.host.patches[pending].enabled else "disabled")
-        lasts = livepatch_log.lasts(self.records, pending, self.root)
+        lasts = livepatch_log.lasts(self.log.read().records, pending, self.root)
         if lasts is not None:
             words += " since %d s" % lasts
         if pending == self.file.name:

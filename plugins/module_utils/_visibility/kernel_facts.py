@@ -10,7 +10,6 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._files import rea
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import package_facts
 
-
 BLOCKERS = "blockers"
 # What costs more than looks at a few files.
 CHOICES = package_facts.CHOICES + (BLOCKERS,)
@@ -61,7 +60,7 @@ def _patch(root, host, name, forced, kept):
         "build_id": sysfs.build_id(root, name),
         "srcversion": sysfs.srcversion(root, name),
         "taint": host.modules[name].taint if name in host.modules else None,
-        "persistent": name == kept,
+        "persistent": name in kept,
     }
 
 

@@ -456,6 +456,15 @@ def test_all_and_enabled_do_not_go_together(kernel):
     assert refusal(kernel, name="x", timeout=0).code == "bad_option"
 
 
+def test_on_a_kernel_without_transitions_nothing_is_said_to_be_gone_that_runs(kernel, put):
+    kernel.consistent = False
+    assert run(kernel, path=put("hotfix1"))["proven"]
+    assert not run(kernel, path=put("hotfix1"))["changed"]
+    done = run(kernel, name="hotfix1", state="disabled")
+    assert done["changed"] and done["proven"] and done["diff"]["before"]["enabled"] == ["hotfix1"]
+    assert "hotfix1 enabled=0" in kernel.events
+
+
 def test_modules_that_it_depends_on_are_loaded_first_and_taken_back_when_it_fails(kernel, put):
     commands = []
 

@@ -66,10 +66,16 @@ class Host(object):
 
     def look(self, uid=0, now=lambda: 0.0, uname=UNAME, **options):
         options = options or {"path": self.path}
-        run = preflight.Preflight(
-            dict(OPTIONS, **options), self.rpm.run, self.root, uname, uid, now, lambda: self.records
-        )
+        run = preflight.Preflight(dict(OPTIONS, **options), self.rpm.run, self.root, uname, uid, now, self)
         return run.execute()
+
+    # --- as the kernel's log
+
+    def read(self):
+        return kernel_log.Reading(self.records, len(self.records), kernel_log.READ, None, [])
+
+    def lines_since(self, sequence, limit):
+        return [record.text for record in self.records[sequence:] if record.kernel][-limit:]
 
     def logs(self, seconds, text, kernel=True):
         self.records.append(kernel_log.Record(len(self.records), seconds, 5, kernel, text))
