@@ -64,7 +64,7 @@ class Stall(object):
     def over(self, seconds):
         """Whether the transition ends within so many seconds, or a little later where only the kernel's next try lacks."""
         return self._ends_within(seconds) or (
-            not stalls.count(self.actions.root, self.name) and self._ends_within(_NEXT_TRY_SECONDS)
+            not stalls.blocked(self.actions.root, self.name) and self._ends_within(_NEXT_TRY_SECONDS)
         )
 
     def _ends_within(self, seconds):

@@ -142,7 +142,7 @@ class _Look(object):
         self.contents = contents
         self.replaced = replaced
         self.all = contents.functions or []
-        self.present = [one for one in self.all if one.object == VMLINUX or one.object in host.modules]
+        self.present = [one for one in self.all if _is_live(host.modules, one.object)]
         self.wanted = {(one.object, one.name) for one in self.present}
         self.counts = {}
         # Whatever name the kernel shows for a wanted function -> the name that the file has for it.
@@ -162,7 +162,7 @@ class _Look(object):
 
     def objects(self):
         objects = self.contents.objects or []
-        missing = [name for name in objects if name != VMLINUX and name not in self.host.modules]
+        missing = [name for name in objects if not _is_live(self.host.modules, name)]
         if objects and len(missing) == len(objects):
             self.findings.add(
                 "no_object_loaded", "it changes only modules that are not loaded: %s" % ", ".join(missing)
@@ -185,10 +185,22 @@ class _Look(object):
         for (owner, name), aliases in (answer.aliases or {}).items():
             self.names.update({(owner, alias): (owner, name) for alias in aliases})
         self.names.update({key: key for key in self.wanted})
+        traceable = kernel_functions.traceable(self.root, set(self.names)) if self.wanted else self.wanted
+        gone = self._gone()
         self._missing([name for name in imports if name not in answer.known])
         for one in self.present:
-            self._judge(one, self.counts[one.object, one.name])
-        self._untraceable()
+            if one.object not in gone:
+                self._judge(one, self.counts[one.object, one.name])
+        self._untraceable(traceable, {key for key in self.wanted if self.counts.get(key) and key[0] not in gone})
+
+    def _gone(self):
+        """Return the objects (set of str) that have gone, or begun to, since the host was read: of them nothing is claimed."""
+        objects = {owner for owner, _name in self.wanted if owner != VMLINUX}
+        modules = sysfs.read_modules(self.root) if objects else {}
+        gone = {name for name in objects if not _is_live(modules, name)}
+        if gone:
+            self.findings.add("object_not_loaded", "modules that come and go: %s" % ", ".join(sorted(gone)))
+        return gone
 
     def _missing(self, names):
         if names:
@@ -205,9 +217,8 @@ class _Look(object):
         elif one.sympos == 0 and count > 1:
             self.findings.add("function_ambiguous", "%s has %d functions %s" % (one.object, count, one.name))
 
-    def _untraceable(self):
-        there = {key for key in self.wanted if self.counts.get(key)}
-        traceable = kernel_functions.traceable(self.root, set(self.names)) if there else there
+    def _untraceable(self, traceable, there):
+        """traceable: those of all names that are open to ftrace, None where that cannot be read. there: wanted ones."""
         if traceable is None:
             self.findings.add(
                 "not_checked", "whether the functions can be patched: tracefs is not mounted or not readable"
@@ -294,6 +305,11 @@ class _Look(object):
         if sleepers:
             words = ", ".join(_sleeper(one) for one in sleepers[:_SHOWN])
             self.findings.add(name, "%d task(s): %s" % (len(sleepers), words))
+
+
+def _is_live(modules, name):
+    """Whether an object is there, and neither just coming nor just going."""
+    return name == VMLINUX or (name in modules and modules[name].live)
 
 
 def _version(kernel_release):

@@ -403,6 +403,25 @@ def test_a_restart_that_helps_in_part_leaves_the_others_to_be_named(stalled, put
     assert 8 not in [task["pid"] for task in error.details["transition"]["blockers"]]
 
 
+def test_a_stall_is_looked_at_in_one_scan_of_all_tasks(stalled, monkeypatch):
+    scans, every_task = [], stalls.every_task
+    monkeypatch.setattr(stalls, "every_task", lambda root: scans.append(root) or every_task(root))
+    stalled.insert("hotfix1")
+    assert stalls.find(stalled.root, "hotfix1", stalled, stalled, stalled).count
+    assert len(scans) == 1
+
+
+def test_whether_anybody_blocks_is_known_at_the_first_one(stalled, monkeypatch):
+    seen, read_number = [], stalls.reading.read_number
+    stalled.insert("hotfix1")
+    for pid in range(100, 120):
+        stalled.task(pid, "cat", 0, "")
+    monkeypatch.setattr(stalls.reading, "read_number", lambda path: seen.append(path) or read_number(path))
+    assert stalls.blocked(stalled.root, "hotfix1")
+    assert len([path for path in seen if path.endswith("patch_state")]) < 20
+    assert not stalls.blocked(stalled.root, "another")
+
+
 @pytest.mark.parametrize(
     "cgroup, unit",
     [

@@ -430,6 +430,27 @@ def test_the_functions_of_a_loaded_module_are_looked_for_in_it(host):
     assert "ext4 has no function version_proc_show" in only(host.look(), "function_missing")["evidence"]
 
 
+def test_of_a_module_that_goes_while_it_is_looked_for_nothing_is_claimed(host, monkeypatch):
+    host.module("xfs")
+    host.put({None: [("version_proc_show", 0)], "xfs": [("xfs_file_fsync", 0)]})
+    symbols = host_checks.kernel_functions.symbols
+
+    def while_it_goes(*arguments):
+        del host.kernel.modules["xfs"]
+        host.kernel._show()
+        return symbols(*arguments)
+
+    monkeypatch.setattr(host_checks.kernel_functions, "symbols", while_it_goes)
+    result = host.look()
+    assert ids(result) == ["object_not_loaded"] and result["ready"]
+
+
+def test_a_module_that_is_just_coming_is_not_there_yet(host):
+    host.put({None: [("version_proc_show", 0)], "xfs": [("xfs_file_fsync", 0)]})
+    host.kernel.text("proc/modules", "xfs 16384 1 - Loading 0x0000000000000000")
+    assert ids(host.look()) == ["object_not_loaded"]
+
+
 def test_modules_that_are_not_loaded_are_told_and_all_of_them_are_a_warning(host):
     host.put({None: [("version_proc_show", 0)], "xfs": [("xfs_file_fsync", 0)]})
     assert ids(host.look()) == ["object_not_loaded"]
