@@ -97,6 +97,15 @@ def test_rpm_failing_to_verify_is_not_taken_for_unchanged_files():
     assert caught.value.code == "package_failed"
 
 
+def test_a_host_without_rpm_is_told_so_by_what_limits_its_time():
+    def run(command, **dummy):
+        return 127, "", "timeout: failed to run command 'rpm': No such file or directory\n"
+
+    with pytest.raises(LivepatchError, match="failed to run command 'rpm'") as caught:
+        rpm.installed(run, NAME)
+    assert caught.value.code == "no_package_manager"
+
+
 def test_a_broken_rpm_database_is_not_taken_for_a_missing_package():
     def run(command, **dummy):
         return 1, "", "error: cannot open Packages database in /var/lib/rpm\n"
