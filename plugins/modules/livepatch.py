@@ -7,7 +7,7 @@
 
 DOCUMENTATION = r"""
 module: livepatch
-short_description: Enables, disables or unloads a kernel livepatch
+short_description: Installs, enables, disables or unloads a kernel livepatch
 version_added: 0.1.0
 description:
   - Brings a kernel livepatch to a state, waits until every task of the host has switched, and proves that the code in
@@ -15,6 +15,10 @@ description:
   - A livepatch counts as enabled only when its transition has ended and the build id of the running code equals the
     file's. Another livepatch of the same name is never taken for the wanted one.
   - A new livepatch is in before an old one goes. What was begun and cannot be finished is undone, and the result says so.
+  - With O(release) one execution does all that a host needs. The package is installed if it is not there; what its scripts
+    do to the kernel belongs to the change; and in the end the host is looked at once, see RV(health).
+  - Of what is proven a copy is kept, V(/var/lib/livepatch/<kernel release>/<name>.ko), for which an upgrade of the package is
+    no end. What is brought back, and what a boot enables, is that copy.
   - Only the interfaces of the kernel are used. No C(kpatch) or other livepatch program is needed, and where one is
     installed it is left alone.
 extends_documentation_fragment:
@@ -30,21 +34,63 @@ attributes:
   diff_mode:
     support: full
 options:
+  release:
+    description:
+      - What to bring, for example V(hotfix3). The package is found for the running kernel as M(kernel.livepatch.livepatch_package)
+        finds it, and installed if it is not there.
+      - If no repository has a build for this kernel the host stays as it is, and RV(outcome) is V(not_applicable).
+      - For O(state=enabled) only.
+    type: str
+  pattern:
+    description: How the package of O(release) is called, as for M(kernel.livepatch.livepatch_package).
+    type: str
   name:
     description:
       - Name of the livepatch's module, as C(modinfo -F name) prints it and C(/sys/kernel/livepatch) shows it.
       - For O(state=enabled) its file is looked up for the running kernel, first as C(depmod) recorded it, then in the
-        directories C(updates), C(extra) and C(livepatch) of the kernel's modules.
-      - Exactly one of O(name), O(path), O(package) and O(all) is required.
+        directories C(updates), C(extra) and C(livepatch) of the kernel's modules, then among the host's own copies.
+      - Exactly one of O(release), O(name), O(path), O(package) and O(all) is required.
     type: str
   path:
     description: A file on the target, V(.ko), V(.ko.xz), V(.ko.gz) or V(.ko.zst). It says the name of its module itself.
     type: path
   package:
     description:
-      - An installed RPM package with exactly one module for the running kernel, as C(rpm -q) takes it.
+      - An installed RPM package with exactly one module for the running kernel, as C(rpm -q) takes it. Packages with several
+        livepatches that belong together are not supported.
       - With O(state=enabled) the package's files are compared with the RPM database before anything is loaded.
     type: str
+  install:
+    description: Install O(package) if it is not there, and go on as with O(release).
+    type: bool
+    default: false
+  gpg_check:
+    description: For O(release) and O(install), as for M(kernel.livepatch.livepatch_package).
+    type: bool
+    default: true
+  allow_downgrade:
+    description: For O(release) and O(install), as for M(kernel.livepatch.livepatch_package).
+    type: bool
+    default: true
+  drift:
+    description: For O(release), as for M(kernel.livepatch.livepatch_package).
+    type: str
+    choices: [warn, fail, ignore]
+    default: warn
+  package_timeout:
+    description: For O(release) and O(install), seconds that one command of the package manager may take.
+    type: int
+    default: 600
+  kdump_directories:
+    description: For O(release) and O(install), where RV(health) looks, as for M(kernel.livepatch.livepatch_health).
+    type: list
+    elements: path
+    default: [/var/crash]
+  coredump_directories:
+    description: For O(release) and O(install), where RV(health) looks, as for M(kernel.livepatch.livepatch_health).
+    type: list
+    elements: path
+    default: [/var/lib/systemd/coredump]
   all:
     description:
       - Every livepatch of the host, the newest first.
@@ -111,7 +157,7 @@ options:
   other_engines:
     description:
       - What to do where another livepatch engine has changed the kernel, such as Ksplice, KernelCare, Canonical Livepatch,
-        SysCare or the module C(kpatch.ko), and a livepatch is to be loaded. V(refuse) fails with V(other_engine). An idle
+        SysCare or the module C(kpatch.ko), and a livepatch is to be installed or loaded. V(refuse) fails with V(other_engine). An idle
         engine is no reason to refuse.
     type: str
     choices: [refuse, ignore]
@@ -142,17 +188,31 @@ requirements:
 seealso:
   - module: kernel.livepatch.livepatch_facts
   - module: kernel.livepatch.livepatch_package
+  - module: kernel.livepatch.livepatch_health
 notes:
   - On failure RV(error) is one of V(stalled), V(busy), V(key_rejected), V(not_permitted), V(vermagic), V(not_a_livepatch),
     V(bad_module_file), V(object_missing), V(symbol_missing), V(incompatible_state), V(already_forced), V(other_code),
     V(unsupported), V(not_found), V(bad_name), V(bad_option), V(package_modified), V(package_failed),
     V(no_module_in_package), V(no_package_manager), V(other_kernel), V(unload_refused), V(replace_mismatch), V(replaces_others),
-    V(locked), V(load_failed), V(not_proven), V(other_engine), V(unreadable).
+    V(locked), V(load_failed), V(not_proven), V(other_engine), V(unreadable), V(disk_full), V(write_failed). The last two are
+    about the copy, without which nothing is loaded. With O(release) and O(install) the errors of
+    M(kernel.livepatch.livepatch_package) come on top.
   - A transition that is already pending is waited for first, for up to O(timeout). If it is the wanted livepatch's own
-    and goes the wrong way it is turned round instead.
+    and goes the wrong way it is turned round instead; and so is one that is to replace the wanted livepatch, which is
+    still enabled.
 """
 
 EXAMPLES = r"""
+- name: Bring a release, package and all, and look what has happened
+  kernel.livepatch.livepatch:
+    release: hotfix3
+  become: true
+  register: applied
+
+- name: Go on only if nothing has happened that did not happen before
+  ansible.builtin.assert:
+    that: applied.outcome == 'not_applicable' or applied.health.events | selectattr('new') | length == 0
+
 - name: Enable the livepatch of an installed package
   kernel.livepatch.livepatch:
     package: klp-6.1.0-56-amd64-hotfix3
@@ -217,7 +277,35 @@ diff:
   description:
     - C(before) and C(after), each with the livepatches that are C(enabled), oldest first, and the modules that are C(inert).
     - If a transition was pending, C(before) is what was there when it had ended.
+    - With O(release) and O(install) also the C(package).
   returned: always
+  type: dict
+outcome:
+  description:
+    - What became of the package. V(not_applicable), no repository has one for this kernel.
+  returned: with O(release) and O(install)
+  type: str
+  choices: [installed, already_installed, not_applicable]
+package:
+  description: Name, version, release and architecture of the package that is installed now, or V(null); predicted in check mode.
+  returned: with O(release) and O(install)
+  type: str
+  sample: klp-6.1.0-56-amd64-hotfix3-1.x86_64
+package_before:
+  description: The package that was installed under that name before, or V(null).
+  returned: with O(release) and O(install)
+  type: str
+  sample: klp-6.1.0-56-amd64-hotfix2-1.x86_64
+drift:
+  description: What the kernel that boots next has of the release, as M(kernel.livepatch.livepatch_package) returns it.
+  returned: with O(release) and O(install)
+  type: dict
+health:
+  description:
+    - What has happened since RV(since), as M(kernel.livepatch.livepatch_health) returns it, read after everything else.
+    - V(null) in check mode, with RV(outcome=not_applicable), where a failed run had not begun to change the host, and where it
+      could not be read, which a warning says.
+  returned: with O(release) and O(install)
   type: dict
 replaced:
   description: Livepatches that are no longer enabled because this one has replaced them, newest first.
@@ -343,6 +431,13 @@ since:
       description: When that was, in UTC, by the clock of the host.
       type: str
       sample: "2026-05-04T08:15:00Z"
+    taint:
+      description: What tainted the kernel, as a number.
+      type: int
+      sample: 4096
+    counters:
+      description: The kernel's own counts of oopses (C(oops_count)) and warnings (C(warn_count)) since this boot.
+      type: dict
 proven:
   description:
     - Whether the wanted state was read back from the kernel.
@@ -399,9 +494,18 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._visibility.publi
 def main():
     module = AnsibleModule(
         argument_spec=dict(
+            release=dict(type="str"),
+            pattern=dict(type="str"),
             name=dict(type="str"),
             path=dict(type="path"),
             package=dict(type="str"),
+            install=dict(type="bool", default=False),
+            gpg_check=dict(type="bool", default=True),
+            allow_downgrade=dict(type="bool", default=True),
+            drift=dict(type="str", choices=["warn", "fail", "ignore"], default="warn"),
+            package_timeout=dict(type="int", default=600),
+            kdump_directories=dict(type="list", elements="path", default=["/var/crash"]),
+            coredump_directories=dict(type="list", elements="path", default=["/var/lib/systemd/coredump"]),
             all=dict(type="bool", default=False),
             state=dict(type="str", choices=["enabled", "disabled", "absent"], default="enabled"),
             replace=dict(type="bool"),
@@ -414,17 +518,20 @@ def main():
             force=dict(type="bool", default=False),
             lock_timeout=dict(type="int", default=0),
         ),
-        mutually_exclusive=[("name", "path", "package")],
+        mutually_exclusive=[("release", "name", "path", "package")],
+        required_by={"pattern": "release"},
         supports_check_mode=True,
     )
-    given = [option for option in ("name", "path", "package", "all") if module.params[option]]
+    given = [option for option in ("release", "name", "path", "package", "all") if module.params[option]]
     if len(given) != 1:
         module.fail_json(
             error="bad_option",
-            msg="Expected exactly one of name, path, package and all, found %s." % (", ".join(given) or "none of them"),
+            msg="Expected exactly one of release, name, path, package and all, found %s." % (", ".join(given) or "none of them"),
         )
     module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
-    run = Run(module.params, module.run_command, module.check_mode, lambda *told: _tell(module, *told))
+    run = Run(
+        module.params, module.run_command, module.check_mode, lambda *told: _tell(module, *told), module.get_bin_path
+    )
     try:
         result = run.execute()
     except LivepatchError as error:

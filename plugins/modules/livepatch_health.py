@@ -64,6 +64,12 @@ options:
             is, core dumps are not looked for, and dumps of the kernel count from an hour before this boot on if
             the host was booted anew, else from this boot on.
         type: str
+      taint:
+        description: What tainted the kernel then, as a number.
+        type: int
+      counters:
+        description: The kernel's own counts then, as RV(counters).
+        type: dict
   kdump_directories:
     description:
       - Where kdump writes, with a directory for each crash. The layouts of C(kexec-tools), C(kdump-utils) (Red Hat,
@@ -245,6 +251,11 @@ known_signatures:
   type: list
   elements: str
   sample: ["warning:ext4_evict_inode"]
+taint:
+  description: What taints the kernel, as a number. V(null) where it cannot be read.
+  returned: success
+  type: int
+  sample: 4096
 counters:
   description: The kernel's own counts since this boot. V(null) where it has none.
   returned: success
@@ -313,7 +324,16 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors imp
 from ansible_collections.kernel.livepatch.plugins.module_utils._health import boot_log, health
 
 ARGUMENTS = dict(
-    since=dict(type="dict", options=dict(boot_id=dict(type="str"), sequence=dict(type="int"), time=dict(type="str"))),
+    since=dict(
+        type="dict",
+        options=dict(
+            boot_id=dict(type="str"),
+            sequence=dict(type="int"),
+            time=dict(type="str"),
+            taint=dict(type="int"),
+            counters=dict(type="dict"),
+        ),
+    ),
     kdump_directories=dict(type="list", elements="path", default=["/var/crash"]),
     coredump_directories=dict(type="list", elements="path", default=["/var/lib/systemd/coredump"]),
 )

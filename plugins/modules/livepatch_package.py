@@ -263,8 +263,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._packages import drift, install, rpm, vendors
-from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import asked, install
 
 ARGUMENTS = dict(
     release=dict(type="str"),
@@ -277,52 +276,6 @@ ARGUMENTS = dict(
     drift=dict(type="str", choices=["warn", "fail", "ignore"], default="warn"),
     other_engines=dict(type="str", choices=["refuse", "ignore"], default="refuse"),
 )
-
-
-def names(params, system, os_family_ids):
-    """Return the result's keys spec and, for a release, module_name. system: os.uname()."""
-    if params["package"] is not None:
-        return {"spec": rpm.package_spec(params["package"])}
-    release = vendors.release_name(params["release"])
-    vendor = vendors.vendor(os_family_ids, release)
-    values = vendors.placeholders(system.release, system.machine, release)
-    return {
-        "spec": _spec(params, vendor, values),
-        "module_name": vendors.module_name(vendor, values),
-    }
-
-
-def _spec(params, vendor, values):
-    pattern = params["pattern"] or (vendor.package if vendor else vendors.GENERIC)
-    return vendors.spec(pattern, values)
-
-
-def pending(params, system, os_family_ids):
-    """Return the keywords of Wanted for the kernel that boots next and the package of the same release for it."""
-    kernel = drift.pending() if params["release"] is not None and params["drift"] != "ignore" else None
-    if kernel is None:
-        return {}
-    vendor = vendors.vendor(os_family_ids, params["release"])
-    values = vendors.placeholders(kernel.kernel_release, system.machine, params["release"])
-    spec = _spec(params, vendor, values)
-    # A pattern without the kernel in it has one package for all kernels, which is the one that was asked for.
-    return {} if spec == names(params, system, os_family_ids)["spec"] else {"pending": kernel, "pending_spec": spec}
-
-
-def wanted_of(module, spec, system, os_family_ids):
-    """Return what is asked of this host (Wanted)."""
-    return install.Wanted(
-        spec,
-        system.release,
-        gpg_check=module.params["gpg_check"],
-        allow_downgrade=module.params["allow_downgrade"],
-        timeout=module.params["timeout"],
-        check_mode=module.check_mode,
-        drift=module.params["drift"],
-        other_engines=module.params["other_engines"],
-        os_family_ids=os_family_ids,
-        **pending(module.params, system, os_family_ids)
-    )
 
 
 def act(module, wanted):
@@ -344,16 +297,13 @@ def main():
         supports_check_mode=True,
     )
     module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
-    system = os.uname()
-    result = {"changed": False, "kernel_release": system.release}
+    result = {"changed": False, "kernel_release": os.uname().release}
     try:
-        if module.params["timeout"] < 1:
-            raise LivepatchError(
-                "bad_name", "timeout: expected at least 1 second, found %d." % module.params["timeout"]
-            )
-        os_family_ids = kernel_facts.os_family_ids("/")
-        result.update(names(module.params, system, os_family_ids))
-        result.update(act(module, wanted_of(module, result["spec"], system, os_family_ids)))
+        package = asked.Asked(module.params)
+        result["spec"] = package.spec
+        if module.params["release"] is not None:
+            result["module_name"] = package.module_name
+        result.update(act(module, package.wanted(module.params, module.params["timeout"], module.check_mode)))
     except LivepatchError as error:
         result.update(error.details)
         module.fail_json(msg=error.message, error=error.code, **result)

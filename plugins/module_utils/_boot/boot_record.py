@@ -8,6 +8,7 @@ import os
 import re
 from collections import OrderedDict
 
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
@@ -28,7 +29,7 @@ KPATCH_SERVICE = "kpatch.service"
 SURVIVED = "livepatch-boot-survived"
 
 # Where things lie, from the root of the file system: /usr may be read-only, /etc and /var are not.
-RECORDS = "etc/livepatch/boot.d"
+RECORDS = copies.RECORDS
 PROGRAM = "etc/livepatch/boot.sh"
 UNITS = "etc/systemd/system"
 WANTS = UNITS + "/sysinit.target.wants"

@@ -5,19 +5,16 @@
 
 import hashlib
 import os
-import re
 from collections import OrderedDict
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import source
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies, source
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc, ownership
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import rpm
 
-# No control characters, which would end a line, and no bytes that are not UTF-8.
-_LINE = re.compile(r"\A[^\x00-\x1f\x7f\ud800-\udfff]*\Z")
 _KEYS = ("name", "kernel", "path", "sha256", "build_id", "depends")
 _HEAD = "# Written by kernel.livepatch.livepatch_persistence: what this host enables when it boots this kernel.\n"
 
@@ -35,6 +32,7 @@ class Run(object):
         self.check_mode = check_mode
         self.root = root
         self.warnings = []
+        self.file = None
         self.host = sysfs.read_host(root)
         self.kernel = self.host.kernel_release
 
@@ -67,14 +65,14 @@ class Run(object):
                 "Expected systemd, which starts what enables a livepatch at boot; this host runs without it. "
                 "Enable the livepatch after each boot by other means.",
             )
-        file = self._file()
+        file = self.file = self._file()
         if os.path.lexists(self._place(boot_record.GUARDS)):
             place = self._place(boot_record.GUARDS)
             ownership.require(self.root, place, "/" + boot_record.GUARDS, "Whoever may write there decides what boots.")
         kept = [item for item in records.items() if item[1]["name"] != other and item[0] != self.kernel]
         if not other or records.get(self.kernel, {}).get("name") == other:
             if not boot_record.left_to_kpatch(self.root, self.kernel, file.name):
-                kept.append((self.kernel, record_of(file, self.root, self.kernel)))
+                kept.append((self.kernel, record_of(file, self.kernel)))
         elif self.kernel in records:
             kept.append((self.kernel, records[self.kernel]))
         if not other:
@@ -121,6 +119,9 @@ class Run(object):
             return self.params["path"]
         if self.params["package"]:
             return source.by_package(rpm, self.run_command, self.params["package"])
+        copy = copies.find(self.root, self.kernel, name, sysfs.build_id(self.root, name))
+        if copy is not None:
+            return copy.path
         try:
             return source.by_name(self.root, self.kernel, name)
         except LivepatchError:
@@ -167,15 +168,20 @@ class Run(object):
                 yield path, text if wanted else None
         for kernel, record in wanted.items():
             if record is not records.get(kernel):
+                # Before the record: what that names must be there.
+                if not copies.is_kept(self.root, kernel, self.file):
+                    yield record["path"].lstrip("/"), self.file.image
                 yield _record(kernel), rendered(record)
 
     def _apply(self, changes, enable, records):
         if boot_record.WANTS + "/" + boot_record.SERVICE in changes:
             self._systemctl("disable", "--now", boot_record.SERVICE)
         try:
-            self._flush_modules(changes, records)
             for path, text in changes.items():
-                etc.write(self.root, path, text)
+                if self.file is not None and text is self.file.image:
+                    copies.Staged(self.root, self.kernel, self.file).keep()
+                else:
+                    etc.write(self.root, path, text)
         except EnvironmentError as error:
             raise etc.refusal(error, "/" + path, "/etc and /var")
         if enable:
@@ -187,14 +193,8 @@ class Run(object):
             self._systemctl("daemon-reload")
         if changes and (not records or self.params["clear_guard"]):
             self._systemctl("reset-failed", boot_record.SERVICE)
-
-    def _flush_modules(self, changes, records):
-        """A module file that was installed a moment ago need not be on the disk yet."""
-        for kernel, record in records.items():
-            if _record(kernel) in changes:
-                place = self._place(record["path"].lstrip("/"))
-                etc.sync(place)
-                etc.sync(os.path.dirname(place))
+        if changes:
+            copies.prune(self.root, self.kernel, set(self.host.patches))
 
     def _systemctl(self, *words, **options):
         etc.systemctl(self.run_command, words, **options)
@@ -228,23 +228,16 @@ class Run(object):
         }
 
 
-def record_of(file, root, kernel_release):
-    """Return the record (dict of str) of a ModuleFile whose path holds the bytes to load."""
-    with open(file.path, "rb") as stream:
-        digest = hashlib.sha256(stream.read()).hexdigest()
-    record = {
+def record_of(file, kernel_release):
+    """Return the record (dict of str) of a ModuleFile, of which a boot loads the host's own copy."""
+    return {
         "name": file.name,
         "kernel": kernel_release,
-        "path": "/" + os.path.relpath(file.path, os.path.realpath(root)),
-        "sha256": digest,
+        "path": "/" + copies.relative(kernel_release, file.name),
+        "sha256": hashlib.sha256(file.image).hexdigest(),
         "build_id": file.build_id or "",
         "depends": " ".join(module_name(name) for name in file.depends),
     }
-    if not _LINE.match(file.path):
-        raise LivepatchError(
-            "bad_name", "%r: expected a path of UTF-8 without control characters. Rename the file." % (file.path,)
-        )
-    return record
 
 
 def rendered(record):

@@ -20,15 +20,15 @@ _BEFORE_SIGNAL_SECONDS = 14
 class Actions(object):
     """Goes the steps, and keeps what a result tells about them.
 
-    params: the module's options. name, file: the livepatch's name and ModuleFile, None where there is none.
-    sequence: the kernel log's position before anything was done. The rest as for livepatch.Run.
+    params: the module's options. The rest as for livepatch.Run, which sets: name, file, the livepatch's name and
+    ModuleFile, None where there is none; sequence, the kernel log's position before anything was done.
     """
 
-    def __init__(self, params, name, file, sequence, run_command, root, kernel, log, clock):
+    def __init__(self, params, run_command, root, kernel, log, clock):
         self.params = params
-        self.name = name
-        self.file = file
-        self.sequence = sequence
+        self.name = None
+        self.file = None
+        self.sequence = None
         self.run_command = run_command
         self.root = root
         self.kernel = kernel
@@ -39,6 +39,7 @@ class Actions(object):
         self.kept = set()
         self.depends = []
         self.seconds = 0.0
+        # What was enabled before the livepatch came in, name -> build id, oldest first; None before that.
         self.former = None
         self.found = None
         self.remedies = []
@@ -71,9 +72,7 @@ class Actions(object):
         )
 
     def _load(self, name):
-        """Bring the livepatch in; keep which ones were enabled before (self.former: name -> build id, oldest first)."""
-        former = sysfs.read_host(self.root).patches
-        self.former = OrderedDict((other, sysfs.build_id(self.root, other)) for other in former)
+        former = self.note_former()
         self._load_depends()
         started = self.clock.now()
         try:
@@ -86,7 +85,13 @@ class Actions(object):
         self._contradicted_early(name, started)
         self._end_transition(name, True, started, loaded=True)
         self.wait_released(former)
-        self._contradicted_by_effect(name)
+        self.contradicted_by_effect(name)
+
+    def note_former(self):
+        """Keep what is enabled now, as what was there before the livepatch came in; return that (name -> Patch)."""
+        former = sysfs.read_host(self.root).patches
+        self.former = OrderedDict((other, sysfs.build_id(self.root, other)) for other in former)
+        return former
 
     def _reverse(self, name):
         started = self.clock.now()
@@ -108,12 +113,16 @@ class Actions(object):
         elif makes_way or self.params["state"] != "enabled":
             raise LivepatchError(
                 "unload_refused",
-                "module %s: expected the kernel to unload it, found %s. It is not enabled; see who uses it (lsmod), "
-                "and run again." % (name, error.strerror),
+                "module %s: expected the kernel to unload it, found %s. It is not enabled, and used by %s: unload that, "
+                "and run again." % (name, error.strerror, self._users(name)),
             )
         else:
             self.kept.add(steps.Step(steps.UNLOAD, name))
             self.warnings.append("Module %s is inert but could not be unloaded: %s." % (name, error.strerror))
+
+    def _users(self, name):
+        module = sysfs.read_modules(self.root).get(name)
+        return ", ".join(module.users if module else ()) or "the kernel"
 
     def try_unload(self, name):
         """Unload a module, patiently; return None, or the kernel's last OSError."""
@@ -231,9 +240,13 @@ class Actions(object):
         patch = sysfs.read_patch(self.root, name)
         if patch is not None and patch.transition:
             gone = list(self.former) if patch.replace else []
-            self._refuse(name, patch.replace, gone, lambda: self._stall(name, True, started, loaded=True).turn_round())
+            self._refuse(name, patch.replace, gone, lambda: self._turned_round(name, started))
 
-    def _contradicted_by_effect(self, name):
+    def _turned_round(self, name, started):
+        return self._stall(name, True, started, loaded=True).turn_round() or self.take_out()
+
+    def contradicted_by_effect(self, name):
+        """Take the livepatch out again and raise, where it turns out to replace what it must not."""
         host = sysfs.read_host(self.root)
         gone = [other for other in self.former if other not in host.patches]
         shown = host.patches[name].replace if name in host.patches else None

@@ -210,6 +210,18 @@ def forced_before(root, log):
     return "as the kernel's log says" if said else None
 
 
+def for_good(error, root, log):
+    """Return the LivepatchError for a module that did not become free while it was waited for; error: the one so far."""
+    forced = forced_before(root, log) if error.code == "unload_refused" else None
+    if forced is None:
+        return error
+    return LivepatchError(
+        "already_forced",
+        "%s A transition of this host was forced since its boot (%s): such a module stays until the next boot."
+        % (error.message, forced),
+    )
+
+
 def file_code(file):
     """Build id, else srcversion, of a ModuleFile; None where it has neither."""
     return file.build_id or file.srcversion
@@ -230,7 +242,9 @@ def against_enabled(root, host, file):
     if code is None or code != loaded:
         problems.append("the code in the kernel is %s, that of the file %s" % (loaded, code))
     for name, parts in patch.objects.items():
-        if parts["patched"] is False and (name == "vmlinux" or name in host.modules):
+        # A module that is just coming or going need not be patched.
+        present = name == "vmlinux" or (name in host.modules and host.modules[name].live)
+        if parts["patched"] is False and present:
             problems.append("%s is not patched" % name)
     return problems
 

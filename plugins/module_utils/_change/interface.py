@@ -14,8 +14,20 @@ _UNIT = re.compile(r"\A[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]{0,254}\Z")
 _HAS_TYPE = re.compile(r"\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)\Z")
 
 
+def installs(params):
+    """Return whether the options (dict) ask for a package that may have to be installed (bool)."""
+    return params.get("release") is not None or bool(params.get("install"))
+
+
 def check(params):
     """Raise LivepatchError (bad_option) for options (dict) that cannot be meant."""
+    if installs(params) and params["state"] != "enabled":
+        raise _bad(
+            "%s: expected state enabled with it, found %s. Give the livepatch's name."
+            % ("release" if params.get("release") is not None else "install", params["state"])
+        )
+    if params.get("install") and params["package"] is None:
+        raise _bad("install: expected a package with it, found none. A release is installed anyway.")
     if params["all"] and params["state"] == "enabled":
         raise _bad("all: expected state disabled or absent with it, found enabled. Name one livepatch.")
     if params["all"] and params["force"]:

@@ -1,11 +1,18 @@
-# One run: find the file, check, plan, lock the host, have the steps gone, prove, report.
+# One run: find the file, check, plan, lock the host, have the steps gone, prove, keep a copy, report.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 
 import os
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import actions, checks, interface, source, steps
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import (
+    actions,
+    checks,
+    copies,
+    interface,
+    source,
+    steps,
+)
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import run_files
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log, syscalls, sysfs, transitions
@@ -16,21 +23,27 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._packages import 
 _MAX_STEPS = 256
 # The kernel marks an object as patched some moments after its module is listed.
 _PROOF_SECONDS = 2
+# How long somebody else may take to load or unload a module, or to let go of one.
+_PASSING_SECONDS = 5
+_PASSING_PAUSE = 0.2
 
 
 class Run(object):
     """One execution of the module livepatch.
 
     params: the module's options. run_command: AnsibleModule.run_command. tell: a function of the root and the warnings
-    (list, added to), called after a change. The rest is for tests: the root of the file system, who changes the kernel,
-    reads its log and keeps the time.
+    (list, added to), called after a change. find: AnsibleModule.get_bin_path. The rest is for tests: the root of the file
+    system, who changes the kernel, reads its log and keeps the time.
     """
 
-    def __init__(self, params, run_command, check_mode, tell, root="/", kernel=syscalls, log=kernel_log, clock=None):
+    def __init__(
+        self, params, run_command, check_mode, tell, find=None, root="/", kernel=syscalls, log=kernel_log, clock=None
+    ):
         self.params = params
         self.run_command = run_command
         self.check_mode = check_mode
         self.tell = tell
+        self.find = find
         self.root = root
         self.kernel = kernel
         self.log = log
@@ -41,47 +54,61 @@ class Run(object):
         self.before = None
         self.pending = None
         self.may_change = False
-        self.actions = self._new_actions()
+        # Whether this run has gone a step of its own: what it finds from then on is no longer what was there before.
+        self.begun = False
+        self.staged = None
+        self.transaction = None
+        self.actions = actions.Actions(params, run_command, root, kernel, log, self.clock)
 
     @property
     def warnings(self):
         """Sentences for the user (list of str)."""
         return self.actions.warnings
 
-    def _new_actions(self):
-        sequence = self.since["sequence"] if self.since else None
-        return actions.Actions(
-            self.params, self.name, self.file, sequence, self.run_command, self.root, self.kernel, self.log, self.clock
-        )
-
     def execute(self):
         """Bring the host to what is asked for; return the result, or raise LivepatchError with the result so far."""
-        self.since = self.log.position()
+        self.since = dict(
+            self.log.position(), counters=sysfs.counters(self.root), taint=sysfs.taint(self.root)["value"]
+        )
+        self.actions.sequence = self.since["sequence"]
         try:
-            self._identify()
-            self.actions = self._new_actions()
-            return self._bring()
+            return self._execute()
         except LivepatchError as error:
             error.details = dict(self._result_of_failure(), **error.details)
             raise
         finally:
+            if self.staged is not None:
+                self.staged.discard()
             if self.may_change:
                 self.tell(self.root, self.warnings)
 
-    def _identify(self):
-        params = self.params
-        interface.check(params)
-        if params["state"] == "enabled":
+    def _execute(self):
+        interface.check(self.params)
+        if self.params["state"] == "enabled":
             self._check_supported()
-        if params["name"] is not None:
-            self.name = module_name(params["name"])
+        if interface.installs(self.params):
+            # Most of what it needs nothing else does.
+            from ansible_collections.kernel.livepatch.plugins.module_utils._change import transaction
+
+            self.transaction = transaction.Transaction(self)
+            return self.transaction.execute()
+        self._identify()
+        return self.bring()
+
+    def _identify(self):
+        if self.params["name"] is not None:
+            self.take_name(module_name(self.params["name"]))
         try:
             path = self._path()
         except LivepatchError as error:
             interface.explain_gone(error, self.params, self.root)
             raise
         if path is not None:
-            self._take_file(path)
+            self.take_file(path)
+
+    def take_name(self, name):
+        """Note what the livepatch is called (str, None where that is not known)."""
+        self.name = self.actions.name = name
 
     def _check_supported(self):
         if not os.path.isdir(os.path.join(self.root, sysfs.LIVEPATCHES)):
@@ -100,17 +127,32 @@ class Run(object):
             return source.by_name(self.root, sysfs.kernel_release(self.root), self.name)
         return None
 
-    def _take_file(self, path):
-        self.file = module_file.read(path)
+    def take_file(self, path):
+        """Read the livepatch's file; its name counts."""
+        self.file = self.actions.file = module_file.read(path)
         if self.name is not None and self.file.name != self.name:
             raise LivepatchError(
                 "bad_name",
                 "livepatch %s: expected a module of that name in %s, found %s. Give that name."
                 % (self.name, path, self.file.name),
             )
-        self.name = module_name(self.file.name)
+        self.take_name(module_name(self.file.name))
 
     def _plan(self, host):
+        """Return (Host, Plan); what somebody else is just doing with a module passes within seconds."""
+        deadline = self.clock.now() + _PASSING_SECONDS
+        while True:
+            try:
+                return host, self._plan_of(host)
+            except LivepatchError as error:
+                if error.code not in ("busy", "unload_refused"):
+                    raise
+                if self.clock.now() >= deadline:
+                    raise checks.for_good(error, self.root, self.log)
+            self.clock.sleep(_PASSING_PAUSE)
+            host = sysfs.read_host(self.root)
+
+    def _plan_of(self, host):
         plan = steps.plan(
             host,
             steps.Wanted(
@@ -143,7 +185,12 @@ class Run(object):
         if any(step.action == steps.LOAD for step in plan.steps):
             checks.check_host(self.file, self.root)
             self._check_engines(host)
-        if plan.steps and os.geteuid() != 0:
+        if plan.steps:
+            self.require_root()
+
+    def require_root(self):
+        """Raise not_permitted for everybody else."""
+        if os.geteuid() != 0:
             raise LivepatchError(
                 "not_permitted",
                 "livepatch %s: expected to be root, found user id %d. Use become."
@@ -158,23 +205,43 @@ class Run(object):
         if refused is not None:
             raise refused
 
-    def _bring(self):
+    def bring(self):
+        """Bring the livepatch, which is known by now, to its state; return the result."""
         self._mend()
-        host = sysfs.read_host(self.root)
-        plan = self._plan_checked(host)
-        self._take_as_before(host)
+        host, plan = self._plan_checked(sysfs.read_host(self.root))
+        if not self.begun:
+            self.take_as_before(host)
         if self.check_mode and plan.steps:
-            return self._result(plan.before, plan.after, plan.replaced, plan.unloaded, False)
+            return self.result(plan.before, plan.after, plan.replaced, plan.unloaded, False)
         if not plan.steps:
             return self._finished(host, plan)
-        with self._lock(self.params["lock_timeout"]):
+        with self.lock(self.params["lock_timeout"]):
             return self._go(host, plan)
 
-    def _take_as_before(self, host):
+    def bring_on(self):
+        """The same within a run that has changed the host already, and has the lock."""
+        host, plan = self._plan_checked(sysfs.read_host(self.root))
+        if self.name in host.patches and self.name not in self.actions.former:
+            self._came_in(host)
+            host, plan = self._plan_checked(sysfs.read_host(self.root))
+        return self._go(host, plan)
+
+    def _came_in(self, host):
+        """See that a livepatch that others have brought in for this run may stay."""
+        self._stage()
+        if host.pending == self.name:
+            self.actions.go(steps.Step(steps.SETTLE, self.name))
+            host = sysfs.read_host(self.root)
+        self._proven_or_taken_out(host)
+        self.actions.contradicted_by_effect(self.name)
+
+    def take_as_before(self, host):
+        """Note what the host runs (sysfs.Host) as what it ran before."""
         # Until a pending transition has ended, what a plan takes for granted is not what is there.
         self.before, self.pending = steps.view(host), _direction(host)
 
-    def _lock(self, timeout):
+    def lock(self, timeout):
+        """Return the context in which nobody else changes the host. timeout: seconds to wait for another holder."""
         # Only a run that changes something needs it.
         from ansible_collections.kernel.livepatch.plugins.module_utils._change import host_lock
 
@@ -189,7 +256,7 @@ class Run(object):
         from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import dynamic_debug
 
         try:
-            with self._lock(0):
+            with self.lock(0):
                 dynamic_debug.put_back(self.root, self.kernel)
         except LivepatchError:
             return  # that run lives
@@ -201,22 +268,51 @@ class Run(object):
         # Whoever had the lock before may have changed what was read.
         now = sysfs.read_host(self.root)
         if now != host:
-            host, plan = now, self._plan_checked(now)
-            self._take_as_before(host)
+            host, plan = self._plan_checked(now)
+            if not self.begun:
+                self.take_as_before(host)
+        if self.transaction is not None:
+            self.transaction.note()
         self._warn_of_forced(plan)
         for _number in range(_MAX_STEPS):
             if not plan.steps:
                 break
             step = plan.steps[0]
+            if step.action == steps.LOAD:
+                self._stage()
+            self.begun = self.begun or step.action != steps.SETTLE
             self.actions.go(step)
             host = sysfs.read_host(self.root)
             if step.action == steps.LOAD:
                 host = self._proven_or_taken_out(host)
-            plan = self._plan(host)
+            host, plan = self._plan(host)
             if step.action == steps.SETTLE:
-                self.before = plan.before
+                self.before = self.before if self.begun else plan.before
                 self._check_replaced(host.patches.get(self.name), plan.replaced)
         return self._finished(host, plan)
+
+    def _stage(self):
+        """Write the copy while the kernel is not changed yet: a full disk must be met before that."""
+        if self.staged is None and not copies.is_kept(self.root, self.host_release(), self.file):
+            self.staged = copies.Staged(self.root, self.host_release(), self.file)
+
+    def host_release(self):
+        """What uname -r prints."""
+        return sysfs.kernel_release(self.root)
+
+    def _keep_copy(self, host):
+        """Of what is proven; the copies that nothing names any more go."""
+        if self.params["state"] == "enabled" and not self.check_mode and os.geteuid() == 0:
+            try:
+                self._stage()
+            except LivepatchError as error:
+                self.actions.warn(error.message)
+        if self.staged is not None:
+            self.staged.keep()
+            self.staged = None
+        if self.may_change:
+            before = self.before["enabled"] if self.params["state"] == "enabled" else []
+            copies.prune(self.root, self.host_release(), set(host.patches) | set(before))
 
     def _warn_of_forced(self, plan):
         forced = run_files.forced(self.root)
@@ -228,33 +324,41 @@ class Run(object):
 
     def _proven_or_taken_out(self, host):
         """Return the Host; what is brought in and cannot be proven goes before anything that it replaced does."""
-        if not self._problems(host):
-            return host
-        transitions.wait(lambda: not self._problems(sysfs.read_host(self.root)), _PROOF_SECONDS, self.clock)
-        host = sysfs.read_host(self.root)
-        problems = self._problems(host)
+        host, problems = self._judged(host)
         if problems:
             raise self._not_proven(problems, " " + self.actions.take_out())
         return host
 
+    def _judged(self, host):
+        """Return (Host, what speaks against it being as wanted); what is just coming or going gets a moment."""
+        problems = self._problems(host)
+        if problems:
+            transitions.wait(lambda: not self._problems(sysfs.read_host(self.root)), _PROOF_SECONDS, self.clock)
+            host = sysfs.read_host(self.root)
+            problems = self._problems(host)
+        return host, problems
+
     def _plan_checked(self, host):
+        """Return (Host, Plan) after everything that can be checked has been."""
         # The file is judged before the host: a wrong file is never blamed on what is loaded.
         if self.params["state"] == "enabled":
             self._check(host, steps.Plan([], None, None, [], [], []))
-        plan = self._plan(host)
+        host, plan = self._plan(host)
         self._check(host, plan)
-        return plan
+        return host, plan
 
     def _finished(self, host, plan):
         for name in plan.pinned:
-            self.actions.warnings.append(
-                "Module %s is inert but held by the kernel, as after a forced transition: it stays until the next boot."
-                % name
+            users = ", ".join(host.modules[name].users) if name in host.modules else ""
+            self.actions.warn(
+                "Module %s is inert but used by %s: it stays until that has ended, or until the next boot."
+                % (name, users or "the kernel, as after a forced transition")
             )
-        problems = self._problems(host)
+        host, problems = self._judged(host)
         if problems:
             raise self._not_proven(problems, "")
-        return self._result(self.before, steps.view(host), self._replaced(host), self.actions.unloaded, True)
+        self._keep_copy(host)
+        return self.result(self.before, steps.view(host), self._replaced(host), self.actions.unloaded, True)
 
     def _not_proven(self, problems, undone):
         return LivepatchError(
@@ -275,17 +379,22 @@ class Run(object):
             return []
         return [name for name in reversed(self.before["enabled"]) if name not in host.patches]
 
-    def _result(self, before, after, replaced, unloaded, proven):
+    def result(self, before, after, replaced, unloaded, proven):
+        """Return the result (dict), see interface.result()."""
         return interface.result(self, before, after, replaced, unloaded, proven)
 
     def _result_of_failure(self):
         host = sysfs.read_host(self.root)
         now = steps.view(host)
         before = self.before or now
-        result = self._result(before, now, [], self.actions.unloaded, False)
+        result = self.result(before, now, [], self.actions.unloaded, False)
         # A transition that is left pending is a change too, though the lists do not show it yet.
         left_pending = _direction(host) not in (None, self.pending) and self.before is not None
-        return dict(result, changed=self.may_change and (before != now or left_pending))
+        changed = self.may_change and (before != now or left_pending)
+        if self.transaction is not None:
+            result.update(self.transaction.told(look=self.may_change))
+            changed = changed or self.transaction.installed
+        return dict(result, changed=changed)
 
 
 def _direction(host):

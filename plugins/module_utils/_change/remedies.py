@@ -25,8 +25,6 @@ _RESTART_SECONDS = 100
 # A task that has ended is seen by the kernel's next try.
 _AFTER_RESTART_SECONDS = 5
 _TIMED_OUT = 124  # timeout(1)
-_LOG_LINES = 100000
-_FORCED_LINE = "livepatch: forcing remaining tasks to the patched state"
 
 Transition = namedtuple("Transition", "name enabling started loaded")
 Transition.__doc__ = """The transition that lasts.
@@ -58,8 +56,9 @@ class Stall(object):
             return
         forced_before = _forced_before(self.actions) if self.params["force"] else None
         if not self.params["force"] or forced_before:
-            raise self._given_up(forced_before)
-        self._force()
+            self._give_up(forced_before)
+        else:
+            self._force()
 
     def over(self, seconds):
         """Whether the transition ends within so many seconds, or a little later where only the kernel's next try lacks."""
@@ -109,8 +108,9 @@ class Stall(object):
         return over
 
     def _restarted_units(self):
-        held = {task["unit"] for task in self.actions.found.tasks}
-        names = [unit for unit in interface.units(self.params["stall_restart_units"]) if unit in held]
+        listed = interface.units(self.params["stall_restart_units"])
+        held = stalls.units(self.actions.root, self.name) if listed else ()
+        names = [unit for unit in listed if unit in held]
         if not names:
             return False
         said = {}
@@ -184,8 +184,8 @@ class Stall(object):
             "on this host, and plan a reboot." % (self.name, ", ".join(patches))
         )
 
-    def _given_up(self, forced_before):
-        """Return the LivepatchError, after the transition was turned round where that is asked for."""
+    def _give_up(self, forced_before):
+        """Raise, after the transition was turned round where that is asked for; return where it ended all the same."""
         message = "livepatch %s: expected its transition to end within %s s, found %s." % (
             self.name,
             self.params["timeout"],
@@ -197,7 +197,9 @@ class Stall(object):
                 "that the kernel can be trusted with: plan a reboot." % forced_before
             )
         undone = self.turn_round() if self.params["on_stall"] == "revert" else self._left_pending()
-        return LivepatchError(
+        if undone is None:
+            return
+        raise LivepatchError(
             "already_forced" if forced_before else "stalled",
             "%s %s Deal with these tasks and run again." % (message, undone),
         )
@@ -208,16 +210,32 @@ class Stall(object):
         )
 
     def turn_round(self):
-        """Turn the transition round; return a sentence about how that went."""
+        """Turn the transition round; return a sentence about how that went, None where it has ended the wanted way."""
         actions, enabling = self.actions, self.transition.enabling
         patience = self._patience()
+        late = []
+        if actions.former is None:  # another run has begun it
+            actions.note_former()
+            actions.former.pop(self.name, None)
 
         def turn():
+            # Whoever was counted before may have switched meanwhile: what is over must not be undone.
+            if self._ended_as_wanted():
+                late.append(True)
+                return True
             actions.write(self.name, "enabled", "0" if enabling else "1")
+            if self._was_too_late():
+                late.append(True)
+                if enabling:
+                    actions.write(self.name, "enabled", "1")
             return self.over(patience)
 
         # Those who block one way are others than those who block the other.
-        if not self._try("revert", turn, achieved="reverted", in_part="nothing"):
+        over = self._try("revert", turn, achieved="reverted", in_part="nothing")
+        if late:
+            actions.remedies[-1]["achieved"] = "ended"
+            return self._after_all(patience) if enabling else None
+        if not over:
             return self._stalled_again(patience)
         actions.unload_depends()
         if not enabling:
@@ -226,9 +244,29 @@ class Stall(object):
         error = actions.try_unload(self.name) if self.transition.loaded else None
         host = sysfs.read_host(actions.root)
         kept = "" if error is None else " Its module could not be unloaded (%s)." % error.strerror
-        # What another run had begun to load came in over a host that this run has not seen.
-        former = list(host.patches) if actions.former is None else list(actions.former)
-        return "It was turned round.%s%s" % (checks.still_runs(host, former), kept)
+        return "It was turned round.%s%s" % (checks.still_runs(host, list(actions.former)), kept)
+
+    def _ended_as_wanted(self):
+        patch = sysfs.read_patch(self.actions.root, self.name)
+        if patch is None:
+            return not self.transition.enabling
+        return not patch.transition and patch.enabled == self.transition.enabling
+
+    def _was_too_late(self):
+        """Whether the transition had ended when it was turned round: what was to go is gone then."""
+        enabled = sysfs.read_host(self.actions.root).patches
+        going = self.actions.former if self.transition.enabling else [self.name]
+        return not all(name in enabled for name in going)
+
+    def _after_all(self, patience):
+        """The livepatch is in, or was when it was turned round: it stays, or what it replaced is brought back."""
+        actions = self.actions
+        patch = sysfs.read_patch(actions.root, self.name)
+        if patch is not None and patch.enabled and not patch.transition:
+            return None
+        if patch is not None and patch.transition:
+            return self._stalled_again(patience)
+        return "It ended in the moment in which it was turned round. %s" % actions.take_out()
 
     def _stalled_again(self, patience):
         self.look()
@@ -249,14 +287,10 @@ class Stall(object):
 
 
 def _forced_before(actions):
-    """Return who was forced on this host since its boot (str), None when nobody is known to have been."""
-    noted = run_files.forced(actions.root)
-    if noted:
-        return ", ".join(noted)
+    """Return who was forced on this host since its boot (str), None when nobody seems to have been."""
+    known = checks.forced_before(actions.root, actions.log)
+    if known:
+        return known
     host = sysfs.read_host(actions.root)
-    held = [name for name in host.inert if host.modules[name].refcount]
-    if held:
-        return "the kernel holds %s" % ", ".join(held)
-    if any(_FORCED_LINE in line for line in actions.log.lines_since(0, _LOG_LINES)):
-        return "as the kernel's log says"
-    return None
+    held = [name for name in host.inert if host.modules[name].refcount and not host.modules[name].users]
+    return "the kernel holds %s" % ", ".join(held) if held else None

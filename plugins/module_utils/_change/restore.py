@@ -5,7 +5,7 @@
 #
 # Imported by a run only when that is needed. The former ones come first, so that no moment is left unpatched.
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import checks, source
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import checks, copies, source
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs, transitions
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
@@ -49,7 +49,11 @@ def _not_brought_back(actions, name, gone, error):
 
 def _file_of(actions, name, build_id):
     """Return the ModuleFile of a livepatch that was enabled, and is known to be the code that ran."""
-    path = source.by_name(actions.root, sysfs.kernel_release(actions.root), name)
+    kernel_release = sysfs.kernel_release(actions.root)
+    copy = copies.find(actions.root, kernel_release, name, build_id)
+    if copy is not None:
+        return copy
+    path = source.by_name(actions.root, kernel_release, name)
     file = module_file.read(path)
     if build_id is None or file.build_id != build_id:
         raise LivepatchError(

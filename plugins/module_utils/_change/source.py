@@ -5,6 +5,7 @@
 
 import os
 
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import drift
@@ -25,12 +26,12 @@ def by_name(root, kernel_release, name):
     for path in _lying_in(directory):
         if _stem(path) == wanted:
             return path
-    path = drift.files(root, kernel_release).get(wanted)
+    path = drift.files(root, kernel_release).get(wanted) or copies.path(root, kernel_release, wanted)
     if path is not None:
         return path
     raise LivepatchError(
         "not_found",
-        "livepatch %s: expected its module in modules.dep, in %s of %s, or where a vendor puts it, found none. "
+        "livepatch %s: expected its module in modules.dep, in %s of %s, where a vendor puts it, or kept as a copy, found none. "
         "Install its package for this kernel, or give path or package." % (wanted, ", ".join(_DIRECTORIES), directory),
     )
 
@@ -45,15 +46,9 @@ def known_to_modprobe(root, kernel_release, name):
 def by_package(packages, run_command, package):
     """Return the path of the one module that an installed package has for the running kernel.
 
-    packages: the module rpm. Raises LivepatchError: package_modified, bad_module_file and what it raises.
+    packages: the module rpm. Raises LivepatchError: package_modified, unsupported and what it raises.
     """
-    files = packages.module_files(run_command, package)
-    if len(files) != 1:
-        raise LivepatchError(
-            "bad_module_file",
-            "package %s: expected one module for this kernel, found %d: %s. Choose one and give it as path."
-            % (package, len(files), ", ".join(files)),
-        )
+    path = only_one(package, packages.module_files(run_command, package))
     differences = packages.verify(run_command, package)
     if differences:
         raise LivepatchError(
@@ -62,6 +57,17 @@ def by_package(packages, run_command, package):
             "Nothing was loaded: reinstall the package."
             % (package, "; ".join("%s (%s)" % (entry["file"], ", ".join(entry["differs"])) for entry in differences)),
             files=differences,
+        )
+    return path
+
+
+def only_one(package, files):
+    """Return the one of a package's modules for the running kernel (paths); raise unsupported where there are more."""
+    if len(files) != 1:
+        raise LivepatchError(
+            "unsupported",
+            "package %s: expected one module for this kernel, found %d: %s. Packages with several livepatches that "
+            "belong together are not supported; give one of the files as path." % (package, len(files), ", ".join(files)),
         )
     return files[0]
 

@@ -69,11 +69,18 @@ def _plan_in_transition(host, wanted):
     if asked_for and wanted.state == "enabled" and not enabling and _same_code(wanted):
         return _reversal(host, name, wanted)
     if asked_for and wanted.state != "enabled" and enabling:
-        reverted = settled(host._replace(patches=_with(host.patches, name, enabled=False)))
-        then = plan(reverted, wanted)
-        return then._replace(steps=[Step(DISABLE, name)] + then.steps, before=view(host))
+        return _turned_away(host, name, wanted)
+    if wanted.state == "enabled" and enabling and wanted.name in host.enabled and _same_code(wanted):
+        if host.patches[name].replace is not False:
+            # Turned round, it leaves what is wanted in its place; a transition may last for ever.
+            return _turned_away(host, name, wanted)
     then = plan(settled(host), wanted)
     return then._replace(steps=[Step(SETTLE, name)] + then.steps)
+
+
+def _turned_away(host, name, wanted):
+    then = plan(settled(host._replace(patches=_with(host.patches, name, enabled=False))), wanted)
+    return then._replace(steps=[Step(DISABLE, name)] + then.steps, before=view(host))
 
 
 def _reversal(host, name, wanted):
@@ -90,7 +97,8 @@ def _plan_enabled(host, wanted):
         return _with_inert_unloaded(host, host, [], [], wanted)
     if name in host.modules:
         _refuse_foreign(host, name)
-        _refuse_pinned(host, name)
+        if host.modules[name].refcount:
+            raise _held(host, name)
         reloaded = [Step(UNLOAD, name)]
     else:
         reloaded = []
@@ -135,7 +143,7 @@ def _plan_gone(host, wanted):
             pinned.append(name)
         elif wanted.state == "absent":
             if held:
-                raise _pinned(name)
+                raise _held(host, name)
             steps.append(Step(UNLOAD, name))
             unloaded.append(name)
     # Every step is planned anew: in the end the modules go in the order in which the kernel lists them.
@@ -181,6 +189,12 @@ def _other_code(host, wanted):
 
 
 def _refuse_foreign(host, name):
+    if name in host.modules and not host.modules[name].live:
+        raise LivepatchError(
+            "busy",
+            "module %s: expected it loaded or not, found it just being loaded or unloaded: somebody else changes this "
+            "host. Run again when they have ended." % name,
+        )
     if name in host.modules and name not in host.inert:
         raise LivepatchError(
             "other_code",
@@ -189,14 +203,14 @@ def _refuse_foreign(host, name):
         )
 
 
-def _refuse_pinned(host, name):
-    if host.modules[name].refcount:
-        raise _pinned(name)
-
-
-def _pinned(name):
+def _held(host, name):
+    users = host.modules[name].users
     return LivepatchError(
-        "already_forced",
-        "module %s: expected to unload it, found it no longer enabled but held by the kernel, as after a forced "
-        "transition. It stays until the next boot; use a livepatch of another name until then." % name,
+        "unload_refused",
+        "module %s: expected to unload it, found it no longer enabled but used by %s. %s"
+        % (
+            name,
+            ", ".join(users) or "the kernel",
+            "Unload that first, and run again." if users else "Run again; if it stays so, use a livepatch of another name.",
+        ),
     )

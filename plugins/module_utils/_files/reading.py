@@ -26,6 +26,25 @@ def boot_id(root="/"):
     return read_text(os.path.join(root, "proc/sys/kernel/random/boot_id"))
 
 
+def os_family_ids(root):
+    """The words of ID and ID_LIKE, without repetition (os-release(5): the second path is the fallback)."""
+    text = (
+        read_text(os.path.join(root, "etc/os-release"))
+        or read_text(os.path.join(root, "usr/lib/os-release"))
+        or ""
+    )
+    found = {}
+    for line in text.splitlines():
+        key, separator, value = line.partition("=")
+        if separator:
+            found[key.strip()] = value.strip().strip("\"'").lower().split()
+    words = []
+    for word in found.get("ID", []) + found.get("ID_LIKE", []):
+        if word not in words:
+            words.append(word)
+    return words
+
+
 def read_number(path):
     """Return the number in the file, or None where it is missing or no number."""
     return to_number(read_text(path))

@@ -15,6 +15,8 @@ DIRECTORY = "run/livepatch"
 
 # Livepatches that took part in a forced transition of this boot.
 FORCED = "forced.json"
+# What a run that brings a package began with; one that was killed leaves it.
+BEGUN = "begun.json"
 # Lines of dynamic debug that are switched on for a moment.
 DYNAMIC_DEBUG = "dynamic_debug.json"
 

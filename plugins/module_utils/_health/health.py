@@ -23,7 +23,6 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import ke
 
 MAX_EVENTS = 50
 MAX_KNOWN = 50
-COUNTERS = ("oops_count", "warn_count")
 
 KMSG, JOURNAL, KDUMP, PSTORE, COREDUMP = "kmsg", "journal", "kdump", "pstore", "coredump"
 
@@ -74,7 +73,7 @@ class _Look(object):
     def at(self, kdump_directories, coredump_directories):
         """Return the result (dict)."""
         crashes = self._crashes(kdump_directories)
-        counters = {name: reading.read_number(os.path.join(self.root, "sys/kernel", name)) for name in COUNTERS}
+        counters = sysfs.counters(self.root)
         known = self.log.known_signatures()
         events = [self._crash(crash) for crash in crashes if not self._is_told(crash)] + self._alarms()
         found = self._dumped(coredump_directories)
@@ -93,6 +92,7 @@ class _Look(object):
             "events": [dict(event, new=event["signature"] not in known) for event in kept],
             "events_left_out": len(events) + len(found) - len(kept),
             "known_signatures": sorted(known)[:MAX_KNOWN],
+            "taint": sysfs.taint(self.root)["value"],
             "counters": counters,
             "sources": dict(self.sources, kmsg=self.log.reading.status, journal=self._journal_status()),
             "reasons": self.reasons + self.window.reasons,

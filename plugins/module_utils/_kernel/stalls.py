@@ -55,6 +55,11 @@ def blocked(root, name):
     return next(_blockers(root, name), None) is not None
 
 
+def units(root, name):
+    """Return the systemd units (set of str) of all tasks that have not switched yet."""
+    return {_unit(_cgroup(task)) for task in _blocking(root, name)} - {None}
+
+
 def by_stacks(root, name):
     """Return (at most 50 of the blockers, described (list of dict), one line about them (str)), as the stacks tell.
 

@@ -12,12 +12,16 @@ from collections import OrderedDict, namedtuple
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
 
 LIVEPATCHES = "sys/kernel/livepatch"
+COUNTERS = ("oops_count", "warn_count")
 
 # Documentation/admin-guide/tainted-kernels.rst: the letter of each bit, from bit 0 on (a later kernel's bits have none).
 _TAINT_LETTERS = "PFSRMBUDAWCIOELKXTNJ"
 
 Patch = namedtuple("Patch", "enabled transition replace stack_order objects")
-Module = namedtuple("Module", "refcount taint live")
+Module = namedtuple("Module", "refcount taint live users")
+Module.__new__.__defaults__ = ((),)
+Module.__doc__ = """A loaded module. live: whether it is neither just coming nor just going (bool). users: names of the modules that use
+it (tuple of str)."""
 
 
 def patch_state(patch):
@@ -130,7 +134,9 @@ def read_modules(root="/"):
         if len(words) < 5:
             continue
         taint = words[-1].strip("()") if words[-1].startswith("(") else ""
-        modules[words[0]] = Module(reading.to_number(words[2]) or 0, taint, words[4] == "Live")
+        # "-" for none; "[permanent]" is no module.
+        users = tuple(user for user in words[3].split(",") if user and user[0] not in "-[")
+        modules[words[0]] = Module(reading.to_number(words[2]) or 0, taint, words[4] == "Live", users)
     return modules
 
 
@@ -161,6 +167,11 @@ def srcversion(root, name):
 def kernel_release(root="/"):
     """What uname -r prints."""
     return reading.read_text(os.path.join(root, "proc/sys/kernel/osrelease")) or ""
+
+
+def counters(root="/"):
+    """The kernel's own counts since this boot: {name: int, None where it has none}."""
+    return {name: reading.read_number(os.path.join(root, "sys/kernel", name)) for name in COUNTERS}
 
 
 def taint(root="/"):

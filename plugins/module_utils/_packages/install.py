@@ -51,13 +51,14 @@ class Wanted:
         self.warnings = []
 
 
-def present(run_command, find, wanted):
+def present(run_command, find, wanted, found=None):
     """Install wanted.spec unless it is installed, verify it, and return the module's result (dict).
 
-    run_command: AnsibleModule.run_command. find: function from a program's name to its path or None.
+    run_command: AnsibleModule.run_command. find: function from a program's name to its path or None. found: of ask(),
+    None to ask now.
     Raises LivepatchError; its details have "changed" when something had been installed by then.
     """
-    current, before, ready = find_installed(run_command, wanted.spec, wanted.pending_spec if wanted.pending else None)
+    current, before, ready = found or ask(run_command, wanted)
     if current:
         result = _result("already_installed", current, current.nevra, _proven(run_command, current, wanted))
         manager = _manager(run_command, find, wanted) if wanted.pending and wanted.drift == "fail" else None
@@ -80,6 +81,11 @@ def present(run_command, find, wanted):
     if result["outcome"] == "not_applicable":
         return dict(result, drift=drift)
     return _with_drift(result, drift or _drift(manager, ready, wanted), wanted)
+
+
+def ask(run_command, wanted):
+    """Return what is installed of what is wanted, as find_installed() does, with the package for the next kernel."""
+    return find_installed(run_command, wanted.spec, wanted.pending_spec if wanted.pending else None)
 
 
 def _require_place(wanted):

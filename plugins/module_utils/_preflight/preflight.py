@@ -7,13 +7,13 @@ import os
 import time
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._change import checks, source, steps
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
 from ansible_collections.kernel.livepatch.plugins.module_utils._health import livepatch_log
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log, sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file, patched_functions
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import engines, install, rpm, vendors
 from ansible_collections.kernel.livepatch.plugins.module_utils._preflight import findings, host_checks
-from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
 
 # A transition of another livepatch that is younger is one that the module livepatch waits for, by its default timeout.
 _FRESH_SECONDS = 60
@@ -87,7 +87,7 @@ class Preflight(object):
             return None
         release = vendors.release_name(self.params["release"])
         values = vendors.placeholders(self.uname.release, self.uname.machine, release)
-        vendor = vendors.vendor(kernel_facts.os_family_ids(self.root), release)
+        vendor = vendors.vendor(reading.os_family_ids(self.root), release)
         return vendors.spec(self.params["pattern"] or (vendor.package if vendor else vendors.GENERIC), values)
 
     def _path(self, spec):

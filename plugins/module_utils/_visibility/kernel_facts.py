@@ -42,7 +42,7 @@ def of_kernel(root, host, asked=()):
         "inert": host.inert,
         "transition": _transition(root, host, asked),
         "taint": sysfs.taint(root),
-        "os_family_ids": os_family_ids(root),
+        "os_family_ids": reading.os_family_ids(root),
         "boot_guard": boot_guard,
     }
 
@@ -78,22 +78,3 @@ def _transition(root, host, asked):
     blockers, summary = stalls.by_stacks(root, name)
     seconds = livepatch_log.lasts(kernel_log.read().records, name, root)
     return dict(found, blockers=blockers, summary=summary, seconds=seconds)
-
-
-def os_family_ids(root):
-    """The words of ID and ID_LIKE, without repetition (os-release(5): the second path is the fallback)."""
-    text = (
-        reading.read_text(os.path.join(root, "etc/os-release"))
-        or reading.read_text(os.path.join(root, "usr/lib/os-release"))
-        or ""
-    )
-    found = {}
-    for line in text.splitlines():
-        key, separator, value = line.partition("=")
-        if separator:
-            found[key.strip()] = value.strip().strip("\"'").lower().split()
-    words = []
-    for word in found.get("ID", []) + found.get("ID_LIKE", []):
-        if word not in words:
-            words.append(word)
-    return words

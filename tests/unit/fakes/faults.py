@@ -13,9 +13,13 @@ CALLS = "open read write pread pwrite ftruncate fstat lstat stat mkdir unlink re
 
 
 class Faults(object):
-    """Counts system calls; the call with the number `at` (from 0) fails with errno `number`, once or from then on."""
+    """Counts system calls; the call with the number `at` (from 0) fails with errno `number`, once or from then on.
 
-    def __init__(self, at, number, lasting=False):
+    only: the names of the calls that count, None for all; "creating" is open() of a file that is made.
+    """
+
+    def __init__(self, at, number, lasting=False, only=None):
+        self.only = only
         self.at = at
         self.number = number
         self.lasting = lasting
@@ -33,7 +37,9 @@ class Faults(object):
         """Return a function that fails when it is its turn, and is `function` otherwise."""
 
         def called(*arguments, **options):
-            self.reached(name)
+            creates = name == "open" and len(arguments) > 1 and isinstance(arguments[1], int) and arguments[1] & os.O_CREAT
+            if self.only is None or ("creating" if creates else name) in self.only:
+                self.reached(name)
             return function(*arguments, **options)
 
         return called

@@ -9,6 +9,7 @@ import shutil
 import struct
 from collections import OrderedDict
 
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
 from tests.unit.fakes.elf import KERNEL
 
@@ -44,6 +45,7 @@ class FakeKernel(object):
         self.events = []
         self.ends = None
         self.tries = []
+        self.plans = []
         self.text("proc/sys/kernel/osrelease", release)
         self.text("proc/sys/kernel/random/boot_id", "b0")
         self.text("proc/sys/kernel/tainted", "0")
@@ -104,6 +106,11 @@ class FakeKernel(object):
 
     def sleep(self, seconds):
         self.time += seconds
+        due = [act for moment, act in self.plans if self.time >= moment]
+        self.plans = [plan for plan in self.plans if self.time < plan[0]]
+        for act in due:
+            act()
+            self._show()
         if self.tries and ":382 [livepatch]klp_try_switch_task =p" in self.debug_lines():
             self.log += self.tries
         if self.ends is not None and self.time >= self.ends and self._pending():
@@ -117,6 +124,10 @@ class FakeKernel(object):
     def lines_since(self, sequence, limit):
         return self.log[sequence:][-limit:]
 
+    def read(self, sequence=0):
+        records = [kernel_log.Record(number, 0.0, 6, True, text) for number, text in enumerate(self.log)]
+        return kernel_log.Reading(records[sequence:], len(records), kernel_log.READ, None, records[:sequence])
+
     # --- for tests
 
     def insert(self, name, build_id="11" * 20, replace=True, transition=1, objects=("vmlinux",)):
@@ -129,8 +140,12 @@ class FakeKernel(object):
             self._complete(name)
         self._show()
 
-    def leave_inert(self, name, refcount=0, build_id="11" * 20):
-        self.modules[name] = {"refcount": refcount, "taint": "OEK", "build_id": build_id}
+    def later(self, seconds, act):
+        """Have something happen when so many seconds have gone by."""
+        self.plans.append((self.time + seconds, act))
+
+    def leave_inert(self, name, refcount=0, build_id="11" * 20, users="-"):
+        self.modules[name] = {"refcount": refcount, "taint": "OEK", "build_id": build_id, "users": users}
         self._show()
 
     def ordinary_module(self, name):
@@ -211,8 +226,14 @@ class FakeKernel(object):
 
     def _show(self):
         lines = [
-            "%s 16384 %d - Live 0x0000000000000000%s"
-            % (name, module["refcount"], " (%s)" % module["taint"] if module["taint"] else "")
+            "%s 16384 %d %s %s 0x0000000000000000%s"
+            % (
+                name,
+                module["refcount"],
+                module.get("users", "-"),
+                module.get("state", "Live"),
+                " (%s)" % module["taint"] if module["taint"] else "",
+            )
             for name, module in self.modules.items()
         ]
         self.text("proc/modules", "\n".join(lines))

@@ -7,6 +7,9 @@
 # are in their sources.
 
 import errno
+import os
+
+from tests.unit.fakes import elf
 
 KERNEL = "6.1.0-56-amd64"
 NAME = "klp-" + KERNEL
@@ -245,3 +248,55 @@ class RpmHost(object):
             self.installed = release
         solvable = "<solvable type='package' name='%s' edition='%s-1' arch='x86_64'/>" % (NAME, release)
         return 0, "<stream><install-summary><to-install>%s</to-install></install-summary></stream>" % solvable, ""
+
+
+# What a release has besides.
+PACKAGE_OPTIONS = dict(
+    release=None,
+    pattern=None,
+    install=False,
+    gpg_check=True,
+    allow_downgrade=True,
+    drift="warn",
+    package_timeout=600,
+    other_engines="refuse",
+    kdump_directories=[],
+    coredump_directories=[],
+)
+
+
+class PackageHost(RpmHost):
+    """A host with a kernel (FakeKernel), whose packages bring their module file, as an upgrade deletes that of the one before.
+
+    code: release -> build id. scriptlet: function from a release to what its package does when it is installed.
+    """
+
+    def __init__(self, kernel, code):
+        super(PackageHost, self).__init__()
+        self.kernel = kernel
+        self.code = code
+        self.directory = "lib/modules/%s/livepatch" % KERNEL
+        self.files = [os.path.join(kernel.root, self.directory, "{release}.ko")]
+        self.scriptlet = None
+
+    def run(self, command, environ_update=None, handle_exceptions=True):
+        before = self.installed
+        found = super(PackageHost, self).run(command, environ_update, handle_exceptions)
+        if self.installed != before:
+            if before:
+                os.unlink(os.path.join(self.kernel.root, self.directory, before + ".ko"))
+            self.place(self.installed)
+            if self.scriptlet:
+                self.scriptlet(self.installed)
+        return found
+
+    def place(self, release):
+        """Have a release installed, with its file."""
+        self.installed = release
+        module = elf.module(release, self.code[release], replace=True)
+        self.kernel.data("%s/%s.ko" % (self.directory, release), module)
+
+    def options(self, release, **more):
+        """The options of the module livepatch that bring a release, with what runs commands on this host."""
+        options = dict(PACKAGE_OPTIONS, release=release, run_command=self.run, find=self.find)
+        return dict(options, **more)

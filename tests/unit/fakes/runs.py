@@ -26,13 +26,14 @@ OPTIONS = dict(
 )
 
 
-def begin(kernel, check_mode=False, run_command=None, **options):
+def begin(kernel, check_mode=False, run_command=None, find=None, **options):
     """A Run that was not executed yet."""
-    return Run(dict(OPTIONS, **options), run_command or no_command, check_mode, update, kernel.root, kernel, kernel, kernel)
+    params = dict(OPTIONS, **options)
+    return Run(params, run_command or no_command, check_mode, update, find, kernel.root, kernel, kernel, kernel)
 
 
-def run(kernel, check_mode=False, run_command=None, **options):
-    return begin(kernel, check_mode, run_command, **options).execute()
+def run(kernel, check_mode=False, run_command=None, find=None, **options):
+    return begin(kernel, check_mode, run_command, find, **options).execute()
 
 
 def no_command(arguments, **unused):

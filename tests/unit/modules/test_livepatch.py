@@ -13,7 +13,7 @@ from ansible_collections.kernel.livepatch.plugins.modules import livepatch, live
 def test_exactly_one_source_is_required(run_module, options):
     result = run_module(livepatch, options)
     assert result["failed"] and result["error"] == "bad_option"
-    assert "exactly one of name, path, package and all" in result["msg"]
+    assert "exactly one of release, name, path, package and all" in result["msg"]
 
 
 def test_two_sources_are_refused(run_module):
@@ -22,7 +22,7 @@ def test_two_sources_are_refused(run_module):
 
 def test_a_failure_carries_its_code_its_message_and_what_was_found(run_module, monkeypatch):
     class Failing(object):
-        def __init__(self, params, run_command, check_mode, tell):
+        def __init__(self, params, run_command, check_mode, tell, find):
             self.warnings = ["look out"]
 
         def execute(self):
@@ -40,7 +40,7 @@ def test_the_run_gets_the_options_and_the_mode_and_its_result_is_returned(run_mo
     class Succeeding(object):
         warnings = []
 
-        def __init__(self, params, run_command, check_mode, tell):
+        def __init__(self, params, run_command, check_mode, tell, find):
             self.seen = {"name": params["name"], "timeout": params["timeout"], "check": check_mode}
 
         def execute(self):
@@ -54,7 +54,7 @@ def test_the_run_gets_the_options_and_the_mode_and_its_result_is_returned(run_mo
 @pytest.mark.parametrize("state, warned", [("enabled", False), ("disabled", True), ("absent", True)])
 def test_what_the_next_boot_brings_back_is_said_where_it_was_taken_out(run_module, monkeypatch, state, warned):
     class Telling(object):
-        def __init__(self, params, run_command, check_mode, tell):
+        def __init__(self, params, run_command, check_mode, tell, find):
             self.warnings, self.tell = [], tell
 
         def execute(self):

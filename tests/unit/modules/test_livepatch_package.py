@@ -23,8 +23,8 @@ def host(monkeypatch):
         lambda module, command, **keywords: fake.run(command, **keywords),
     )
     monkeypatch.setattr(livepatch_package.AnsibleModule, "get_bin_path", lambda module, name: fake.find(name))
-    monkeypatch.setattr(livepatch_package.kernel_facts, "os_family_ids", lambda root: ["debian"])
-    monkeypatch.setattr(livepatch_package.drift, "pending", lambda: None)
+    monkeypatch.setattr(livepatch_package.asked.reading, "os_family_ids", lambda root: ["debian"])
+    monkeypatch.setattr(livepatch_package.asked.drift, "pending", lambda root: None)
     return fake
 
 
@@ -82,8 +82,8 @@ def test_a_failure_after_the_installation_says_that_something_changed(host, run_
 
 @pytest.fixture
 def next_kernel(monkeypatch):
-    found = livepatch_package.drift.Pending("6.1.0-57-amd64", "boot_loader")
-    monkeypatch.setattr(livepatch_package.drift, "pending", lambda: found)
+    found = livepatch_package.asked.drift.Pending("6.1.0-57-amd64", "boot_loader")
+    monkeypatch.setattr(livepatch_package.asked.drift, "pending", lambda root: found)
 
 
 def test_the_kernel_that_boots_next_is_told_with_the_package_that_it_needs(host, next_kernel, run_module):
@@ -136,7 +136,7 @@ def test_options_that_do_not_go_together_are_refused(host, run_module, options):
 def test_every_error_that_the_code_can_raise_is_documented():
     documented = set(re.findall(r"^    - ([a-z_]+)$", livepatch_package.RETURN, re.MULTILINE))
     state = livepatch_package.install
-    sources = (state, state.rpm, state.engines, state.package_facts, livepatch_package.vendors)
+    sources = (state, state.rpm, state.engines, state.package_facts, livepatch_package.asked.vendors)
     raised = {"disk_full", "repository_unavailable", "bad_signature"}
     for source in sources:
         with open(source.__file__) as handle:

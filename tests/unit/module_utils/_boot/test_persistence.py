@@ -14,12 +14,15 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors imp
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
 from tests.unit.fakes import elf
 from tests.unit.fakes.elf import KERNEL
+from tests.unit.fakes.runs import run
 from tests.unit.fakes.systemd import SystemdHost
 
 OTHER = "6.12.107+deb13-amd64"
 FILE = "/lib/modules/%s/livepatch/%s.ko"
 LINK = "etc/systemd/system/sysinit.target.wants/livepatch-boot.service"
+COPY = "var/lib/livepatch/%s/hotfix1.ko" % KERNEL
 INSTALLED = [
+    COPY,
     "etc/livepatch/boot.d/" + KERNEL,
     "etc/livepatch/boot.sh",
     "etc/systemd/system/livepatch-boot-survived.service",
@@ -99,7 +102,7 @@ def test_check_real_again_and_again_in_check(host):
 
 def test_the_diff_names_the_livepatch_the_service_and_every_file(host):
     diff = host.persist()["diff"]
-    kept = {"name": "hotfix1", "path": FILE % (KERNEL, "hotfix1"), "build_id": "11" * 20}
+    kept = {"name": "hotfix1", "path": "/" + COPY, "build_id": "11" * 20}
     assert diff["before"] == {
         "livepatches": {},
         "service": "absent",
@@ -116,10 +119,10 @@ def test_taking_it_back_leaves_nothing_and_is_a_quartet_too(host):
     host.persist()
     host.text("var/lib/livepatch/boot/" + KERNEL, "boots=1")
     predicted = host.persist(state="absent", check_mode=True)
-    assert predicted["changed"] and len(host.files()) == 7
+    assert predicted["changed"] and len(host.files()) == 8
     done = host.persist(state="absent")
     assert done["changed"] and done["diff"] == predicted["diff"] and done["name"] is None and done["by"] is None
-    assert host.files() == []
+    assert host.files() == [COPY], "what runs keeps its copy"
     assert host.commands[1:] == [
         ["disable", "--now", "livepatch-boot.service"],
         ["daemon-reload"],
@@ -178,13 +181,14 @@ def test_a_directory_that_others_can_write_to_is_refused(host, path, check_mode)
     assert code == "insecure_path" and "%s with owner" % path in message
 
 
-def test_what_a_link_leads_to_is_recorded_and_not_the_link(host):
+def test_of_what_a_link_leads_to_the_hosts_own_copy_is_recorded_and_not_the_link(host):
     os.makedirs(os.path.join(host.root, "home/deploy"))
     os.chmod(os.path.join(host.root, "home/deploy"), 0o777)
     link = os.path.join(host.root, "home/deploy/current.ko")
     os.symlink(host.root + FILE % (KERNEL, "hotfix1"), link)
     host.persist(path=link)
-    assert boot_record.read_record(host.root, KERNEL)["path"] == FILE % (KERNEL, "hotfix1")
+    assert boot_record.read_record(host.root, KERNEL)["path"] == "/var/lib/livepatch/%s/hotfix1.ko" % KERNEL
+    assert not os.path.islink(host.root + boot_record.read_record(host.root, KERNEL)["path"])
 
 
 def test_of_livepatches_that_lie_on_each_other_those_that_are_not_kept_are_named(host):
@@ -221,7 +225,7 @@ def test_changed_units_are_read_anew(host):
 def test_the_record_says_what_the_program_needs(host):
     host.persist()
     record = boot_record.read_record(host.root, KERNEL)
-    assert record["name"] == "hotfix1" and record["path"] == FILE % (KERNEL, "hotfix1")
+    assert record["name"] == "hotfix1" and record["path"] == "/" + COPY
     assert record["build_id"] == "11" * 20 and len(record["sha256"]) == 64 and record["depends"] == ""
 
 
@@ -265,9 +269,29 @@ def test_a_file_that_others_could_change_is_refused(host, place):
 
 
 @pytest.mark.parametrize("name", ["x\nname=evil.ko", "x\udcff.ko"])
-def test_a_path_that_would_break_the_record_is_refused(host, name):
-    path = host.data("root/" + name, elf.module())
-    assert host.refused(path=path)[0] == "bad_name"
+def test_what_a_file_is_called_never_reaches_the_record(host, name):
+    host.persist(path=host.data("root/" + name, elf.module()))
+    assert boot_record.read_record(host.root, KERNEL)["path"] == "/" + COPY
+
+
+def test_an_upgrade_that_deletes_the_file_changes_nothing_about_the_next_boot(host):
+    host.persist()
+    os.unlink(host.root + FILE % (KERNEL, "hotfix1"))
+    again = host.persist()
+    assert not again["changed"] and again["name"] == "hotfix1"
+    with open(os.path.join(host.root, COPY), "rb") as stream:
+        assert stream.read() == elf.module()
+
+
+def test_the_copy_of_what_is_recorded_outlives_other_livepatches(host):
+    host.persist()
+    host.install("hotfix2", build_id="22" * 20, replace=True)
+    host.install("hotfix3", build_id="33" * 20, replace=True)
+    for name in ("hotfix2", "hotfix3"):
+        assert run(host, name=name)["proven"]
+    assert os.path.exists(os.path.join(host.root, COPY))
+    host.persist(state="absent")
+    assert not os.path.exists(os.path.join(host.root, COPY))
 
 
 def test_a_livepatch_without_a_file_is_not_found(host):
@@ -307,7 +331,7 @@ def test_each_kernel_keeps_its_own_record(host):
     assert host.persist(state="absent", name="hotfix1")["name"] is None
     assert list(boot_record.read_records(host.root)) == [OTHER]
     assert os.path.lexists(os.path.join(host.root, LINK)), "the other kernel still needs the service"
-    assert host.persist(state="absent", name="hotfix9")["changed"] and host.files() == []
+    assert host.persist(state="absent", name="hotfix9")["changed"] and host.files() == [COPY], "it runs"
 
 
 def test_a_rollback_takes_the_record_back_to_what_is_gone_back_to(host):
@@ -358,7 +382,7 @@ def test_a_livepatch_that_lies_only_in_kpatchs_directory_is_found_there(host):
     os.unlink(host.root + FILE % (KERNEL, "hotfix1"))
     host.data("var/lib/kpatch/%s/hotfix1.ko" % KERNEL, elf.module())
     assert host.persist()["by"] == "livepatch-boot.service", "kpatch.service is not enabled"
-    assert boot_record.read_record(host.root, KERNEL)["path"] == "/var/lib/kpatch/%s/hotfix1.ko" % KERNEL
+    assert boot_record.read_record(host.root, KERNEL)["path"] == "/" + COPY
 
 
 def test_an_operator_clears_the_guard(host):
@@ -407,14 +431,14 @@ def test_what_the_last_boot_kept_out_is_not_persistent(host, state):
 
 def test_a_livepatch_whose_file_is_gone_or_has_other_content_is_not_persistent(host):
     host.persist()
-    place = host.root + FILE % (KERNEL, "hotfix1")
-    with open(place, "rb") as stream:
+    recorded = boot_record.read_record(host.root, KERNEL)["path"]
+    with open(host.root + recorded, "rb") as stream:
         content = stream.read()
-    host.data(FILE[1:] % (KERNEL, "hotfix1"), content + b"x")
+    host.data(recorded[1:], content + b"x")
     assert persistent(host) is False
-    os.unlink(place)
+    os.unlink(host.root + recorded)
     assert persistent(host) is False
-    host.data(FILE[1:] % (KERNEL, "hotfix1"), content)
+    host.data(recorded[1:], content)
     assert persistent(host) is True
 
 
@@ -496,7 +520,6 @@ def test_a_power_cut_right_afterwards_loses_nothing(host, monkeypatch):
 
     monkeypatch.setattr(etc, "sync", note)
     host.persist()
-    module = FILE[1:] % (KERNEL, "hotfix1")
-    expected = {module, os.path.dirname(module), "etc/livepatch/boot.d", "etc/livepatch", "etc", os.path.dirname(LINK)}
+    expected = {os.path.dirname(COPY), "var/lib/livepatch", "etc/livepatch/boot.d", "etc/livepatch", "etc", os.path.dirname(LINK)}
     assert expected <= set(flushed)
-    assert flushed.index(module) < flushed.index("etc/livepatch/boot.d") < flushed.index(os.path.dirname(LINK))
+    assert flushed.index(os.path.dirname(COPY)) < flushed.index("etc/livepatch/boot.d") < flushed.index(os.path.dirname(LINK))

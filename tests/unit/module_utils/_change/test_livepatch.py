@@ -36,7 +36,8 @@ def test_a_livepatch_is_loaded_by_path_and_proven(kernel, put):
     assert real["before"] == {"enabled": None, "effective_release": elf.KERNEL}
     assert real["diff"]["after"] == {"enabled": ["hotfix1"], "inert": []}
     assert real["build_id"] == "11" * 20
-    assert real["since"] == {"boot_id": "b0", "sequence": 0, "time": "2026-05-04T08:15:00Z"}
+    position = {"boot_id": "b0", "sequence": 0, "time": "2026-05-04T08:15:00Z"}
+    assert real["since"] == dict(position, taint=0, counters={"oops_count": None, "warn_count": None})
     assert 0.9 < real["transition"]["seconds"] < 3
 
 
@@ -159,8 +160,41 @@ def test_a_module_that_cannot_be_unloaded_fails_the_state_absent(kernel):
 
 def test_a_module_pinned_by_a_forced_transition_cannot_be_loaded_again(kernel, put):
     kernel.leave_inert("hotfix1", refcount=1)
+    kernel.log.append("livepatch: forcing remaining tasks to the unpatched state")
     assert refusal(kernel, path=put("hotfix1")).code == "already_forced"
     assert refusal(kernel, name="hotfix1", state="absent").code == "already_forced"
+
+
+def test_a_module_that_others_use_is_said_with_their_names_and_nobody_was_forced(kernel, put):
+    kernel.leave_inert("hotfix1", refcount=1, users="other_a,other_b,")
+    for options in (dict(path=put("hotfix1")), dict(name="hotfix1", state="absent")):
+        error = refusal(kernel, **options)
+        assert error.code == "unload_refused" and "other_a, other_b" in error.message
+    assert kernel.time >= 5 and kernel.events == []
+
+
+def test_a_module_that_the_kernel_lets_go_within_seconds_is_waited_for(kernel, put):
+    kernel.leave_inert("hotfix1", refcount=1)
+    kernel.later(2, lambda: kernel.modules["hotfix1"].update(refcount=0))
+    assert run(kernel, path=put("hotfix1"))["proven"]
+
+
+def test_a_module_that_is_just_being_loaded_by_somebody_else_is_waited_for(kernel, put):
+    kernel.ordinary_module("hotfix1")
+    kernel.modules["hotfix1"].update(state="Loading", taint="OEK")
+    kernel._show()
+    kernel.later(2, lambda: kernel.insert("hotfix1", transition=0))
+    assert run(kernel, path=put("hotfix1"))["proven"] and "load hotfix1" not in kernel.events
+
+
+def test_a_module_that_does_not_stop_being_loaded_is_somebody_elses_doing(kernel, put):
+    kernel.ordinary_module("hotfix1")
+    kernel.modules["hotfix1"].update(state="Loading", taint="OEK")
+    kernel._show()
+    for options in (dict(path=put("hotfix1")), dict(name="hotfix1", state="absent")):
+        error = refusal(kernel, **options)
+        assert error.code == "busy" and "just being loaded" in error.message
+    assert kernel.events == []
 
 
 def test_pinned_modules_of_others_stay_and_are_named_in_a_warning(kernel, put):
@@ -222,6 +256,76 @@ def test_a_transition_that_ends_while_its_blockers_are_read_is_not_turned_round(
     result = run(kernel, path=put("hotfix2", replace=True), force=force)
     assert result["proven"] and not result["forced"]
     assert result["diff"]["after"]["enabled"] == ["hotfix2"]
+
+
+def one_moment_too_late(kernel, monkeypatch, at_once):
+    """The transition to hotfix2 ends when it is just being turned round; at_once: so does that of turning it round."""
+    write = kernel.write
+
+    def written(path, value):
+        first = path.endswith("hotfix2/enabled") and value == "0" and "hotfix2 enabled=0" not in kernel.events
+        if first:
+            kernel._complete("hotfix2")
+        write(path, value)
+        if first and at_once:
+            kernel._complete("hotfix2")
+
+    monkeypatch.setattr(kernel, "write", written)
+
+
+def test_a_transition_that_ends_while_its_blockers_are_counted_is_not_turned_round(kernel, put, monkeypatch):
+    kernel.insert("hotfix1", transition=0)
+    stall(kernel)
+    look, count = stalls.find, stalls.count
+    looked = []
+
+    def counted(root, name):
+        number = count(root, name)
+        if looked:
+            kernel._complete("hotfix2")
+        return number
+
+    monkeypatch.setattr(stalls, "find", lambda *where: looked.append(1) or look(*where))
+    monkeypatch.setattr(stalls, "count", counted)
+    result = run(kernel, path=put("hotfix2", replace=True))
+    assert result["proven"] and "hotfix2 enabled=0" not in kernel.events
+    assert result["diff"]["after"]["enabled"] == ["hotfix2"] and result["remedies"][-1]["achieved"] == "ended"
+
+
+def test_a_transition_that_ended_when_it_was_turned_round_is_turned_once_more(kernel, put, monkeypatch):
+    kernel.insert("hotfix1", transition=0)
+    stall(kernel)
+    one_moment_too_late(kernel, monkeypatch, at_once=False)
+    result = run(kernel, path=put("hotfix2", replace=True))
+    assert kernel.events[1:3] == ["hotfix2 enabled=0", "hotfix2 enabled=1"]
+    assert result["proven"] and result["diff"]["after"]["enabled"] == ["hotfix2"]
+
+
+def test_what_ran_is_brought_back_where_turning_round_came_too_late_and_ended_at_once(kernel, put, monkeypatch):
+    put("hotfix1", replace=True)
+    kernel.insert("hotfix1", transition=0)
+    stall(kernel)
+    one_moment_too_late(kernel, monkeypatch, at_once=True)
+    insert = kernel.insert
+    monkeypatch.setattr(kernel, "insert", lambda name, code, replace: insert(name, code, replace, int(name == "hotfix2")))
+    error = refusal(kernel, path=put("hotfix2", build_id="22" * 20, replace=True))
+    assert error.code == "stalled" and "hotfix1 brought back" in error.message
+    assert error.details["diff"]["after"] == {"enabled": ["hotfix1"], "inert": []} and not error.details["changed"]
+
+
+def test_a_disabling_that_ends_when_it_is_turned_round_is_what_was_asked_for(kernel, monkeypatch):
+    kernel.insert("hotfix1", transition=0)
+    kernel.takes = None
+    write = kernel.write
+
+    def written(path, value):
+        if value == "1":
+            kernel._complete("hotfix1")
+        write(path, value)
+
+    monkeypatch.setattr(kernel, "write", written)
+    result = run(kernel, name="hotfix1", state="absent")
+    assert result["proven"] and result["diff"]["after"] == {"enabled": [], "inert": []}
 
 
 def test_a_way_back_that_stalls_too_is_said(kernel, put, monkeypatch):
@@ -305,6 +409,44 @@ def test_another_livepatchs_endless_transition_is_named_and_left_alone(kernel, p
     assert error.code == "busy" and "hotfix9" in error.message and "kswapd0" in error.message
     assert not error.details["changed"]
     assert kernel.events == []
+
+
+@pytest.mark.parametrize("attributes", [("patched",), ("patched", "replace", "stack_order")])
+def test_one_that_is_to_replace_the_wanted_livepatch_for_ever_is_turned_round(kernel, put, attributes):
+    kernel.attributes = attributes
+    path = put("hotfix1", replace=True)
+    kernel.insert("hotfix1", transition=0)
+    stall(kernel)
+    kernel.insert("hotfix2", build_id="22" * 20)
+    predicted = run(kernel, True, path=path)
+    result = run(kernel, path=path)
+    assert {key: predicted[key] for key in PREDICTED} == {key: result[key] for key in PREDICTED}
+    assert result["proven"] and result["diff"]["after"] == {"enabled": ["hotfix1"], "inert": []}
+    assert kernel.events == ["hotfix2 enabled=0", "unload hotfix2"] and kernel.time < 10
+
+
+def test_one_that_stacks_on_the_wanted_livepatch_is_waited_for_and_stays(kernel, put):
+    kernel.attributes = ("replace",)
+    path = put("hotfix1", replace=True)
+    kernel.insert("hotfix1", transition=0)
+    kernel.insert("addon_a", replace=False)
+    result = run(kernel, path=path)
+    assert result["proven"] and not result["changed"] and result["diff"]["after"]["enabled"] == ["hotfix1", "addon_a"]
+
+
+def test_what_somebody_else_begins_after_the_runs_own_steps_does_not_change_what_was_before(kernel, put, monkeypatch):
+    kernel.insert("hotfix1", transition=0)
+    complete = kernel._complete
+    kernel.attributes = ("patched", "replace")
+
+    def completed(name):
+        complete(name)
+        if name == "hotfix2":
+            kernel.insert("intruder", replace=False)
+
+    monkeypatch.setattr(kernel, "_complete", completed)
+    result = run(kernel, path=put("hotfix2", build_id="22" * 20, replace=True))
+    assert result["changed"] and result["before"]["enabled"] == "hotfix1" and result["replaced"] == ["hotfix1"]
 
 
 def test_a_wrong_expectation_of_replacing_is_refused_before_anything_is_touched(kernel, put):
@@ -503,6 +645,24 @@ def test_an_object_that_is_loaded_but_not_patched_is_no_proof(kernel, put):
     assert error.code == "not_proven" and "vmlinux is not patched" in error.message
 
 
+@pytest.mark.parametrize("state", ["Loading", "Unloading"])
+def test_an_object_that_is_just_coming_or_going_need_not_be_patched(kernel, put, state):
+    kernel.insert("hotfix1", transition=0, objects=("vmlinux", "lab_target"))
+    kernel.ordinary_module("lab_target")
+    kernel.modules["lab_target"]["state"] = state
+    kernel._show()
+    kernel.text("sys/kernel/livepatch/hotfix1/lab_target/patched", "0")
+    assert run(kernel, path=put("hotfix1"))["proven"] and kernel.time == 0
+
+
+def test_an_object_that_has_just_come_is_given_two_seconds_by_every_run(kernel, put):
+    kernel.insert("hotfix1", transition=0)
+    patched = "sys/kernel/livepatch/hotfix1/vmlinux/patched"
+    kernel.text(patched, "0")
+    kernel.later(1, lambda: None)
+    assert run(kernel, path=put("hotfix1"))["proven"] and 1 <= kernel.time <= 2
+
+
 def test_an_object_that_is_not_loaded_does_not_matter(kernel, put):
     kernel.insert("hotfix1", transition=0, objects=("vmlinux", "lab_target"))
     assert run(kernel, path=put("hotfix1"))["proven"]
@@ -534,4 +694,4 @@ def test_a_package_whose_files_were_changed_is_not_loaded(kernel, put):
 
 def test_a_package_with_two_modules_for_this_kernel_is_refused(kernel, put):
     error = refusal(kernel, package="klp", run_command=Rpm([put("hotfix1"), put("hotfix2")]))
-    assert error.code == "bad_module_file"
+    assert error.code == "unsupported" and "hotfix1.ko" in error.message and "hotfix2.ko" in error.message

@@ -107,6 +107,7 @@ def test_a_quiet_host_reports_who_it_is_and_no_event(root):
         "sequence": 500,
         "events": [],
         "events_left_out": 0,
+        "taint": None,
         "counters": {"oops_count": 0, "warn_count": 1},
         "sources": SOURCES,
         "reasons": [],

@@ -367,6 +367,17 @@ def test_only_allowed_units_that_hold_blockers_are_restarted(stalled, put):
     assert result["remedies"][0]["units"] == {"app.service": "restarted"}
 
 
+def test_a_unit_is_found_however_many_blockers_are_named_before_its_own(stalled, put):
+    for pid in range(100, 160):
+        stalled.task(pid, "batch", 0, "[<0>] ep_poll+0x1/0x2", cgroup="0::/system.slice/batch.service")
+    stalled.task(900, "b", 0, "[<0>] ep_poll+0x1/0x2", cgroup="0::/system.slice/late.service")
+    systemctl = Systemctl(stalled)
+    result = run(
+        stalled, run_command=systemctl, path=put("hotfix1"), timeout=5, stall_restart_units=["late", "other.service"]
+    )
+    assert result["remedies"][-1]["units"] == {"late.service": "restarted"}
+
+
 def test_a_unit_that_is_not_allowed_is_not_restarted(stalled, put):
     error = refusal(stalled, path=put("hotfix1"), timeout=5, stall_restart_units=["other.service"])
     assert remedies(error.details) == [("revert", "reverted")]

@@ -355,7 +355,7 @@ def test_its_own_transition_is_told(host):
     [
         (lambda kernel: kernel.insert("hotfix1", build_id="22" * 20, transition=0), "other_code"),
         (lambda kernel: kernel.ordinary_module("hotfix1"), "other_code"),
-        (lambda kernel: kernel.leave_inert("hotfix1", refcount=1), "already_forced"),
+        (lambda kernel: kernel.leave_inert("hotfix1", refcount=1), "unload_refused"),
     ],
 )
 def test_a_name_that_is_taken_is_found(host, prepare, name):
@@ -606,9 +606,9 @@ def test_what_would_be_replaced_is_no_warning_where_the_name_is_taken(host):
     host.kernel.insert("old", transition=0)
     host.kernel.leave_inert("hotfix1", refcount=1)
     host.put({None: [("some_function", 0)]})
-    only(host.look(), "already_forced")
+    only(host.look(), "unload_refused")
     host.put({None: [("some_function", 0)]}, replace=False)
-    assert ids(host.look()) == ["already_forced", "function_patched_already"]
+    assert ids(host.look()) == ["unload_refused", "function_patched_already"]
 
 
 @pytest.mark.parametrize(

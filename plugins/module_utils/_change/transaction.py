@@ -1,0 +1,183 @@
+# A run that begins with a package: what a package's scriptlets do to the kernel belongs to the change like a load.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Imported by a run only where a package may have to be installed.
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies, source, steps
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import run_files
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import asked, install
+
+# What these leave in the kernel has been dealt with, or is somebody else's.
+_DEALT_WITH = ("stalled", "already_forced", "busy")
+
+
+class Transaction(object):
+    """From a package that may be there, in a livepatch.Run, to its livepatch enabled, and a look at what happened since.
+
+    installed: whether this run has changed the host's packages (bool).
+    """
+
+    def __init__(self, run):
+        self._run = run
+        self._asked = asked.Asked(run.params, run.root)
+        self._wanted = self._asked.wanted(run.params, run.params["package_timeout"], run.check_mode)
+        self._package = {}
+        self.installed = False
+        run.take_name(self._asked.module_name)
+
+    def execute(self):
+        """Return the run's result (dict); raise LivepatchError."""
+        run = self._run
+        self._go_on()
+        try:
+            return self._execute()
+        finally:
+            if run.may_change or run.begun and not run.check_mode:
+                run_files.remove(run.root, run_files.BEGUN)
+
+    def _go_on(self):
+        """Where a run for the same package was killed in this boot, what it began with is what was there before."""
+        begun = run_files.read(self._run.root, run_files.BEGUN) or {}
+        if begun.get("spec") == self._wanted.spec:
+            self._run.since, self._run.before, self._run.begun = begun["since"], begun["before"], True
+
+    def note(self):
+        """Write down what this run begins with, before it changes anything."""
+        run = self._run
+        record = {"spec": self._wanted.spec, "since": run.since, "before": run.before}
+        try:
+            run_files.write(run.root, run_files.BEGUN, record)
+        except EnvironmentError:
+            pass  # only a run that is killed is missing it
+
+    def _execute(self):
+        run = self._run
+        found = install.ask(run.run_command, self._wanted)
+        if found[0]:
+            self._present(found)
+            self._take_file()
+            result = run.bring()
+        elif run.check_mode:
+            result = self._predicted(found)
+        else:
+            run.require_root()
+            with run.lock(run.params["lock_timeout"]):
+                result = self._install_and_bring()
+        looks = not run.check_mode and self._package["outcome"] != "not_applicable"
+        changed = result["changed"] or self.installed
+        return dict(result, changed=changed, diff=self._diff(result["diff"]), **self.told(look=looks))
+
+    def told(self, look):
+        """Return what the result has of it besides (dict). look: whether to see what has happened since (bool)."""
+        package = self._package
+        return {
+            "outcome": package.get("outcome"),
+            "package": package.get("package"),
+            "package_before": package.get("before"),
+            "drift": package.get("drift"),
+            "health": self._look() if look else None,
+        }
+
+    def _diff(self, diff):
+        package = self._package
+        same = package["outcome"] != "installed"
+        after = (package["package"] or package["before"]) if same else package["package"]
+        before = after if same else package["before"]
+        return {"before": dict(diff["before"], package=before), "after": dict(diff["after"], package=after)}
+
+    def _present(self, found):
+        run = self._run
+        try:
+            self._package = install.present(run.run_command, run.find, self._wanted, found)
+        except LivepatchError as error:
+            if error.details.pop("changed", False):
+                self.installed = True
+                self._package = {"outcome": "installed", "before": error.details.pop("before", None)}
+            raise
+        finally:
+            run.warnings.extend(self._wanted.warnings)
+        self.installed = self._package["outcome"] == "installed" and not run.check_mode
+
+    def _take_file(self):
+        files = self._package["module_files"]
+        # The name that the vendor's rule gives was for predictions: the file says it itself.
+        self._run.take_name(None)
+        self._run.take_file(source.only_one(self._package["package"], files))
+
+    def _predicted(self, found):
+        run = self._run
+        host = sysfs.read_host(run.root)
+        if not run.begun:
+            run.take_as_before(host)
+        self._present(found)
+        view = run.before
+        if self._package["outcome"] == "not_applicable":
+            return run.result(view, view, [], [], False)
+        # Its file is not there yet: it is expected to be cumulative, and called as its vendor's rule says.
+        name = run.name or self._wanted.spec
+        if name in host.enabled:
+            result = run.result(view, view, [], [], False)
+        else:
+            enabled, replaced = [name], list(reversed(view["enabled"]))
+            gone = sorted(set(view["inert"]) | set(replaced)) if run.params["unload_inert"] else []
+            left = [] if run.params["unload_inert"] else sorted(set(view["inert"]) | set(replaced))
+            result = run.result(view, {"enabled": enabled, "inert": left}, replaced, gone, False)
+        return dict(result, changed=True)
+
+    def _install_and_bring(self):
+        run = self._run
+        run.may_change = True
+        host = sysfs.read_host(run.root)
+        if host.pending and run.name not in host.enabled:
+            # A scriptlet could load nothing, and what is there before must be known before.
+            run.actions.go(steps.Step(steps.SETTLE, host.pending))
+            host = sysfs.read_host(run.root)
+        if not run.begun:
+            run.take_as_before(host)
+        copies.require_room(run.root)
+        run.actions.note_former()
+        run.begun = True
+        self.note()
+        try:
+            self._present(None)
+            if self._package["outcome"] == "not_applicable":
+                return run.result(run.before, run.before, [], [], False)
+            self._take_file()
+            return run.bring_on()
+        except LivepatchError as error:
+            self._take_out(error)
+            raise
+
+    def _take_out(self, error):
+        """Take out again what the package has brought into the kernel and must not stay."""
+        run = self._run
+        former = run.actions.former
+        came = [name for name in sysfs.read_host(run.root).patches if name not in former]
+        if not came or error.code in _DEALT_WITH:
+            return
+        from ansible_collections.kernel.livepatch.plugins.module_utils._change import restore
+
+        for name in reversed(came):
+            error.message += " %s came with the package. %s" % (name, restore.take_out(run.actions, name, former))
+
+    def _look(self):
+        """Read what has happened since; last, so that it tells of everything that this run has done. None if that fails."""
+        from ansible_collections.kernel.livepatch.plugins.module_utils._health import boot_log, health
+
+        run = self._run
+        try:
+            return health.look(
+                run.since,
+                run.root,
+                read_log=run.log.read,
+                kdump_directories=run.params["kdump_directories"],
+                coredump_directories=run.params["coredump_directories"],
+                journal=lambda boot: boot_log.read_journal(run.run_command, run.find, boot),
+            )
+        except LivepatchError as error:
+            run.actions.warn("What has happened since could not be read: %s" % error.message)
+            return None

@@ -1,0 +1,288 @@
+# A release in one run: package, livepatch, copy and look; what scriptlets do to the kernel, and what must not stay.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import errno
+import os
+
+import pytest
+
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import package_manager
+from tests.unit.fakes import elf
+from tests.unit.fakes.rpm_host import NAME, PACKAGE_OPTIONS, PackageHost
+from tests.unit.fakes.runs import begin, refusal as refusal_with, run as run_with
+
+A, B, C = "aa" * 20, "bb" * 20, "cc" * 20
+CODE = {"hotfix1": A, "hotfix2": B, "hotfix3": C}
+COPY = "var/lib/livepatch/%s/%%s.ko" % elf.KERNEL
+
+
+@pytest.fixture
+def host(kernel, monkeypatch):
+    monkeypatch.setattr("os.uname", lambda: type("Uname", (), {"machine": "x86_64", "release": elf.KERNEL}))
+    monkeypatch.setattr(package_manager, "require_space", lambda spec: None)
+    kernel.text("etc/os-release", "ID=debian")
+    return PackageHost(kernel, CODE)
+
+
+def run(host, release, check_mode=False, **more):
+    return run_with(host.kernel, check_mode, **host.options(release, **more))
+
+
+def refusal(host, release, **more):
+    return refusal_with(host.kernel, **host.options(release, **more))
+
+
+def loads(host, transition=0, code=CODE):
+    """A scriptlet that loads the livepatch of its package, as those of some vendors do."""
+    host.scriptlet = lambda name: host.kernel.insert(name, code[name], transition=transition)
+
+
+PREDICTED = ("changed", "diff", "replaced", "effective_release", "name", "before", "outcome", "package", "package_before")
+
+
+@pytest.mark.parametrize("former", [None, "hotfix1"])
+def test_one_run_installs_enables_proves_keeps_a_copy_and_looks(host, former):
+    if former:
+        run(host, former)
+    predicted = run(host, "hotfix2", check_mode=True)
+    assert predicted["health"] is None and host.installed == former
+    real = run(host, "hotfix2")
+    assert {key: predicted[key] for key in PREDICTED} == {key: real[key] for key in PREDICTED}
+    assert real["changed"] and real["proven"] and real["outcome"] == "installed"
+    assert real["package"] == NAME + "-hotfix2-1.x86_64"
+    assert real["package_before"] == (former and "%s-%s-1.x86_64" % (NAME, former))
+    assert real["before"]["enabled"] == former and real["replaced"] == ([former] if former else [])
+    assert real["health"]["enabled"] == "hotfix2" and real["health"]["events"] == []
+    with open(os.path.join(host.kernel.root, COPY % "hotfix2"), "rb") as stream:
+        assert stream.read() == elf.module("hotfix2", B, replace=True)
+    again = run(host, "hotfix2")
+    assert not again["changed"] and again["proven"] and again["outcome"] == "already_installed"
+    assert again["health"]["enabled"] == "hotfix2"
+    assert again["diff"]["before"] == again["diff"]["after"] == real["diff"]["after"]
+    assert not run(host, "hotfix2", check_mode=True)["changed"]
+
+
+def test_a_release_without_a_build_leaves_the_host_as_it_is(host):
+    run(host, "hotfix1")
+    host.available = set()
+    for check_mode in (True, False):
+        result = run(host, "hotfix2", check_mode)
+        assert (result["outcome"], result["changed"], result["proven"]) == ("not_applicable", False, False)
+        assert result["effective_release"] == elf.KERNEL + "-hotfix1" and result["health"] is None
+        assert result["diff"]["before"] == result["diff"]["after"]
+
+
+@pytest.mark.parametrize("transition", [0, 1])
+def test_what_ran_before_and_where_the_log_stood_is_known_from_before_the_package_manager_ran(host, transition):
+    kernel = host.kernel
+    run(host, "hotfix1")
+
+    def scriptlet(name):
+        kernel.insert(name, CODE[name], transition=transition)
+        kernel.log.append("WARNING: CPU: 0 PID: 1 at lab.c:1 lab_warn+0x1/0x2 [hotfix2]")
+        kernel.log.append("------------[ cut here ]------------")
+
+    host.scriptlet = scriptlet
+    stood = len(kernel.log)
+    result = run(host, "hotfix2")
+    assert result["changed"] and result["proven"] and result["replaced"] == ["hotfix1"]
+    assert result["before"]["enabled"] == "hotfix1" and result["diff"]["before"]["enabled"] == ["hotfix1"]
+    assert result["since"]["sequence"] == stood and "load hotfix2" not in kernel.events
+    assert [event["new"] for event in result["health"]["events"]] == [True]
+    assert copies.path(kernel.root, elf.KERNEL, "hotfix2") and "hotfix1" not in kernel.modules
+
+
+def test_a_pending_transition_of_others_ends_before_the_package_manager_runs(host):
+    kernel = host.kernel
+    kernel.insert("addon_a", A, replace=False)
+    loads(host)
+    result = run(host, "hotfix2")
+    assert result["before"]["enabled"] == "addon_a" and result["replaced"] == ["addon_a"]
+
+
+def test_a_transition_of_others_that_does_not_end_keeps_the_package_manager_out(host):
+    host.kernel.takes = None
+    host.kernel.insert("addon_a", A, replace=False)
+    error = refusal(host, "hotfix2")
+    assert error.code == "busy" and host.installed is None and not error.details["changed"]
+
+
+def test_what_a_scriptlet_has_loaded_and_cannot_be_proven_is_taken_out_again(host):
+    run(host, "hotfix1")
+    loads(host, code=dict(CODE, hotfix2=C))
+    error = refusal(host, "hotfix2")
+    assert error.code == "other_code" and "hotfix1 brought back" in error.message
+    assert error.details["diff"]["after"] == {"enabled": ["hotfix1"], "inert": []}
+    assert error.details["changed"] and error.details["outcome"] == "installed"
+
+
+def test_what_a_scriptlet_has_loaded_of_a_package_that_is_refused_is_taken_out_again(host):
+    host.verification = "S.5....T.    /x/hotfix2.ko\n"
+    loads(host, transition=1)
+    error = refusal(host, "hotfix2")
+    assert error.code == "modified_files" and "hotfix2 came with the package" in error.message
+    assert error.details["before"]["enabled"] is None
+    assert error.details["package_before"] is None and error.details["changed"]
+    assert host.kernel.patches == {}
+
+
+def test_what_a_scriptlet_has_loaded_and_must_not_replace_is_taken_out_again(host):
+    run(host, "hotfix1")
+    loads(host)
+    error = refusal(host, "hotfix2", replaces=[])
+    assert error.code == "replaces_others" and "hotfix1 brought back" in error.message
+    assert list(host.kernel.patches) == ["hotfix1"]
+
+
+def test_a_package_with_several_livepatches_is_refused_by_name(host):
+    host.files.append(os.path.join(host.kernel.root, host.directory, "{release}-2.ko"))
+    error = refusal(host, "hotfix2")
+    assert error.code == "unsupported" and "hotfix2-2.ko" in error.message
+    assert host.kernel.patches == {}
+
+
+def test_an_upgrade_that_deletes_the_former_file_leaves_a_way_back(host, monkeypatch):
+    kernel = host.kernel
+    run(host, "hotfix1")
+    insert = kernel.insert
+    monkeypatch.setattr(kernel, "insert", lambda name, code, replace: insert(name, C if name == "hotfix2" else code))
+    error = refusal(host, "hotfix2")
+    assert error.code == "not_proven" and "hotfix1 brought back" in error.message
+    assert error.details["diff"]["after"]["enabled"] == ["hotfix1"]
+    assert sysfs_build_id(kernel, "hotfix1") == A
+
+
+def sysfs_build_id(kernel, name):
+    return kernel.modules[name]["build_id"]
+
+
+def test_a_livepatch_whose_package_has_gone_is_enabled_by_name_from_the_copy(host):
+    run(host, "hotfix1")
+    os.unlink(os.path.join(host.kernel.root, host.directory, "hotfix1.ko"))
+    assert run_with(host.kernel, name="hotfix1")["proven"]
+
+
+def test_copies_that_nothing_names_are_deleted(host):
+    root = host.kernel.root
+    kept = lambda: sorted(os.listdir(os.path.join(root, "var/lib/livepatch", elf.KERNEL)))  # noqa: E731
+    run(host, "hotfix1")
+    host.kernel.data("var/lib/livepatch/6.1.0-1-amd64/old.ko", b"x")
+    host.kernel.data("var/lib/livepatch/6.1.0-2-amd64/recorded.ko", b"x")
+    host.kernel.text("etc/livepatch/boot.d/6.1.0-2-amd64", "path=/var/lib/livepatch/6.1.0-2-amd64/recorded.ko")
+    host.kernel.text("var/lib/livepatch/boot/" + elf.KERNEL, "boots=0")
+    run(host, "hotfix2")
+    assert kept() == ["hotfix1.ko", "hotfix2.ko"], "the one that was replaced is the way back"
+    run(host, "hotfix3")
+    assert kept() == ["hotfix2.ko", "hotfix3.ko"]
+    assert sorted(os.listdir(os.path.join(root, "var/lib/livepatch"))) == ["6.1.0-2-amd64", elf.KERNEL, "boot"]
+    host.kernel.text("var/lib/livepatch/%s/journal.jsonl" % elf.KERNEL, "{}")
+    run_with(host.kernel, all=True, state="absent")
+    assert kept() == ["journal.jsonl"], "what is no copy is somebody else's"
+    os.unlink(os.path.join(root, "var/lib/livepatch", elf.KERNEL, "journal.jsonl"))
+    run(host, "hotfix3")
+    run_with(host.kernel, all=True, state="absent")
+    assert sorted(os.listdir(os.path.join(root, "var/lib/livepatch"))) == ["6.1.0-2-amd64", "boot"]
+
+
+def full(monkeypatch):
+    def write(place, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(copies, "_write", write)
+
+
+def test_a_full_disk_is_met_before_the_kernel_is_changed(host, monkeypatch):
+    run(host, "hotfix1")
+    full(monkeypatch)
+    events = list(host.kernel.events)
+    error = refusal(host, "hotfix2")
+    assert error.code == "disk_full" and "No space left" in error.message
+    assert host.kernel.events == events and list(host.kernel.patches) == ["hotfix1"]
+
+
+def test_what_a_scriptlet_has_loaded_goes_where_the_disk_is_full(host, monkeypatch):
+    run(host, "hotfix1")
+    loads(host)
+    full(monkeypatch)
+    error = refusal(host, "hotfix2")
+    assert error.code == "disk_full" and "hotfix1 brought back" in error.message
+    assert list(host.kernel.patches) == ["hotfix1"]
+
+
+def test_a_disk_that_is_nearly_full_is_met_before_the_package_manager_runs(host, monkeypatch):
+    nearly = type("Statvfs", (), {"f_bavail": 1, "f_frsize": 4096})
+    monkeypatch.setattr("os.statvfs", lambda path: nearly)
+    error = refusal(host, "hotfix2")
+    assert error.code == "disk_full" and host.ran("dnf") == [] and not error.details["changed"]
+
+
+def test_a_copy_that_others_could_change_is_refused(host):
+    os.makedirs(os.path.join(host.kernel.root, "var/lib/livepatch", elf.KERNEL))
+    os.chmod(os.path.join(host.kernel.root, "var/lib/livepatch", elf.KERNEL), 0o777)
+    error = refusal(host, "hotfix1")
+    assert error.code == "write_failed" and host.kernel.patches == {}
+
+
+def test_a_run_that_had_nothing_to_do_makes_up_for_a_missing_copy_or_says_why_not(host, monkeypatch):
+    run(host, "hotfix1")
+    os.unlink(os.path.join(host.kernel.root, COPY % "hotfix1"))
+    assert not run(host, "hotfix1")["changed"]
+    assert os.path.exists(os.path.join(host.kernel.root, COPY % "hotfix1"))
+    os.unlink(os.path.join(host.kernel.root, COPY % "hotfix1"))
+    full(monkeypatch)
+    started = begin(host.kernel, **host.options("hotfix1"))
+    assert started.execute()["proven"] and "No space left" in started.warnings[0]
+
+
+def test_a_package_by_its_exact_name_can_be_installed_too(host):
+    run(host, "hotfix2")
+    former = NAME + "-hotfix1-1.x86_64"
+    host.available = {"hotfix1-1.x86_64", "hotfix1"}
+    host._release = lambda spec: "hotfix1"
+    result = run(host, None, package=former, install=True)
+    assert result["outcome"] == "installed" and result["proven"] and result["replaced"] == ["hotfix2"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"release": "hotfix1", "state": "absent"},
+        {"release": "hotfix1", "state": "disabled"},
+        {"name": "hotfix1", "install": True},
+        {"release": "hotfix1", "package_timeout": 0},
+        {"release": "../x"},
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(host, options):
+    options = dict(PACKAGE_OPTIONS, run_command=host.run, find=host.find, **options)
+    assert refusal_with(host.kernel, **options).code in ("bad_option", "bad_name")
+    assert host.ran("dnf") == []
+
+
+def test_a_failure_of_the_package_manager_is_told_with_its_own_code(host):
+    host.down = True
+    error = refusal(host, "hotfix1")
+    assert error.code == "repository_unavailable" and not error.details["changed"]
+
+
+def test_a_user_who_is_not_root_learns_it_before_the_package_manager_runs(host, monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert refusal(host, "hotfix1").code == "not_permitted" and host.ran("dnf") == []
+
+
+def test_a_look_that_cannot_be_had_is_no_failure_of_the_change(host):
+    host.kernel.text("etc/os-release", "ID=debian")
+    started = begin(host.kernel, **host.options("hotfix1"))
+    started.log = type("Log", (), {"position": host.kernel.position, "lines_since": host.kernel.lines_since})()
+    read = reading.LivepatchError("unreadable", "expected x, found y")
+
+    def fails(sequence):
+        raise read
+
+    started.log.read = fails
+    result = started.execute()
+    assert result["proven"] and result["health"] is None and "found y" in started.warnings[-1]
