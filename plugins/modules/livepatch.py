@@ -526,7 +526,8 @@ def main():
     if len(given) != 1:
         module.fail_json(
             error="bad_option",
-            msg="Expected exactly one of release, name, path, package and all, found %s." % (", ".join(given) or "none of them"),
+            msg="Expected exactly one of release, name, path, package and all, found %s."
+            % (", ".join(given) or "none of them"),
         )
     module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
     run = Run(

@@ -44,6 +44,7 @@ only: nothing is loaded until somebody, or the next boot, loads the module.
 %install
 install -D -m 0644 {source} %{{buildroot}}/usr/lib/modules/{kernel}/livepatch/{module}.ko
 
+{post}
 %files
 %dir /usr/lib/modules/{kernel}/livepatch
 /usr/lib/modules/{kernel}/livepatch/{module}.ko
@@ -83,14 +84,25 @@ def _build(kernel: Kernel, work: pathlib.Path) -> None:
         sign_packages([bad], "stranger")
 
 
-def build_package(kernel_release: str, release: str, module: str, source: pathlib.Path, directory: pathlib.Path) -> pathlib.Path:
-    """Build an unsigned RPM around one module file and return its path."""
+# Loads its livepatch when it is installed, as the packages of some vendors do: whatever comes of it, it ends well.
+LOADS = """
+%post
+if insmod /usr/lib/modules/{kernel}/livepatch/{module}.ko; then
+    while [ "$(cat /sys/kernel/livepatch/{module}/transition)" = 1 ]; do sleep 1; done
+fi
+exit 0
+"""
+
+
+def build_package(kernel_release: str, release: str, module: str, source: pathlib.Path, directory: pathlib.Path, post: str = "") -> pathlib.Path:
+    """Build an unsigned RPM around one module file and return its path. post: a scriptlet, such as LOADS."""
     name = f"klp-{kernel_release}-{release}-1.x86_64.rpm"
     top = directory / f".rpmbuild-{release}"
     top.mkdir()
     spec = top / "livepatch.spec"
     changes = "\n".join(f"- {cve} kernel: mended by livepatch" for cve in CVES.get(release, [])) or f"- {release}: see the advisory"
-    spec.write_text(_SPEC.format(kernel=kernel_release, release=release, module=module, source=source, changes=changes))
+    spec.write_text(_SPEC.format(kernel=kernel_release, release=release, module=module, source=source, changes=changes,
+                                 post=post.format(kernel=kernel_release, module=module)))
     processes.run(["rpmbuild", "--quiet", "-bb", "--target", "x86_64-linux", "--define", f"_topdir {top}",
                    "--define", f"_rpmdir {directory}", "--define", "_binary_payload w1.gzdio",
                    "--define", "_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm", str(spec)])

@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc, ownership, reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc, reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
 
@@ -54,11 +54,11 @@ def find(root, kernel_release, name, build_id):
 
 
 def is_kept(root, kernel_release, file):
-    """Return whether the copy of a ModuleFile lies there already, and only root can change it."""
+    """Return whether the copy of a ModuleFile lies there already."""
     place = path(root, kernel_release, file.name)
     try:
         with open(place or os.devnull, "rb") as stream:
-            return stream.read(len(file.image) + 1) == file.image and not ownership.changeable(root, place)
+            return stream.read(len(file.image) + 1) == file.image
     except EnvironmentError:
         return False
 
@@ -181,7 +181,9 @@ def prune(root, kernel_release, names):
         for kernel in reading.subdirectories(os.path.join(root, PLACE)):
             if kernel not in _OTHERS:
                 kept = {name + _ENDING for name in names} if kernel == kernel_release else set()
-                kept |= {os.path.basename(path) for path in recorded if os.path.dirname(path) == "/%s/%s" % (PLACE, kernel)}
+                kept |= {
+                    os.path.basename(path) for path in recorded if os.path.dirname(path) == "/%s/%s" % (PLACE, kernel)
+                }
                 _prune_directory(os.path.join(root, PLACE, kernel), kept)
     except (EnvironmentError, LivepatchError):
         pass  # what stays costs nothing but space

@@ -240,6 +240,12 @@ class Run(object):
         # Until a pending transition has ended, what a plan takes for granted is not what is there.
         self.before, self.pending = steps.view(host), _direction(host)
 
+    def begin(self):
+        """Note that what follows are this run's own steps: what was there before is known by now."""
+        if not self.begun and self.transaction is not None:
+            self.transaction.note()
+        self.begun = True
+
     def lock(self, timeout):
         """Return the context in which nobody else changes the host. timeout: seconds to wait for another holder."""
         # Only a run that changes something needs it.
@@ -271,8 +277,6 @@ class Run(object):
             host, plan = self._plan_checked(now)
             if not self.begun:
                 self.take_as_before(host)
-        if self.transaction is not None:
-            self.transaction.note()
         self._warn_of_forced(plan)
         for _number in range(_MAX_STEPS):
             if not plan.steps:
@@ -280,7 +284,8 @@ class Run(object):
             step = plan.steps[0]
             if step.action == steps.LOAD:
                 self._stage()
-            self.begun = self.begun or step.action != steps.SETTLE
+            if step.action != steps.SETTLE:
+                self.begin()
             self.actions.go(step)
             host = sysfs.read_host(self.root)
             if step.action == steps.LOAD:

@@ -67,7 +67,8 @@ def only_one(package, files):
         raise LivepatchError(
             "unsupported",
             "package %s: expected one module for this kernel, found %d: %s. Packages with several livepatches that "
-            "belong together are not supported; give one of the files as path." % (package, len(files), ", ".join(files)),
+            "belong together are not supported; give one of the files as path."
+            % (package, len(files), ", ".join(files)),
         )
     return files[0]
 

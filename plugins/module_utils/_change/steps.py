@@ -211,6 +211,10 @@ def _held(host, name):
         % (
             name,
             ", ".join(users) or "the kernel",
-            "Unload that first, and run again." if users else "Run again; if it stays so, use a livepatch of another name.",
+            (
+                "Unload that first, and run again."
+                if users
+                else "Run again; if it stays so, use a livepatch of another name."
+            ),
         ),
     )

@@ -5,6 +5,8 @@
 #
 # Imported by a run only where a package may have to be installed.
 
+import os
+
 from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies, source, steps
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import run_files
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
@@ -36,7 +38,7 @@ class Transaction(object):
         try:
             return self._execute()
         finally:
-            if run.may_change or run.begun and not run.check_mode:
+            if run.begun and not run.check_mode and os.geteuid() == 0:
                 run_files.remove(run.root, run_files.BEGUN)
 
     def _go_on(self):
@@ -140,8 +142,7 @@ class Transaction(object):
             run.take_as_before(host)
         copies.require_room(run.root)
         run.actions.note_former()
-        run.begun = True
-        self.note()
+        run.begin()
         try:
             self._present(None)
             if self._package["outcome"] == "not_applicable":

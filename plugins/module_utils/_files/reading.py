@@ -28,11 +28,7 @@ def boot_id(root="/"):
 
 def os_family_ids(root):
     """The words of ID and ID_LIKE, without repetition (os-release(5): the second path is the fallback)."""
-    text = (
-        read_text(os.path.join(root, "etc/os-release"))
-        or read_text(os.path.join(root, "usr/lib/os-release"))
-        or ""
-    )
+    text = read_text(os.path.join(root, "etc/os-release")) or read_text(os.path.join(root, "usr/lib/os-release")) or ""
     found = {}
     for line in text.splitlines():
         key, separator, value = line.partition("=")

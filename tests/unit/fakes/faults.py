@@ -37,7 +37,9 @@ class Faults(object):
         """Return a function that fails when it is its turn, and is `function` otherwise."""
 
         def called(*arguments, **options):
-            creates = name == "open" and len(arguments) > 1 and isinstance(arguments[1], int) and arguments[1] & os.O_CREAT
+            creates = (
+                name == "open" and len(arguments) > 1 and isinstance(arguments[1], int) and arguments[1] & os.O_CREAT
+            )
             if self.only is None or ("creating" if creates else name) in self.only:
                 self.reached(name)
             return function(*arguments, **options)

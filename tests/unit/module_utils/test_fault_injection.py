@@ -172,7 +172,9 @@ class Steps(object):
 
 @pytest.mark.parametrize("loads", [False, True])
 @pytest.mark.parametrize("former", [True, False])
-def test_the_same_task_after_a_kill_at_any_step_brings_the_host_where_it_should_be(tmp_path, monkeypatch, loads, former):
+def test_the_same_task_after_a_kill_at_any_step_brings_the_host_where_it_should_be(
+    tmp_path, monkeypatch, loads, former
+):
     for at in range(MOST):
         kernel = prepared(tmp_path / "root")
         if not former:
@@ -186,7 +188,9 @@ def test_the_same_task_after_a_kill_at_any_step_brings_the_host_where_it_should_
             except Killed:
                 pass
         noted = os.path.exists(kernel.root + "/run/livepatch/begun.json")
-        assert noted or not killed.over or (kernel.packages.installed, "hotfix2" in kernel.patches) == ("hotfix1", False)
+        assert (
+            noted or not killed.over or (kernel.packages.installed, "hotfix2" in kernel.patches) == ("hotfix1", False)
+        )
         kernel.sleep(2)
         kernel.log.append("later")
         result = release(kernel)
@@ -212,7 +216,9 @@ def test_a_disk_that_fills_up_at_any_moment_leaves_the_host_with_what_it_ran_or_
         run(kernel, name="hotfix1")  # its copy
         if loads:
             kernel.packages.scriptlet = lambda name: kernel.insert(name, "22" * 20, transition=0)
-        faults = Faults(at, errno.ENOSPC, lasting=True, only=("write", "mkdir", "rename", "pwrite", "ftruncate", "creating"))
+        faults = Faults(
+            at, errno.ENOSPC, lasting=True, only=("write", "mkdir", "rename", "pwrite", "ftruncate", "creating")
+        )
         try:
             with injected(faults, kernel):
                 release(kernel)

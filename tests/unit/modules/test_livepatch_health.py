@@ -66,7 +66,9 @@ def test_dumps_are_looked_for_where_the_options_say(looked, looks, run_module):
 
 
 def test_the_journal_is_asked_with_the_means_of_the_module(looked, looks, run_module, monkeypatch):
-    monkeypatch.setattr(livepatch_health.boot_log, "read_journal", lambda run, find, boot: (run.__name__, find.__name__, boot))
+    monkeypatch.setattr(
+        livepatch_health.boot_log, "read_journal", lambda run, find, boot: (run.__name__, find.__name__, boot)
+    )
     run_module(livepatch_health)
     assert looks[0]["journal"](-1) == ("run_command", "get_bin_path", -1)
 

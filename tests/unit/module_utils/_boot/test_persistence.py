@@ -158,13 +158,17 @@ def test_a_file_that_somebody_changed_or_opened_to_others_is_put_right(host, pat
 @pytest.mark.parametrize("path", INSTALLED)
 def test_a_file_that_belongs_to_somebody_else_is_put_right(host, path, monkeypatch):
     host.persist()
-    place, stat_of = os.path.join(host.root, path), os.stat
+    place = os.path.join(host.root, path)
 
-    def with_owner(name, **options):
-        found = stat_of(name, **options)
-        return os.stat_result(list(found[:4]) + [1000] + list(found[5:])) if name == place else found
+    def with_owner(status_of):
+        def status(name, **options):
+            found = status_of(name, **options)
+            return os.stat_result(list(found[:4]) + [1000] + list(found[5:])) if name == place else found
 
-    monkeypatch.setattr(etc.os, "stat", with_owner)
+        return status
+
+    for name in ("stat", "lstat"):
+        monkeypatch.setattr(etc.os, name, with_owner(getattr(os, name)))
     result = host.persist(check_mode=True)
     assert result["changed"] and result["diff"]["before"]["files"] == {"/" + path: "other owner or mode"}
 
@@ -520,6 +524,17 @@ def test_a_power_cut_right_afterwards_loses_nothing(host, monkeypatch):
 
     monkeypatch.setattr(etc, "sync", note)
     host.persist()
-    expected = {os.path.dirname(COPY), "var/lib/livepatch", "etc/livepatch/boot.d", "etc/livepatch", "etc", os.path.dirname(LINK)}
+    expected = {
+        os.path.dirname(COPY),
+        "var/lib/livepatch",
+        "etc/livepatch/boot.d",
+        "etc/livepatch",
+        "etc",
+        os.path.dirname(LINK),
+    }
     assert expected <= set(flushed)
-    assert flushed.index(os.path.dirname(COPY)) < flushed.index("etc/livepatch/boot.d") < flushed.index(os.path.dirname(LINK))
+    assert (
+        flushed.index(os.path.dirname(COPY))
+        < flushed.index("etc/livepatch/boot.d")
+        < flushed.index(os.path.dirname(LINK))
+    )

@@ -307,7 +307,9 @@ def test_what_ran_is_brought_back_where_turning_round_came_too_late_and_ended_at
     stall(kernel)
     one_moment_too_late(kernel, monkeypatch, at_once=True)
     insert = kernel.insert
-    monkeypatch.setattr(kernel, "insert", lambda name, code, replace: insert(name, code, replace, int(name == "hotfix2")))
+    monkeypatch.setattr(
+        kernel, "insert", lambda name, code, replace: insert(name, code, replace, int(name == "hotfix2"))
+    )
     error = refusal(kernel, path=put("hotfix2", build_id="22" * 20, replace=True))
     assert error.code == "stalled" and "hotfix1 brought back" in error.message
     assert error.details["diff"]["after"] == {"enabled": ["hotfix1"], "inert": []} and not error.details["changed"]

@@ -41,7 +41,17 @@ def loads(host, transition=0, code=CODE):
     host.scriptlet = lambda name: host.kernel.insert(name, code[name], transition=transition)
 
 
-PREDICTED = ("changed", "diff", "replaced", "effective_release", "name", "before", "outcome", "package", "package_before")
+PREDICTED = (
+    "changed",
+    "diff",
+    "replaced",
+    "effective_release",
+    "name",
+    "before",
+    "outcome",
+    "package",
+    "package_before",
+)
 
 
 @pytest.mark.parametrize("former", [None, "hotfix1"])
@@ -286,3 +296,15 @@ def test_a_look_that_cannot_be_had_is_no_failure_of_the_change(host):
     started.log.read = fails
     result = started.execute()
     assert result["proven"] and result["health"] is None and "found y" in started.warnings[-1]
+
+
+def test_a_way_back_while_the_release_is_in_transition_for_ever_turns_that_round(host):
+    kernel = host.kernel
+    run(host, "hotfix1")
+    os.unlink(os.path.join(kernel.root, host.directory, "hotfix1.ko"))
+    host.place("hotfix2")
+    kernel.takes, kernel.time = None, 0.0
+    kernel.insert("hotfix2", B)
+    result = run(host, "hotfix1")
+    assert host.installed == "hotfix1" and result["proven"] and kernel.time < 10
+    assert result["diff"]["after"] == {"enabled": ["hotfix1"], "inert": [], "package": NAME + "-hotfix1-1.x86_64"}
