@@ -485,6 +485,7 @@ kernel_log:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record
 from ansible_collections.kernel.livepatch.plugins.module_utils._change.livepatch import Run
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility.publish import update
@@ -529,7 +530,9 @@ def main():
             % (", ".join(given) or "none of them"),
         )
     module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
-    run = Run(module.params, module.run_command, module.check_mode, update, module.get_bin_path)
+    run = Run(
+        module.params, module.run_command, module.check_mode, lambda *told: _tell(module, *told), module.get_bin_path
+    )
     try:
         result = run.execute()
     except LivepatchError as error:
@@ -537,6 +540,16 @@ def main():
         module.fail_json(msg=error.message, error=error.code, **error.details)
     _warn(module, run)
     module.exit_json(**result)
+
+
+def _tell(module, root, warnings):
+    update(root, warnings)
+    if module.params["state"] != "enabled":
+        warnings.extend(
+            "The next boot of this kernel enables livepatch %s again, by %s. The module livepatch_persistence with state: absent "
+            "takes a record of this collection back; of kpatch.service it is the file in its directory." % returning
+            for returning in boot_record.returning(root)
+        )
 
 
 def _warn(module, run):

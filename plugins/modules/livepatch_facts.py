@@ -132,7 +132,7 @@ ansible_facts:
               description: The letters that the kernel shows for the module, for example V(OEK).
               type: str
             persistent:
-              description: Whether a boot of this kernel enables it, see M(kernel.livepatch.livepatch_persistence).
+              description: Whether the next boot of this kernel enables its very code, see M(kernel.livepatch.livepatch_persistence).
               type: bool
         inert:
           description: Livepatch modules that are loaded but no longer enabled.

@@ -23,7 +23,7 @@ description:
   - A host on which nothing has happened costs a reading of its log and of some directories, and no process.
     C(journalctl) is run only when the host was booted anew, for what the kernel said before that, and when the kernel
     has overwritten records of its log.
-  - Every reading is bounded. The log of the kernel to 100000 records, 16 MiB and 10 seconds; a directory to 2000
+  - Every reading is bounded. The log of the kernel to its newest 100000 records or 16 MiB, and 10 seconds; a directory to 2000
     entries; a file of a dump to its last MiB; kdump, pstore and core dumps to 5 seconds each; C(journalctl) to its last
     5000 messages and 20 seconds. At most 50 events are returned, the oldest, core dumps last. When a bound was met
     RV(sources) and RV(reasons) say so.
@@ -280,7 +280,7 @@ sources:
     kmsg:
       description:
         - The log of the kernel. V(read), all records from O(since.sequence) on. V(lost), the kernel had overwritten
-          some before they were read. V(truncated), a bound was met, and RV(sequence) says where.
+          some before they were read. V(truncated), a bound was met, and the oldest or the last of them were not looked at.
       type: str
       sample: read
       choices: [read, lost, truncated, unreadable]

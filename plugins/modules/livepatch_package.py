@@ -14,7 +14,7 @@ author:
   - kernel.livepatch contributors (@kernel-livepatch)
 description:
   - Finds the package that brings a release to the kernel that runs on this host, installs it with the package manager
-    of the host (C(dnf), C(yum) or C(zypper)), and compares what was installed with the RPM database.
+    of the host (C(dnf), C(yum), C(tdnf) or C(zypper)), and compares what was installed with the RPM database.
   - Nothing is loaded into the kernel. M(kernel.livepatch.livepatch) does that.
   - That no repository has a build for this kernel is not a failure but the outcome V(not_applicable). A repository that
     cannot be reached is a failure, and is never taken for one that does not have the package.
@@ -76,14 +76,15 @@ options:
     description:
       - Force signature checks for this transaction, also where the configuration of C(dnf) or of a repository has them
         off, and refuse an installed package that has no signature.
-      - C(zypper) cannot force them. There an enabled repository that has them off is refused, and the package is downloaded
-        and checked with C(rpmkeys) before it is installed.
+      - C(zypper) and C(tdnf) cannot force them. There the package is downloaded and checked with C(rpmkeys) before it is
+        installed, and refused where it cannot be downloaded. With C(zypper) an enabled repository that has them off is
+        refused too.
       - With V(false) the configuration of the host decides.
     type: bool
     default: true
   timeout:
     description:
-      - Seconds that one command of the package manager may take, waiting for its lock included.
+      - Seconds that one command of the package manager may take, and the removal of a package, waiting for locks included.
     type: int
     default: 600
   drift:
@@ -104,7 +105,7 @@ options:
     choices: [refuse, ignore]
     default: refuse
 requirements:
-  - rpm, and dnf, yum or zypper, on the host
+  - rpm, timeout of coreutils, and dnf, a yum that is dnf, tdnf or zypper, on the host
   - root
 seealso:
   - module: kernel.livepatch.livepatch
@@ -228,8 +229,9 @@ error:
     - Why it failed.
     - V(repository_unavailable), a repository or a package in it cannot be fetched. V(bad_signature), a package or the
       metadata of a repository is not signed, or with a key that is not trusted. V(disk_full). V(modified_files), a file
-      of the installed package is not as shipped.
-    - V(no_package_manager), the host has no C(rpm), C(dnf), C(yum) or C(zypper). V(no_module_in_package), the package
+      of the installed package is missing, has other content than was shipped, or can be changed by others than root.
+    - V(no_package_manager), the host has no C(rpm), or none of C(dnf), C(tdnf), C(zypper) and a C(yum) that is dnf (yum 3 of
+      Amazon Linux 2 is not). V(no_module_in_package), the package
       has no kernel module. V(other_kernel), its modules are for other kernels. V(bad_name), the release, pattern or
       package cannot be a name. V(package_failed), everything else, explained in RV(msg) and RV(stderr).
     - V(image_based), the system is an image (ostree, bootc, transactional-update, a read-only C(/usr)) to which no package

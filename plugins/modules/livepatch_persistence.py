@@ -20,6 +20,9 @@ description:
   - The words V(livepatch.boot=0) or V(kpatch.enable=0) on the kernel command line keep it out for one boot.
   - Where C(kpatch.service) is enabled and has the livepatch in its directory, that service enables it and nothing is installed.
   - Only C(/etc) and C(/var) are written to. C(kpatch) is not needed.
+  - One livepatch is kept. Of others that run beside it, and that no boot would enable, a warning tells.
+  - What boots must be root's alone. Owner and mode of what this module wrote are put right, a directory on the way that others
+    can write to is refused.
 extends_documentation_fragment:
   - kernel.livepatch.attributes
 attributes:
@@ -42,7 +45,7 @@ options:
       - Its module file is looked up like M(kernel.livepatch.livepatch) does, and in the directory of C(kpatch).
     type: str
   path:
-    description: Its module file, instead of O(name). Only root may be able to change it.
+    description: Its module file, instead of O(name). Only root may be able to change it. Where it is a link, what it leads to counts.
     type: path
   package:
     description: The installed RPM that holds it, instead of O(name).

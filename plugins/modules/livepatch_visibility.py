@@ -95,7 +95,9 @@ seealso:
 notes:
   - On a host without systemd RV(kept_by) is V(null), with a warning.
   - On failure RV(error) is one of V(not_found), V(not_permitted), V(write_failed), V(systemctl_failed), V(unreadable),
-    V(bad_option), V(netconsole_missing), V(netconsole_failed).
+    V(bad_option), V(netconsole_missing), V(netconsole_failed), V(insecure_path).
+  - What root runs or reads must be root's alone. V(insecure_path) names a directory that others can write to, or says that no
+    Python was found that only root can change; a Python that others can change is passed over for that of the system.
 """
 
 EXAMPLES = r"""
@@ -159,6 +161,7 @@ import sys
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import fact_program
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility.visibility import Run
 
 TARGET = dict(
@@ -184,8 +187,9 @@ def main():
         supports_check_mode=True,
     )
     module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
-    run = Run(module.params, module.run_command, module.check_mode, sys.executable)
     try:
+        python = fact_program.interpreter(sys.executable) if module.params["state"] == "present" else sys.executable
+        run = Run(module.params, module.run_command, module.check_mode, python)
         result = run.execute()
     except LivepatchError as error:
         module.fail_json(msg=error.message, error=error.code, **error.details)

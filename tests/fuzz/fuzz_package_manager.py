@@ -1,4 +1,4 @@
-# What dnf and zypper print, in whatever state they end.
+# What dnf, tdnf and zypper print, in whatever state they end.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -23,6 +23,7 @@ SEEDS = [
         b"no space left on device",
         _REPOS,
     ),
+    inputs.join(b"\1\1\1\1", b"Error(1011) : none\n", b"Disabling Repo: 'lab'", b"Error(1207) : no\n", b""),
     inputs.join(b"\x7c\0\0\0", b"", b"All matches were filtered out by exclude filtering", b"", b""),
     inputs.join(
         b"\1\1\1\1",
@@ -42,6 +43,8 @@ WORDS = [
     b"<!ENTITY",
     b"\x68",
     b"\x7c",
+    b"Error(1510)",
+    b"matches only excluded packages",
 ]
 
 
@@ -56,11 +59,11 @@ def one_input(data):
             return codes[0], inputs.text(query), inputs.text(second)
         return codes[1 + ("refresh" in command)], inputs.text(first), inputs.text(second)
 
-    for kind in (package_manager.Dnf, package_manager.Zypper):
-        for question in ("install", "available"):
+    for kind in (package_manager.Dnf, package_manager.Tdnf, package_manager.Zypper):
+        for question in ("install", "available", "would_install"):
             manager = kind(run_command, "/usr/bin/" + kind.program, 9, "/usr/bin/timeout")
             try:
-                answer = manager.install("klp", True) if question == "install" else manager.available("klp")
+                answer = manager.install("klp", True) if question == "install" else getattr(manager, question)("klp")
             except LivepatchError as error:
                 assert error.code in _CODES and "expected" in error.message, error.message
                 assert len(error.message) < 2000 and len(error.details.get("stderr", "")) <= 2000

@@ -141,6 +141,18 @@ def made(content):
     return names
 
 
+@pytest.mark.parametrize("path", TASKS)
+def test_no_file_of_tasks_is_empty(path):
+    assert read(path)
+
+
+def test_on_the_way_to_no_livepatch_the_record_goes_before_the_livepatch_and_the_package_last():
+    tasks = read("roles/rollback/tasks/none.yml")
+    modules = ["livepatch_persistence", "livepatch", "livepatch_package"]
+    found = [(name, task[FQCN + name]["state"]) for task in tasks for name in modules if FQCN + name in task]
+    assert found == [(name, "absent") for name in modules]
+
+
 def test_every_variable_of_playbooks_and_roles_is_specified_or_made_there():
     known = set().union(*(specified(entries) for entries in SPECS.values()), *(made(read(name)) for name in TASKS + ROLE_VARS))
     for name in TASKS:

@@ -3,13 +3,16 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 
+import hashlib
 import os
 import re
 from collections import OrderedDict
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
 
 # What kernel releases consist of; it becomes the name of a file.
 _KERNEL = re.compile(r"\A[A-Za-z0-9_][A-Za-z0-9_.+~-]*\Z")
@@ -18,8 +21,11 @@ KPATCH = "var/lib/kpatch"
 # The one state that the program does not write: recorded after the host has booted.
 WAITING = "waiting"
 _WITHOUT_RECORD = ("other_kernel", "switched_off", "kpatch")
+# What the last boot said and the next one would say again.
+_STAYS_OUT = ("tripped", "missing", "changed", "refused", "unguarded")
 
 SERVICE = "livepatch-boot.service"
+KPATCH_SERVICE = "kpatch.service"
 SURVIVED = "livepatch-boot-survived"
 
 # Where things lie, from the root of the file system: /usr may be read-only, /etc and /var are not.
@@ -28,7 +34,11 @@ PROGRAM = "etc/livepatch/boot.sh"
 UNITS = "etc/systemd/system"
 WANTS = UNITS + "/sysinit.target.wants"
 GUARDS = "var/lib/livepatch/boot"
+# There where the place of the counts turned out to be another one after the boot than during it.
+UNGUARDED = "etc/livepatch/unguarded"
 STATUS = "run/livepatch/boot"
+
+_CHUNK = 1024 * 1024
 
 # Boots in a row that died with the livepatch before it stays out.
 LIMIT = 2
@@ -49,6 +59,7 @@ root=
 kernel=$(uname -r)
 records=$root/etc/livepatch/boot.d
 guards=$root/var/lib/livepatch/boot
+unguarded=$root/etc/livepatch/unguarded
 run=$root/run/livepatch
 limit=@LIMIT@
 
@@ -73,6 +84,11 @@ count() {
 boots=$1"
 }
 
+# place: which directory the counts are in. It is another one when a file system has been mounted over it.
+place() {
+    stat -c %d:%i "${guards%/*}" 2>/dev/null
+}
+
 # say STATE BOOTS REASON: for people (the journal) and for the facts.
 say() {
     echo "livepatch ${name:-(none)}: $1: $3"
@@ -81,6 +97,7 @@ name=$name
 sha256=$sha256
 kernel=$kernel
 boots=$2
+place=$(place)
 reason=$3"
 }
 
@@ -137,6 +154,10 @@ start() {
         say already 0 "it was enabled before"
         return 0
     fi
+    if [ -e "$unguarded" ]; then
+        say unguarded 0 "$(field "$unguarded" reason)"
+        return 1
+    fi
     guard=$guards/$kernel
     boots=0
     [ "$(field "$guard" sha256)" != "$sha256" ] || boots=$(field "$guard" boots)
@@ -175,12 +196,18 @@ settle() {
     name=$(field "$run/boot" name)
     sha256=$(field "$run/boot" sha256)
     boots=$(($(field "$run/boot" boots) - 1))
+    if [ "$(field "$run/boot" place)" != "$(place)" ]; then
+        reason="${guards%/*} was mounted after its count had been written, so that boots cannot be counted; mount it before @SERVICE@ and make the livepatch persistent again"
+        put "${unguarded%/*}" unguarded "reason=$reason" && say unguarded 0 "$reason"
+        return 0
+    fi
     [ "$1" = survived ] && [ -d "$root/sys/kernel/livepatch/$name" ] && boots=0
     count "$boots" && say "$1" "$boots" "$2"
 }
 
 clear() {
     mkdir -p "$guards" && rm -rf "$guards" && sync "${guards%/*}" || return 1
+    rm -f "$unguarded"
     [ "$(field "$run/boot" state)" != tripped ] || rm -f "$run/boot"
     echo "The guard is cleared. The next boot tries again, or now: systemctl restart @SERVICE@"
 }
@@ -205,6 +232,7 @@ DefaultDependencies=no
 Conflicts=shutdown.target
 After=local-fs.target systemd-modules-load.service
 Before=sysinit.target shutdown.target
+RequiresMountsFor=/var/lib/livepatch
 Wants=@SURVIVED@.timer
 
 [Service]
@@ -258,23 +286,63 @@ def read_records(root):
 
 
 def facts(root, kernel_release):
-    """Return (name, guard): the livepatch that a boot of this kernel enables, and what the last boot did about it.
+    """Return (names, guard): the livepatches that run and that a boot of this kernel enables, what the last boot did about it.
 
-    name is None where there is none, where the guard keeps it out, or where other code runs under that name. guard: {state, boots, reason}, None
-    where nothing is persistent and nothing was tried. Few small files are read, no process is started, no privileges
-    are needed.
+    names: a list, of those only whose very code the next boot enables, as far as can be told: the file is there, has that
+    code, and no boot has said that it stays out. guard: {state, boots, reason}, None where nothing is persistent and nothing
+    was tried. Few files are read, no process is started, no privileges are needed.
     """
     record = read_record(root, kernel_release)
     status = _fields(reading.read_text(os.path.join(root, STATUS)))
     if record is None:
         # What it said about a record that has been removed since is said about nothing.
         told = status if status.get("state") in _WITHOUT_RECORD else {}
-        return kpatch_keeps(root, kernel_release), _guard(told)
+        return _kept_by_kpatch(root, kernel_release), _guard(told)
     if status.get("sha256") != record.get("sha256") and status.get("state") != "switched_off":
         status = {"state": WAITING, "reason": "recorded, this host has not booted with it yet"}
-    running = sysfs.build_id(root, record["name"])
-    same = not running or not record.get("build_id") or running == record["build_id"]
-    return record["name"] if same and status.get("state") != "tripped" else None, _guard(status)
+    kept = _kept_by_kpatch(root, kernel_release)
+    can = status.get("state") not in _STAYS_OUT and record["name"] not in kept
+    if can and _runs(root, record["name"], record.get("build_id")) and _is_there(root, record):
+        kept.append(record["name"])
+    return kept, _guard(status)
+
+
+def _runs(root, name, build_id):
+    return (sysfs.build_id(root, name) or "") == (build_id or "") and sysfs.read_patch(root, name) is not None
+
+
+def _is_there(root, record):
+    """Whether the file of a record is the one that was recorded."""
+    digest = hashlib.sha256()
+    try:
+        with open(os.path.join(root, record.get("path", "").lstrip("/")), "rb") as stream:
+            for part in iter(lambda: stream.read(_CHUNK), b""):
+                digest.update(part)
+    except EnvironmentError:
+        return False
+    return digest.hexdigest() == record.get("sha256")
+
+
+def _kept_by_kpatch(root, kernel_release):
+    """Return the names of the livepatches that run and that kpatch.service loads at a boot of this kernel (list of str)."""
+    paths = kpatch_files(root, kernel_release)
+    kept = []
+    for path in paths if paths and _kpatch_is_enabled(root) else []:
+        try:
+            if _runs(root, stem(path), module_file.read(path).build_id):
+                kept.append(stem(path))
+        except LivepatchError:
+            pass  # nobody knows what it is
+    return kept
+
+
+def returning(root="/"):
+    """Return (name, unit) of what the next boot of the running kernel enables though it does not run now (list of tuple)."""
+    kernel_release = sysfs.kernel_release(root)
+    record, kept = read_record(root, kernel_release), kpatch_keeps(root, kernel_release)
+    found = [(record["name"], SERVICE)] if record else []
+    found += [(kept, KPATCH_SERVICE)] if kept else []
+    return [(name, unit) for name, unit in found if sysfs.read_patch(root, name) is None]
 
 
 def _guard(status):

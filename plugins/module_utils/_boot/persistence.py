@@ -5,12 +5,11 @@
 
 import hashlib
 import os
-import stat
 from collections import OrderedDict
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record
 from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies, source
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc, ownership
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
@@ -18,7 +17,6 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._packages import 
 
 _KEYS = ("name", "kernel", "path", "sha256", "build_id", "depends")
 _HEAD = "# Written by kernel.livepatch.livepatch_persistence: what this host enables when it boots this kernel.\n"
-KPATCH_SERVICE = "kpatch.service"
 
 
 class Run(object):
@@ -68,13 +66,28 @@ class Run(object):
                 "Enable the livepatch after each boot by other means.",
             )
         file = self.file = self._file()
+        if os.path.lexists(self._place(boot_record.GUARDS)):
+            place = self._place(boot_record.GUARDS)
+            ownership.require(self.root, place, "/" + boot_record.GUARDS, "Whoever may write there decides what boots.")
         kept = [item for item in records.items() if item[1]["name"] != other and item[0] != self.kernel]
         if not other or records.get(self.kernel, {}).get("name") == other:
             if not boot_record.left_to_kpatch(self.root, self.kernel, file.name):
                 kept.append((self.kernel, record_of(file, self.kernel)))
         elif self.kernel in records:
             kept.append((self.kernel, records[self.kernel]))
+        if not other:
+            self._warn_of_others(file.name)
         return OrderedDict(sorted(kept))
+
+    def _warn_of_others(self, name):
+        """A boot enables one livepatch by a record; kpatch.service all that lie in its directory."""
+        by_kpatch = boot_record.left_to_kpatch
+        left = [one for one in self.host.enabled if one != name and not by_kpatch(self.root, self.kernel, one)]
+        if left:
+            self.warnings.append(
+                "Of the livepatches that this host runs only %s is kept over reboots, %s not: after a boot what they change is "
+                "as it was. Build one livepatch that replaces them all, and keep that." % (name, ", ".join(left))
+            )
 
     def _without(self, records):
         """The records without those that the options name."""
@@ -94,7 +107,8 @@ class Run(object):
             name = self.host.topmost
             if name is None:
                 raise _not_enabled("a livepatch", "none")
-        file = module_file.read(self._path(name))
+        # What a link leads to is recorded: others may have another say in the link.
+        file = module_file.read(os.path.realpath(self._path(name)))
         check_file(file, self.root, self.kernel)
         if not self.params["instead_of"]:
             self._check_it_runs(file)
@@ -134,6 +148,10 @@ class Run(object):
         """(path, text or None) of every file that may have to change, in the order in which it is safe to do so."""
         if not wanted:
             yield boot_record.WANTS + "/" + boot_record.SERVICE, None
+            yield boot_record.STATUS, None
+        if os.path.lexists(self._place(boot_record.UNGUARDED)) and (not wanted or self.params["state"] == "present"):
+            # Whoever asks for it again has mended what kept the boots from being counted.
+            yield boot_record.UNGUARDED, None
             yield boot_record.STATUS, None
         for kernel in records:
             if kernel not in wanted:
@@ -205,7 +223,7 @@ class Run(object):
             "kernel_release": self.kernel,
             "livepatches": after["livepatches"],
             "name": name,
-            "by": boot_record.SERVICE if record else KPATCH_SERVICE if name else None,
+            "by": boot_record.SERVICE if record else boot_record.KPATCH_SERVICE if name else None,
             "boot_guard": boot_record.facts(self.root, self.kernel)[1],
         }
 
@@ -241,25 +259,7 @@ def check_file(file, root, kernel_release):
             "%s: expected a livepatch for the running kernel %s, found one for %s. Install the build for this kernel."
             % (file.path, kernel_release, built_for),
         )
-    _check_only_root_can_change(file.path, root)
-
-
-def _check_only_root_can_change(path, root):
-    """Also every directory on the way: whoever can rename one of them chooses what is loaded."""
-    owner, end = os.stat(root).st_uid, os.path.realpath(root)
-    place = os.path.realpath(path)
-    while True:
-        found = os.stat(place)
-        mode = stat.S_IMODE(found.st_mode)
-        if found.st_uid != owner or mode & 0o022:
-            raise LivepatchError(
-                "insecure_path",
-                "%s: expected a file that only root can change, found %s with owner %d and mode %04o. "
-                "Install the livepatch as a package, or move it." % (path, place, found.st_uid, mode),
-            )
-        if place in (end, os.path.dirname(place)):
-            return
-        place = os.path.dirname(place)
+    ownership.require(root, file.path, file.path, "Install the livepatch as a package, or move it.")
 
 
 def _not_enabled(expected, found):

@@ -24,7 +24,7 @@ _ABOUT_MODULES = ("livepatch", "module", "Module", "Lockdown", "magic", "symbol"
 _BY_LOG = (
     (
         "symbol_missing",
-        re.compile(r"not found in symbol table|unresolvable ambiguity|Unknown symbol"),
+        re.compile(r"not found in symbol table|unresolvable ambiguity|Unknown symbol|symbol position \d+ .*not found"),
         "The file was built for other code than this kernel or module: install the build for exactly this kernel.",
     ),
     (
@@ -112,9 +112,13 @@ def explain_load(error, module, root, log, sequence):
 
 
 def _meaning(number, said, root):
+    # A callback of the livepatch gives whatever errno it likes.
+    if "callback failed" in said:
+        found = "a callback of the livepatch that refused it (%s)" % os.strerror(number)
+        return "load_failed", found, "Ask whoever built it what that callback checks; see the kernel log."
     if number == errno.EKEYREJECTED or number == errno.ENOKEY:
         return "key_rejected", "its signature refused", "Install a build signed with a key that this kernel trusts."
-    if number in (errno.EPERM, errno.EACCES) and "callback failed" not in said:
+    if number in (errno.EPERM, errno.EACCES):
         lockdown = _lockdown(root)
         found = "it not permitted (lockdown: %s)" % (lockdown or "not in this kernel")
         return "not_permitted", found, "Check lockdown, SELinux and the capabilities of the user (CAP_SYS_MODULE)."

@@ -63,7 +63,7 @@ class Stall(object):
     def over(self, seconds):
         """Whether the transition ends within so many seconds, or a little later where only the kernel's next try lacks."""
         return self._ends_within(seconds) or (
-            not stalls.count(self.actions.root, self.name) and self._ends_within(_NEXT_TRY_SECONDS)
+            not stalls.blocked(self.actions.root, self.name) and self._ends_within(_NEXT_TRY_SECONDS)
         )
 
     def _ends_within(self, seconds):
@@ -147,9 +147,13 @@ class Stall(object):
     def _force(self):
         def let_go():
             # Tasks are switched at once; the kernel notices with its next try, a second later.
-            patches = list(sysfs.read_host(self.actions.root).patches)
-            self.actions.write(self.name, "force", "1")
-            self._note_forced(patches)
+            self._note_forced(list(sysfs.read_host(self.actions.root).patches))
+            try:
+                self.actions.write(self.name, "force", "1")
+            except LivepatchError:
+                run_files.remove(self.actions.root, run_files.FORCED)
+                self.actions.forced = False
+                raise
             return self.over(self._patience())
 
         if not self._try("force", let_go):
@@ -160,10 +164,20 @@ class Stall(object):
             )
 
     def _note_forced(self, patches):
+        """Before it is done: what is not known to have been forced could be forced a second time."""
         actions = self.actions
-        actions.forced = True
         record = {"livepatches": patches, "time": actions.log.position()["time"]}
-        run_files.write(actions.root, run_files.FORCED, record)
+        try:
+            run_files.write(actions.root, run_files.FORCED, record)
+        except EnvironmentError as error:
+            undone = self.turn_round() if self.params["on_stall"] == "revert" else self._left_pending()
+            raise LivepatchError(
+                "stalled",
+                "livepatch %s: expected to note in /%s that its transition is forced, so that none is forced twice, found: %s. "
+                "It was not forced. %s Make room there and run again."
+                % (self.name, run_files.DIRECTORY, error.strerror, undone),
+            )
+        actions.forced = True
         actions.warn(
             "The transition of livepatch %s was forced: modules that took part (%s) may stay in the kernel until the "
             "next boot, and nothing guarantees that no task runs old and new code at once. Enable no further livepatch "

@@ -36,6 +36,13 @@ def by_name(root, kernel_release, name):
     )
 
 
+def known_to_modprobe(root, kernel_release, name):
+    """Whether modprobe would find a module: only what depmod recorded counts, wherever else the file may lie."""
+    directory = os.path.join(root, "lib/modules", kernel_release)
+    builtin = (reading.read_text(os.path.join(directory, "modules.builtin")) or "").splitlines()
+    return any(_stem(path) == name.replace("-", "_") for path in list(_recorded(directory)) + builtin)
+
+
 def by_package(packages, run_command, package):
     """Return the path of the one module that an installed package has for the running kernel.
 

@@ -7,27 +7,46 @@ import errno
 import os
 import stat
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import ownership, reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 
 _MODE, _DIRECTORY_MODE = 0o644, 0o755
 
 
 def differs(root, path, content, mode=_MODE):
-    """Return whether a file is not as wanted; content (str or bytes) None: it should not be there."""
+    """Return whether a file is not as wanted; content (str or bytes) None: it should not be there.
+
+    Raises insecure_path where others than root could put another file in its place.
+    """
     place = os.path.join(root, path)
     if content is None:
         return os.path.lexists(place)
+    _require_own_directory(root, path)
     if os.path.islink(place) or reading.read_bytes(place) != _bytes(content):
         return True
-    return stat.S_IMODE(os.stat(place).st_mode) != mode
+    status = os.stat(place)
+    return stat.S_IMODE(status.st_mode) != mode or status.st_uid != ownership.owner(root)
+
+
+def _require_own_directory(root, path):
+    """Whoever may write to a directory on the way chooses what lies there, whatever the file's own owner."""
+    directory = os.path.dirname(path)
+    while directory and not os.path.isdir(os.path.join(root, directory)):
+        directory = os.path.dirname(directory)
+    ownership.require(
+        root, os.path.join(root, directory), "/" + path, "Give that directory to root, closed to others (chmod go-w)."
+    )
 
 
 def found(root, path, content):
-    """Return what a file that is not as wanted is now, in words: absent, present (and should not be), other content."""
-    if not os.path.lexists(os.path.join(root, path)):
+    """Return what a file that is not as wanted is now, in words: absent, present (and should not be), other content, ..."""
+    place = os.path.join(root, path)
+    if not os.path.lexists(place):
         return "absent"
-    return "present" if content is None else "other content"
+    if content is None:
+        return "present"
+    same = not os.path.islink(place) and reading.read_bytes(place) == _bytes(content)
+    return "other owner or mode" if same else "other content"
 
 
 def refusal(error, path, directories):

@@ -4,15 +4,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
 import os
+import select
 import signal
 import subprocess
-import threading
+import time
+
+_CHUNK = 64 * 1024
+_STEP = 0.1  # seconds between two looks at whether it has ended
 
 
 def run(command, most, seconds):
     """Return (status, output) of a command: its exit status (int, not 0 when it was ended) and what it printed (bytes).
 
-    It is ended, with everything that it has started, when it has printed `most` bytes or takes longer than seconds.
+    It is ended, with everything that it has started, when it has printed `most` bytes or takes longer than seconds. What
+    it leaves running (a daemon with a session of its own) may keep the pipe open: that is not waited for.
     Raises EnvironmentError where it cannot be started.
     """
     with open(os.devnull, "r+b") as null:
@@ -24,16 +29,37 @@ def run(command, most, seconds):
             env=dict(os.environ, LC_ALL="C", LANGUAGE="C"),
             start_new_session=True,
         )
-    late = threading.Timer(seconds, _end, [process])
-    late.start()
+    deadline = time.monotonic() + seconds
     try:
         with process.stdout:
-            output = process.stdout.read(most)
-        if len(output) == most:
-            _end(process)
-        return process.wait(), output
+            output = _read(process, most, deadline)
+        if len(output) < most:
+            process.wait(max(0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        pass
     finally:
-        late.cancel()
+        if process.poll() is None:
+            _end(process)
+    return process.wait(), output
+
+
+def _read(process, most, deadline):
+    """Return what a process prints until it ends, or the deadline (bytes, at most `most`)."""
+    descriptor, parts, left = process.stdout.fileno(), [], most
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    while left > 0 and time.monotonic() < deadline:
+        ended = process.poll() is not None
+        if not poller.poll(0 if ended else _STEP * 1000):
+            if ended:
+                break
+            continue
+        part = os.read(descriptor, min(_CHUNK, left))
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def _end(process):

@@ -88,12 +88,14 @@ def subdirectories(directory):
 
 
 def _read_all(descriptor):
-    parts = []
-    while len(parts) * _CHUNK < _READ_LIMIT:
-        part = os.read(descriptor, _CHUNK)
+    # What the kernel makes line by line (seq_file) comes in pieces of a page, whatever is asked for.
+    parts, left = [], _READ_LIMIT
+    while left > 0:
+        part = os.read(descriptor, min(_CHUNK, left))
         if not part:
             break
         parts.append(part)
+        left -= len(part)
     return b"".join(parts)
 
 

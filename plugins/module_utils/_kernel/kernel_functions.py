@@ -130,18 +130,24 @@ def _read(directory, name):
     return None if directory is None else reading.read_text(os.path.join(directory, name))
 
 
-def count(root, functions, names):
-    """Return ((object, name) -> how often the kernel has it, the set of those names that anything has).
+Symbols = namedtuple("Symbols", "counts known aliases")
+Symbols.__doc__ = """counts: (object, name) -> how often the kernel has it (int). known: those of the names that anything has
+(set). aliases: (object, name) -> all names of its addresses, the name itself included (set): a system call without arguments
+has several, of which tracefs, debugfs and stacks show any. None where the kernel keeps its addresses to itself."""
 
-    functions: pairs of object (vmlinux or a module) and name. names: of symbols, wherever they are. Returns None where
-    the kernel does not list its symbols. The names are listed to anybody; only addresses are kept from some.
+
+def symbols(root, functions, names=()):
+    """Return the Symbols of the kernel, None where it does not list them.
+
+    functions: pairs of object (vmlinux or a module) and name. names: of symbols, wherever they are. The names are listed
+    to anybody; only addresses are kept from some.
     """
     wanted = {(owner.encode(), name.encode()) for owner, name in functions}
     plain = {name for _owner, name in wanted}
     imports = {name.encode(): name for name in names}
     # Of an exported symbol that is not listed itself at least the entry in the table of exports is.
     imports.update({b"__ksymtab_" + name.encode(): name for name in names})
-    counts, found, lines = {}, set(), 0
+    counts, found, lines, places = {}, set(), 0, {}
     try:
         with open(os.path.join(root, "proc/kallsyms"), "rb") as stream:
             for lines, line in enumerate(stream, 1):
@@ -155,8 +161,31 @@ def count(root, functions, names):
                 if name in plain:
                     owner = words[3].strip(b"[]") if len(words) > 3 else VMLINUX.encode()
                     counts[owner, name] = counts.get((owner, name), 0) + 1
+                    if (owner, name) in wanted:
+                        places.setdefault(words[0], set()).add((owner, name))
     except EnvironmentError:
         return None
     if not lines:
         return None
-    return {(owner.decode(), name.decode()): counts.get((owner, name), 0) for owner, name in wanted}, found
+    return Symbols(
+        {(owner.decode(), name.decode()): counts.get((owner, name), 0) for owner, name in wanted},
+        found,
+        _aliases(root, functions, places),
+    )
+
+
+def _aliases(root, functions, places):
+    """Return (object, name) -> all names of its addresses. places: address -> the (object, name) that it has, in bytes."""
+    if any(not address.strip(b"0") for address in places):
+        return None
+    found = {key: {key[1]} for key in functions}
+    if not places:
+        return found
+    try:
+        with open(os.path.join(root, "proc/kallsyms"), "rb") as stream:
+            for line in stream:
+                for owner, name in places.get(line.split(None, 1)[0], ()):
+                    found[owner.decode(), name.decode()].add(line.split()[2].decode("utf-8", "replace"))
+    except (EnvironmentError, IndexError):
+        return None
+    return found

@@ -17,13 +17,14 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 # A record is never longer than this (CONSOLE_EXT_LOG_MAX, kernel/printk/internal.h); a smaller buffer gives EINVAL.
 RECORD_BYTES = 8192
 
-# Bounds of one reading. The log buffer of most kernels holds a few thousand records, a large one some ten thousand.
+# Bounds of one reading: so many of the newest records are kept, and so long it is read. The log buffer of most kernels
+# holds a few thousand records, a large one some ten thousand.
 MAX_RECORDS = 100000
 MAX_BYTES = 16 * 1024 * 1024
 MAX_SECONDS = 10.0
 
-# What a reading can be called: everything wanted was there; the kernel had overwritten some of it; a bound was met
-# first; the device could not be opened or read.
+# What a reading can be called: everything wanted was there; the kernel had overwritten some of it; a bound was met, and
+# the oldest were passed over; the device could not be opened or read.
 READ, LOST, TRUNCATED, UNREADABLE = "read", "lost", "truncated", "unreadable"
 
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
@@ -83,7 +84,50 @@ def position(device=DEVICE, now=time.time):
     That is {"boot_id": str or None, "sequence": number of the next record or None, "time": by this host's clock (str)}.
     """
     moment = now()
-    return {"boot_id": boot_id(), "sequence": read(device=device).next_sequence, "time": times.to_text(moment)}
+    return {"boot_id": boot_id(), "sequence": _next_sequence(device), "time": times.to_text(moment)}
+
+
+def _next_sequence(device):
+    """Return the number of the next record (int), None where the log cannot be read.
+
+    The kernel tells it in records only. Of all but the last one nothing is looked at: that is most of what reading costs.
+    """
+    try:
+        descriptor = os.open(device, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        newest, _dropped, error = _raw(descriptor, 1, time.monotonic() + MAX_SECONDS)
+    finally:
+        os.close(descriptor)
+    last = parse(newest[-1]) if newest else None
+    if error is not None and error.errno != errno.EAGAIN:
+        return None
+    return last.sequence + 1 if last else 0
+
+
+def _raw(descriptor, most, deadline, clock=time.monotonic):
+    """Return (the newest records (deque of bytes), the last one that was dropped for them or None, why it ended).
+
+    Why: the OSError of the last read (EAGAIN at the end of the log), or None when it took too long.
+    """
+    kept, size, dropped = collections.deque(), 0, None
+    while clock() <= deadline:
+        try:
+            data = os.read(descriptor, RECORD_BYTES)
+        except OSError as error:
+            # EPIPE: the record that was next has been overwritten. The gap shows in the numbers.
+            if error.errno in (errno.EPIPE, errno.EINTR):
+                continue
+            return kept, dropped, error
+        if not data:
+            return kept, dropped, OSError(errno.EAGAIN, "end")
+        kept.append(data)
+        size += len(data)
+        while len(kept) > most or size > MAX_BYTES:
+            dropped = kept.popleft()
+            size -= len(dropped)
+    return kept, dropped, None
 
 
 def lines_since(sequence, limit, device=DEVICE):
@@ -98,38 +142,27 @@ def lines_since(sequence, limit, device=DEVICE):
 
 
 def _read_all(descriptor, sequence, device, clock):
-    deadline = clock() + MAX_SECONDS
-    records, earlier, following, count, size, status, reason = [], [], 0, 0, 0, READ, None
-    while True:
-        if count >= MAX_RECORDS or size >= MAX_BYTES or clock() > deadline:
-            status = TRUNCATED
-            reason = "stopped after %d records, %d bytes: read on from %d" % (count, size, following)
-            break
-        try:
-            data = os.read(descriptor, RECORD_BYTES)
-        except OSError as error:
-            if error.errno in (errno.EPIPE, errno.EINTR):
-                # EPIPE: the record that was next has been overwritten. The gap shows in the numbers below.
-                count += 1
-                continue
-            if error.errno != errno.EAGAIN:
-                return Reading(records, following, UNREADABLE, "cannot read %s: %s" % (device, error.strerror), earlier)
-            break
-        if not data:
-            break
-        count, size = count + 1, size + len(data)
-        record = parse(data)
-        if record is None:
-            continue
+    kept, dropped, error = _raw(descriptor, MAX_RECORDS, clock() + MAX_SECONDS, clock)
+    records, earlier, status, reason = [], [], READ, None
+    passed_over = parse(dropped) if dropped else None
+    following = passed_over.sequence + 1 if passed_over else 0
+    if following > sequence:
+        status = TRUNCATED
+        reason = "records from %d to %d were passed over: there are more than are kept" % (sequence, following - 1)
+    for record in filter(None, map(parse, kept)):
         wanted_from = max(following, sequence)
         following = record.sequence + 1
         if record.sequence < sequence:
             earlier.append(record)
             continue
-        if record.sequence > wanted_from:
+        if record.sequence > wanted_from and status == READ:
             status = LOST
             reason = "the kernel had already overwritten records %d to %d" % (wanted_from, record.sequence - 1)
         records.append(record)
+    if error is None:
+        status, reason = TRUNCATED, "stopped after %d seconds: read on from %d" % (MAX_SECONDS, following)
+    elif error.errno != errno.EAGAIN:
+        status, reason = UNREADABLE, "cannot read %s: %s" % (device, error.strerror)
     following = max(following, sequence) if status == READ else following
     return Reading(records, following, status, reason, earlier)
 

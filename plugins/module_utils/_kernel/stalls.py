@@ -50,6 +50,11 @@ def count(root, name):
     return len(_blocking(root, name))
 
 
+def blocked(root, name):
+    """Return whether any task has not switched yet: the search ends at the first."""
+    return next(_blockers(root, name), None) is not None
+
+
 def units(root, name):
     """Return the systemd units (set of str) of all tasks that have not switched yet."""
     return {_unit(_cgroup(task)) for task in _blocking(root, name)} - {None}
@@ -90,7 +95,9 @@ def find(root, name, kernel, log, clock):
         note = "%d tasks are too many to have the kernel write about each" % len(tasks)
     elif tasks:
         said, note = _ask(root, kernel, log, clock)
-        tasks = _blocking(root, name)
+        # Who has switched meanwhile is no blocker any more. Nobody else is looked at: on a host with many tasks that takes
+        # seconds.
+        tasks = _blocking(root, name, tasks)
     livepatch = _Livepatch(root, name)
     described = [_describe(task, said, livepatch) for task in tasks[:_MAX_BLOCKERS]]
     told_by = "kernel" if any(task["told_by"] == "kernel" for task in described) else "stacks"
@@ -125,17 +132,24 @@ class _Livepatch(object):
                 self.objects.update({function: object_name for function in parts["functions"]})
 
 
-def _blocking(root, name):
-    """Directories in proc of the tasks that have not switched.
+def _blocking(root, name, among=None):
+    """The same as a list."""
+    return list(_blockers(root, name, among))
+
+
+def _blockers(root, name, among=None):
+    """Yield the directories in proc of the tasks (among these, None: of all) that have not switched.
 
     A task blocks when its patch_state is neither -1 (no transition) nor what `enabled` says
     (Documentation/livepatch/livepatch.rst, "Consistency model").
     """
     patch = sysfs.read_patch(root, name)
     if patch is None or not patch.transition:
-        return []
+        return
     other = 0 if patch.enabled else 1
-    return [task for task in every_task(root) if reading.read_number(os.path.join(task, "patch_state")) == other]
+    for task in every_task(root) if among is None else among:
+        if reading.read_number(task + "/patch_state") == other:
+            yield task
 
 
 def _ask(root, kernel, log, clock):
@@ -230,10 +244,12 @@ def _cgroup(task):
 
 
 def _unit(cgroup):
-    for part in reversed((cgroup or "").split("/")):
-        if _UNIT.search(part):
-            return part
-    return None
+    """The unit of the host's systemd that a control group belongs to, by systemd's own rule: the first one behind the slices.
+
+    What lies below is its own affair: units of a container or of a user's systemd may have the names of the host's.
+    """
+    parts = [part for part in (cgroup or "").split("/") if part and not part.endswith(".slice")]
+    return parts[0] if parts and _UNIT.search(parts[0]) else None
 
 
 def every_task(root):

@@ -7,6 +7,8 @@ import ctypes
 import errno
 import os
 
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import ownership
+
 # init_module, finit_module and delete_module of each architecture that has livepatches (its asm/unistd.h).
 _NUMBERS = {
     "x86_64": (175, 313, 176),
@@ -23,10 +25,11 @@ _O_NONBLOCK = 0o4000
 def load(path, image, packed):
     """Give a module to the kernel; OSError carries the kernel's errno.
 
-    A plain file goes as a file, so that security modules can judge it by its label and place; a packed one is given
-    as the unpacked bytes `image`. A livepatch's transition has only begun when this returns.
+    A plain file goes as a file, so that security modules can judge it by its label and place. A packed one is given
+    as the unpacked bytes `image`, and so is one that others than root could change between the look at it and now.
+    A livepatch's transition has only begun when this returns.
     """
-    if packed:
+    if packed or ownership.changeable("/", path):
         _call(_INIT, image, ctypes.c_ulong(len(image)), b"")
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -92,6 +92,10 @@ def read_patch(root, name):
     directory = os.path.join(root, LIVEPATCHES, name)
     enabled = reading.read_number(os.path.join(directory, "enabled"))
     transition = reading.read_number(os.path.join(directory, "transition"))
+    # A kernel without the consistency model (openEuler's) stops the machine for a moment and has no transition. Where the
+    # directory has just gone with what is in it, `enabled` has gone too.
+    if transition is None and enabled and reading.read_number(os.path.join(directory, "enabled")):
+        transition = 0
     # Just after a transition away from a livepatch its directory may still be there, with both at 0 (6.1 to 7.2).
     if enabled is None or transition is None or not (enabled or transition):
         return None

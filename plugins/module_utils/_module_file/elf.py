@@ -90,12 +90,14 @@ def pointers(image, all_sections, rela, machine, table):
     """
     if rela.size // 24 > MOST_RELOCATIONS:
         raise ValueError("more relocations than a module has")
+    return {offset: target for offset, kind, target in targets(image, rela, table) if kind == ABSOLUTE.get(machine)}
+
+
+def targets(image, rela, table):
+    """Yield (offset, kind, Target) of each relocation in a section of kind SHT_RELA."""
     order = byte_order(image)
     data = content(image, rela)
-    found = {}
     for start in range(0, len(data) - 23, 24):
         offset, info, addend = struct.unpack_from(order + "QQq", data, start)
-        if info & 0xFFFFFFFF == ABSOLUTE.get(machine):
-            symbol = table[info >> 32]
-            found[offset] = Target(symbol.name, symbol.section, symbol.value + addend)
-    return found
+        symbol = table[info >> 32]
+        yield offset, info & 0xFFFFFFFF, Target(symbol.name, symbol.section, symbol.value + addend)

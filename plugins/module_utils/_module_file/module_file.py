@@ -23,6 +23,9 @@ MACHINES = {"x86_64": 62, "ppc64le": 21, "s390x": 22, "aarch64": 183, "loongarch
 
 # struct klp_patch (include/linux/livepatch.h, 5.10 to 7.2): mod, objs, states are pointers, then bool replace.
 _OBJS, _STATES, _REPLACE, _PATCH_HEAD = 8, 16, 24, 32
+# What a relocation of code adds to the byte that it means: nothing, or, relative to the end of an instruction of x86, the
+# bytes up to there: four, and those of a constant that follows.
+_RELATIVE = (0, -4, -5, -8)
 # Build ids take 20 bytes; what is larger is no note of interest.
 _NOTE_LIMIT = 64 * 1024
 # For zstd, which unpacks a module in a fraction of one.
@@ -173,9 +176,28 @@ def _build_id(image, sections, order):
 
 
 def _replace(image, sections, machine):
-    """The replace flag of the one struct klp_patch in the file's data, or None."""
+    """The replace flag of the one struct klp_patch in the file's data, or None; also where code may set it before."""
     found = patch_structs(image, sections, data_pointers(image, sections, machine))
-    return found[0].replace if len(found) == 1 else None
+    if len(found) != 1 or _code_points_at(image, sections, found[0].section, found[0].offset + _REPLACE):
+        return None
+    return found[0].replace
+
+
+def _code_points_at(image, sections, number, offset):
+    """Whether code of the file refers to one byte of a section, as code that sets a field does."""
+    tables = {}
+    for rela in sections:
+        code = sections[rela.info] if rela.info < len(sections) else None
+        if rela.kind != elf.SHT_RELA or code is None or not code.flags & elf.SHF_EXECINSTR:
+            continue
+        if rela.size // 24 > elf.MOST_RELOCATIONS:
+            raise ValueError("more relocations than a module has")
+        if rela.link not in tables:
+            tables[rela.link] = elf.symbols(image, sections, rela.link)
+        for _offset, _kind, target in elf.targets(image, rela, tables[rela.link]):
+            if target.section == number and target.offset - offset in _RELATIVE:
+                return True
+    return False
 
 
 def data_pointers(image, sections, machine):

@@ -257,7 +257,11 @@ def _is_object(file, number, offset):
 
 def _is_empty(file, target):
     """Whether a list of functions has none: callbacks alone."""
-    if not file.sections[target.section].name.startswith(".data"):
+    section = file.sections[target.section]
+    # A list of zeros alone has no bytes in the file.
+    if section.kind == elf.SHT_NOBITS:
+        return section.name.startswith(".bss") and target.offset + _FUNC_HEAD <= section.size
+    if not section.name.startswith(".data"):
         return False
     head = file.content(target.section)[target.offset : target.offset + _FUNC_HEAD]
     pointers = file.pointers.get(target.section, {})

@@ -21,6 +21,8 @@ _LIBRARIES = ("usr/lib/modules", "lib/modules")
 _IMAGES = ("boot/vmlinuz-%s", "boot/Image-%s", "boot/image-%s", "boot/vmlinux-%s", "usr/lib/modules/%s/vmlinuz")
 _ENVIRONMENTS = ("boot/grub2/grubenv", "boot/grub/grubenv", "boot/efi/EFI/redhat/grubenv")
 _LINKS = ("boot/vmlinuz", "boot/Image", "boot/image", "vmlinuz")
+# Entries of the boot loader specification, which GRUB shows newest first.
+_MENU = "boot/loader/entries"
 
 
 def pending(root="/", running=None):
@@ -29,8 +31,7 @@ def pending(root="/", running=None):
     running: `uname -r`, read when None.
     """
     running = running or sysfs.kernel_release(root)
-    kernels = installed(root)
-    found, known_by = _next(root, kernels)
+    found, known_by = _next(root, installed(root), running)
     if found is None or found == running:
         return None
     # A custom kernel may leave no image where others do: what runs cannot be older than itself.
@@ -70,9 +71,24 @@ def age(kernel_release):
     ]
 
 
-def _next(root, kernels):
-    """Return (kernel release, how that is known) of what boots next; (None, None) where no kernel is found."""
+def flavour(kernel_release):
+    """Return the words of a kernel release that no number follows (list of str): debug, rt, default, but neither el9 nor x86.
+
+    Kernels of one flavour follow each other as versions; those of several lie side by side.
+    """
+    return re.findall(r"[A-Za-z]+(?![A-Za-z0-9])", kernel_release)
+
+
+def _next(root, kernels, running):
+    """Return (kernel release, how that is known) of what boots next; (None, None) where that cannot be told."""
     entry = _saved_entry(root)
+    if entry and re.match(r"[0-9]+(>[0-9]+)*\Z", entry):
+        found = _in_menu(root, entry)
+        if found in kernels:
+            return found, "boot_loader"
+        # The first entry is the newest kernel's, as grub-mkconfig writes it; any other needs the menu.
+        if entry != "0":
+            return None, None
     for kernel in reversed(kernels):
         if entry and (entry == kernel or entry.endswith("-" + kernel) or entry.endswith(" " + kernel)):
             return kernel, "boot_loader"
@@ -80,7 +96,19 @@ def _next(root, kernels):
         target = _target(os.path.join(root, link))
         if target in kernels:
             return target, "link"
-    return (kernels[-1], "version") if kernels else (None, None)
+    rivals = [kernel for kernel in kernels if flavour(kernel) == flavour(running)]
+    return (rivals[-1], "version") if rivals else (None, None)
+
+
+def _in_menu(root, number):
+    """Return the kernel release of the menu's entry of that number, None where the menu cannot be read or has no such one."""
+    names = [name[: -len(".conf")] for name in _names(os.path.join(root, _MENU)) if name.endswith(".conf")]
+    names.sort(key=age, reverse=True)
+    if not re.match(r"[0-9]{1,3}\Z", number) or int(number) >= len(names):
+        return None
+    text = reading.read_text(os.path.join(root, _MENU, names[int(number)] + ".conf")) or ""
+    versions = re.findall(r"^version[ \t]+(\S+)", text, re.MULTILINE)
+    return versions[0] if versions else None
 
 
 def _saved_entry(root):

@@ -9,6 +9,7 @@
 import collections
 import json
 import os
+import re
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import processes, reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
@@ -16,6 +17,9 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sy
 
 SECONDS = 10.0
 BYTES = 256 * 1024
+
+# What `uname -r` prints has numbers first; a word of a plugin or a message has not.
+_RELEASE = re.compile(r"\d+\.\d+[A-Za-z0-9_.+~-]*\Z")
 
 Engine = collections.namedtuple("Engine", "name active effective_release")
 Engine.__doc__ = """active: whether it has changed the kernel (bool, None: it did not say). effective_release: the kernel
@@ -61,7 +65,7 @@ def require_idle(engines, subject):
 
 def _ksplice(path, host, seconds):
     # Ksplice changes the kernel with modules of this name; uptrack-uname prints the kernel whose fixes the host has.
-    release = _line(_answer([path, "-r"], seconds)) if os.path.basename(path) == "uptrack-uname" else None
+    release = _release(_answer([path, "-r"], seconds)) if os.path.basename(path) == "uptrack-uname" else None
     if any(name.startswith("ksplice_") for name in host.modules):
         return True, release
     return (None if release is None else release != host.kernel_release), release
@@ -70,7 +74,7 @@ def _ksplice(path, host, seconds):
 def _kernelcare(path, host, seconds):
     if "kcare" not in host.modules:
         return False, None
-    release = _line(_answer([path, "--uname"], seconds))
+    release = _release(_answer([path, "--uname"], seconds))
     return (None if release is None else release != host.kernel_release), release
 
 
@@ -130,10 +134,9 @@ def _names(directory):
         return []
 
 
-def _line(text):
-    """The first line of an answer that is one word, else None: a message is no release."""
-    words = (text or "").strip().splitlines()[:1]
-    return words[0].strip() if words and len(words[0].split()) == 1 else None
+def _release(text):
+    """Return the first line of an answer that can be a kernel release (str), else None."""
+    return next((line.strip() for line in (text or "").splitlines() if _RELEASE.match(line.strip())), None)
 
 
 def _answer(command, seconds):

@@ -73,7 +73,7 @@ def present(run_command, find, wanted, found=None):
         return dict(_result("not_applicable", before, None, []), drift=drift)
     _refuse_drift(drift, wanted)
     if wanted.check_mode:
-        available = manager.available(wanted.spec)
+        available = manager.would_install(wanted.spec)
         result = _result("installed" if available else "not_applicable", before, available, [])
     else:
         result = _install(run_command, manager, before, wanted)
@@ -103,8 +103,11 @@ def _manager(run_command, find, wanted):
 def _install(run_command, manager, before, wanted):
     if not manager.install(wanted.spec, wanted.gpg_check):
         return _result("not_applicable", before, None, [])
+    current = find_installed(run_command, wanted.spec)[0]
+    # A package manager that is told to overlook what it does not find succeeds without it.
+    if not current and not manager.would_install(wanted.spec):
+        return _result("not_applicable", before, None, [])
     try:
-        current = find_installed(run_command, wanted.spec)[0]
         if not current:
             raise LivepatchError(
                 "package_failed",
@@ -127,7 +130,7 @@ def absent(run_command, wanted):
     if not current:
         return dict(_result("already_absent", None, None, []), still_running=[])
     package_facts.require_no_image("package %s" % wanted.spec, wanted.root)
-    rpm.erase(run_command, current.nevra, test=wanted.check_mode)
+    rpm.erase(run_command, current.nevra, wanted.check_mode, wanted.timeout)
     running = _running(current, wanted.root)
     for name in running:
         wanted.warnings.append(

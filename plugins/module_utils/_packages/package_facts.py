@@ -25,10 +25,11 @@ CHOICES = (PACKAGES, CVES, ADVISORIES)
 
 CVE = re.compile(r"\bCVE-[0-9]{4}-[0-9]{4,}\b")
 
-# dnf 4, dnf 5 and zypper; the part before the name is a digest.
+# dnf 4, dnf 5, tdnf and zypper; the part before the name is a digest.
 _ADVISORIES = (
     "var/cache/dnf/*/repodata/*updateinfo.xml*",
     "var/cache/libdnf5/*/repodata/*updateinfo.xml*",
+    "var/cache/tdnf/*/repodata/*updateinfo.xml*",
     "var/cache/zypp/raw/*/repodata/*updateinfo.xml*",
 )
 _OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open, ".xml": open}

@@ -9,9 +9,12 @@
 import glob
 import os
 import re
+import shutil
+import tempfile
 from xml.etree import ElementTree
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import drift
 
 # Where a package manager writes: package cache, RPM database, modules.
 WRITTEN = ("/var/cache", "/var/lib/rpm", "/usr/lib/modules")
@@ -34,7 +37,7 @@ REASONS = (
         r"cannot download|error downloading|failed to download|curl error|all mirrors were|no enabled repositories"
         r"|download \(curl\) error|valid metadata not found|not found on medium|status code: \d+",
     ),
-    ("excluded", r"filtered out by (exclude|modular)"),
+    ("excluded", r"filtered out by (exclude|modular)|matches only (excluded packages|packages excluded)"),
     ("not_found", r"unable to find a match|no match for argument|no package .*available"),
 )
 _NEXT = {
@@ -43,6 +46,15 @@ _NEXT = {
     "repository_unavailable": "Make every enabled repository reachable from this host, or disable it.",
     "package_failed": "Look at stderr in this result, and try the command on the host.",
 }
+
+
+# name-version-release.arch: plugins of dnf print lines of their own among those of a query.
+_NEVRA = re.compile(r"\A[A-Za-z0-9_][A-Za-z0-9_.+-]*-[A-Za-z0-9_.+~^]+-[A-Za-z0-9_.+~^]+\.[a-z0-9_]+\Z")
+
+
+def nevras(output):
+    """Return the lines of a query's output that are name-version-release.arch (list of str)."""
+    return [line.strip() for line in output.splitlines() if _NEVRA.match(line.strip())]
 
 
 def reason(text):
@@ -115,8 +127,29 @@ class Manager:
             )
         return code, output, errors, [self.program] + arguments
 
+    def would_install(self, spec):
+        """Return what available() returns; raise as install() would where the host must not install it."""
+        return self.available(spec)
+
     def _environment(self):
         return {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
+
+    def _require_signatures(self, spec, files):
+        """Refuse downloaded packages (paths) that no key of this host has signed, and where there are none to check."""
+        if not files:
+            raise LivepatchError(
+                "bad_signature",
+                "package %s: expected %s to download it, so that its signature can be checked, found no file of it. "
+                "A repository on this host's own disk is not downloaded from: serve it by HTTP, or give gpg_check: false."
+                % (spec, self.program),
+            )
+        for path in files:
+            # "all": without it a package that has no signature passes.
+            command = ["rpmkeys", "--define", "_pkgverify_level all", "--checksig", path]
+            limit = [self._timeout_path, "%d" % self._timeout] if self._timeout_path else []
+            code, output, errors = self._run_command(limit + command, environ_update=self._environment())
+            if code != 0:
+                raise failure("bad_signature", spec, command[:1] + command[3:], output, errors)
 
 
 class Dnf(Manager):
@@ -160,7 +193,7 @@ class Dnf(Manager):
             spec,
         ]
         code, output, errors, command = self.run(arguments + query)
-        names = [line.strip() for line in output.splitlines() if line.strip()]
+        names = nevras(output)
         if code == 0 and names:
             return names[-1]
         if not strict:
@@ -171,6 +204,23 @@ class Dnf(Manager):
             raise failure(code, spec, command, output, errors)
         return None
 
+    def would_install(self, spec):
+        """The same for dnf: a query does not see what is excluded, an installation that is declined says so."""
+        available = self.available(spec)
+        if available is None:
+            code, output, errors, dummy = self.run(["--assumeno", "install", spec])
+            if reason(errors + output) == "excluded":
+                raise self._excluded(spec, errors)
+        return available
+
+    def _excluded(self, spec, errors):
+        return LivepatchError(
+            "package_failed",
+            "package %s: expected to be allowed to install it, found it excluded by the configuration of dnf on "
+            "this host. Remove the exclude or the version lock." % spec,
+            stderr=errors[-STDERR_CHARACTERS:],
+        )
+
     def _try_install(self, spec, gpg_check):
         """Return None when it worked, else the reason that needs a second look; raise what is clear at once."""
         code, output, errors, command = self.run(["-y"] + (self.GPG if gpg_check else []) + ["install", spec])
@@ -178,16 +228,82 @@ class Dnf(Manager):
             return None
         known = reason(errors + output)
         if known == "excluded":
-            raise LivepatchError(
-                "package_failed",
-                "package %s: expected to be allowed to install it, found it excluded by the configuration of dnf on "
-                "this host. Remove the exclude or the version lock." % spec,
-                stderr=errors[-STDERR_CHARACTERS:],
-            )
+            raise self._excluded(spec, errors)
         self._error = failure(known if known in _NEXT else "package_failed", spec, command, output, errors)
         if known in ("disk_full", "bad_signature"):
             raise self._error
         return known
+
+
+class Tdnf(Manager):
+    """tdnf of Photon and Azure Linux. It prints the number of an error; its exit status keeps only 8 bits of that."""
+
+    program = "tdnf"
+    NUMBER = re.compile(r"^Error\(([0-9]+)\)", re.MULTILINE)
+    # From tdnf's include/tdnferror.h.
+    NOT_FOUND = (1011, 1599, 1661)
+    CODES = (
+        (
+            "repository_unavailable",
+            (1006, 1007, 1008, 1012, 1524, 1527, 1528, 2500, 2501, 2502) + tuple(range(1200, 1300)),
+        ),
+        ("bad_signature", (1471, 1472, 1473, 1474, 1505, 1506, 1507, 1508, 1510, 1512, 1513, 1514, 1523)),
+        ("disk_full", (1036,)),
+    )
+    # It goes on without a repository that is down, where that one is configured so.
+    SKIPPED = "Disabling Repo:"
+
+    def install(self, spec, gpg_check):
+        """Install spec, also an older one. Returns True, or False when no repository has it. Raises LivepatchError.
+
+        A package that is not found, or not fetched, is looked for once more with fresh metadata.
+        """
+        if gpg_check and not self._check(spec):
+            return False
+        return self._twice(["install", spec], spec) is not None
+
+    def available(self, spec):
+        """Return the newest available name-version-release.arch for spec, or None. Raises LivepatchError."""
+        names = self._twice(["repoquery", "--available", spec], spec, nevras)
+        return max(names, key=drift.age) if names else None
+
+    def _check(self, spec):
+        """Check the signature of what would be installed; tdnf leaves it to each repository whether there is one.
+
+        Returns False when no repository has it.
+        """
+        directory = tempfile.mkdtemp(prefix="livepatch-")
+        try:
+            words = ["install", "--downloadonly", "--downloaddir=" + directory, spec]
+            if self._twice(words, spec) is None:
+                return False
+            self._require_signatures(spec, sorted(glob.glob(os.path.join(directory, "*.rpm"))))
+            return True
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _twice(self, words, spec, answer=lambda output: True):
+        """Return the answer in a command's output; None where it does not find the spec, with fresh metadata neither."""
+        for options in (["-y"], ["-y", "--refresh"]):
+            code, output, errors, command = self.run(options + words)
+            number = self.NUMBER.search(errors + "\n" + output)
+            found = answer(output) if code == 0 and not number else None
+            if found:
+                return found
+            known = self._known(code, int(number.group(1)) if number else None, errors + output)
+            if known in ("disk_full", "bad_signature", "package_failed"):
+                raise failure(known, spec, command, output, errors)
+        if known == "repository_unavailable":
+            raise failure(known, spec, command, output, errors)
+        return None
+
+    def _known(self, code, number, text):
+        if self.SKIPPED in text:
+            return "repository_unavailable"
+        if number in self.NOT_FOUND or (number is None and code == 0):
+            return "not_found"
+        known = next((code for code, numbers in self.CODES if number in numbers), reason(text))
+        return known if known in _NEXT else "package_failed"
 
 
 class Zypper(Manager):
@@ -197,6 +313,7 @@ class Zypper(Manager):
     # Done, though: a reboot is needed; zypper wants to be started again; some repository was skipped.
     DONE = (0, 102, 103, 106)
     NO_REPOSITORY, LOCKED, NOT_FOUND, SKIPPED, SCRIPT_FAILED = 6, 7, 104, 106, 107
+    # Where packages are downloaded to, whatever zypp.conf says.
     PACKAGES = "/var/cache/zypp/packages"
 
     def __init__(self, *arguments):
@@ -232,7 +349,8 @@ class Zypper(Manager):
         return found
 
     def _install(self, spec, options):
-        words = ["--non-interactive", "--xmlout", "install", "--oldpackage", "--no-recommends"]
+        words = ["--non-interactive", "--xmlout", "--pkg-cache-dir", self.PACKAGES]
+        words += ["install", "--oldpackage", "--no-recommends"]
         code, output, errors, command = self.run(words + list(options) + [spec])
         if code == self.NOT_FOUND:
             return None
@@ -252,17 +370,7 @@ class Zypper(Manager):
         if self._planned is None:
             return  # it is installed
         files = glob.glob("%s/**/%s.rpm" % (glob.escape(self.PACKAGES), glob.escape(self._planned)), recursive=True)
-        if not files:
-            self.warnings.append(
-                "The package %s was not downloaded, as its repository is a directory of this host: only the signature of the "
-                "repository was checked." % self._planned
-            )
-        for path in files:
-            # "all": without it a package that has no signature passes.
-            command = ["rpmkeys", "--define", "_pkgverify_level all", "--checksig", path]
-            code, output, errors = self._run_command(command, environ_update=self._environment())
-            if code != 0:
-                raise failure("bad_signature", spec, command[:1] + command[3:], output, errors)
+        self._require_signatures(spec, files)
 
     def _refresh(self, spec):
         code, output, errors, command = self.run(["--non-interactive", "--xmlout", "refresh"])
@@ -337,17 +445,21 @@ def choose(run_command, find, timeout, os_family_ids=()):
     find: function from a program's name to its path or None. timeout: seconds for each command (int). os_family_ids:
     words of ID and ID_LIKE in os-release: a host of the SUSE family may have dnf beside zypper, which has the repositories.
     """
-    programs = [("dnf", Dnf), ("dnf5", Dnf), ("zypper", Zypper), ("yum", Dnf)]
+    programs = [("dnf", Dnf), ("dnf5", Dnf), ("zypper", Zypper), ("tdnf", Tdnf), ("yum", Dnf)]
     if "suse" in os_family_ids:
         programs.sort(key=lambda program: program[0] != "zypper")
+    found = "none"
     for name, kind in programs:
         path = find(name)
         if path:
-            return kind(run_command, path, timeout, find("timeout"))
+            manager = kind(run_command, path, timeout, find("timeout"))
+            if name != "yum" or not manager.run(["--version"])[1].startswith("3."):
+                return manager
+            found = "yum 3, which has no way to ask for fresh metadata"
     raise LivepatchError(
         "no_package_manager",
-        "this host: expected dnf, yum or zypper, found none. Install the package by other means, and give the module "
-        "livepatch its file.",
+        "this host: expected dnf, a yum that is dnf, tdnf or zypper, found %s. Install the package by other means, and "
+        "give the module livepatch its file." % found,
     )
 
 

@@ -6,6 +6,8 @@
 import collections
 import os
 import re
+import stat
+import time
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 
@@ -18,21 +20,17 @@ MODULE_FILE = re.compile(r"\.ko(\.(gz|xz|zst))?\Z")
 # A directory named like a kernel release, e.g. 6.1.0-56-amd64.
 KERNEL_DIRECTORY = re.compile(r"\A\d+\.\d+(\.\d+)?-[A-Za-z0-9]")
 
-# The columns of `rpm -V`, rpm(8) section VERIFY OPTIONS.
-VERIFY_COLUMNS = {
-    "S": "size",
-    "M": "mode",
-    "5": "digest",
-    "D": "device",
-    "L": "link",
-    "U": "user",
-    "G": "group",
-    "T": "mtime",
-    "P": "capabilities",
-    "?": "unreadable",
-}
+# The columns of `rpm -V`, rpm(8) section VERIFY OPTIONS, that tell of other content. Times do not count: images and clones
+# have others for every file.
+VERIFY_COLUMNS = {"S": "size", "5": "digest", "D": "device", "L": "link", "?": "unreadable"}
+# These count where they let others than root change the file.
+VERIFY_OWNERS = {"M": "mode", "U": "user", "G": "group"}
 VERIFY_LINE = re.compile(r"\A(?P<columns>[SM5DLUGTP?.]{8,}|missing) +(?:(?P<kind>[a-z]) +)?(?P<path>/.*)\Z")
 
+# A query ends within so many seconds, whoever holds the database.
+SECONDS = 120
+TIMED_OUT, NOT_THERE = 124, 127  # of timeout(1)
+_LOCKED = re.compile(r"transaction lock", re.IGNORECASE)
 
 Installed = collections.namedtuple("Installed", "name version release arch time signature files")
 Installed.nevra = property(lambda package: "%s-%s-%s.%s" % package[:4])
@@ -163,12 +161,26 @@ def signature(run_command, package):
     return signed[0] if code == 0 and signed else None
 
 
-def erase(run_command, package, test):
+def erase(run_command, package, test, timeout=SECONDS, clock=time.monotonic, sleep=time.sleep):
     """Remove an installed package, or with test=True only find out whether that is possible.
 
-    `rpm -e` refuses where other packages need this one, and never removes them. Raises LivepatchError: package_failed.
+    `rpm -e` refuses where other packages need this one, and never removes them. While somebody else holds rpm's lock it is
+    waited for, timeout seconds in all. Raises LivepatchError: package_failed.
     """
-    code, output, errors = _rpm(run_command, ["-e"] + (["--test"] if test else []) + [package_spec(package)])
+    deadline = clock() + timeout
+    command = ["-e"] + (["--test"] if test else []) + [package_spec(package)]
+    while True:
+        code, output, errors = _rpm(run_command, command, max(1, deadline - clock()))
+        if code == 0 or not _LOCKED.search(output + errors):
+            break
+        if clock() >= deadline:
+            raise LivepatchError(
+                "package_failed",
+                "package %s: expected to remove it within %d seconds, found another program changing packages all the "
+                "time. Let it end, or raise the option timeout." % (package, timeout),
+                stderr=errors[-2000:],
+            )
+        sleep(1)
     if code != 0:
         raise LivepatchError(
             "package_failed",
@@ -223,11 +235,12 @@ def module_of(path):
     return MODULE_FILE.sub("", os.path.basename(path)).replace("-", "_")
 
 
-def verify(run_command, package):
+def verify(run_command, package, lstat=os.lstat):
     """Compare the files of an installed package with the RPM database.
 
-    Returns a list of {"file": path, "differs": [words of VERIFY_COLUMNS, or "missing"]}, empty when all are as
-    shipped. Configuration files do not count. Raises LivepatchError: bad_name, package_failed (rpm itself failed).
+    Returns a list of {"file": path, "differs": [words of VERIFY_COLUMNS and VERIFY_OWNERS, or "missing"]}, empty when all
+    have the content that was shipped and only root can change them. Configuration files do not count.
+    Raises LivepatchError: bad_name, package_failed (rpm itself failed).
     """
     code, output, errors = _rpm(run_command, ["-V", "--nodeps", "--noscripts", package_spec(package)])
     matches = [VERIFY_LINE.match(line) for line in output.splitlines()]
@@ -237,22 +250,37 @@ def verify(run_command, package):
             "package %s: cannot compare it with the RPM database: %s. Try `rpm -V %s` on the host."
             % (package, (output + errors).strip()[:300] or "rpm -V failed without a word", package),
         )
-    return [
-        {"file": match.group("path"), "differs": _differences(match.group("columns"))}
+    found = [
+        {"file": match.group("path"), "differs": _differences(match.group("columns"), match.group("path"), lstat)}
         for match in matches
         if match and match.group("kind") != "c"
     ]
+    return [entry for entry in found if entry["differs"]]
 
 
-def _rpm(run_command, arguments):
+def _rpm(run_command, arguments, seconds=SECONDS):
     try:
-        return run_command(["rpm"] + arguments, handle_exceptions=False)
+        code, output, errors = run_command(["timeout", "%d" % seconds, "rpm"] + arguments, handle_exceptions=False)
     except EnvironmentError as error:
+        raise _missing(error.strerror or error)
+    if code == NOT_THERE:
+        raise _missing(errors.strip()[-200:] or "none")
+    if code == TIMED_OUT:
         raise LivepatchError(
-            "no_package_manager",
-            "rpm: expected the program on this host, found: %s. Only hosts with RPM packages can be served."
-            % (error.strerror or error,),
+            "package_failed",
+            "rpm %s: expected it to end within %d seconds, it did not. Another program may hold the RPM database; see "
+            "who, and try again." % (arguments[0], seconds),
+            stderr=errors[-2000:],
         )
+    return code, output, errors
+
+
+def _missing(found):
+    return LivepatchError(
+        "no_package_manager",
+        "rpm: expected the program (and timeout of coreutils) on this host, found: %s. Only hosts with RPM packages can "
+        "be served." % found,
+    )
 
 
 def _kernels_in(path):
@@ -263,7 +291,18 @@ def _all_kernels(paths):
     return {kernel for path in paths for kernel in _kernels_in(path)}
 
 
-def _differences(columns):
+def _differences(columns, path, lstat):
     if columns == "missing":
         return ["missing"]
-    return [VERIFY_COLUMNS[letter] for letter in columns if letter != "."]
+    found = [VERIFY_COLUMNS[letter] for letter in columns if letter in VERIFY_COLUMNS]
+    owners = [VERIFY_OWNERS[letter] for letter in columns if letter in VERIFY_OWNERS]
+    return found + (owners if owners and _others_can_change(path, lstat) else [])
+
+
+def _others_can_change(path, lstat):
+    try:
+        status = lstat(path)
+    except EnvironmentError:
+        return True
+    group = 0 if status.st_gid == 0 else stat.S_IWGRP
+    return status.st_uid != 0 or bool(not stat.S_ISLNK(status.st_mode) and status.st_mode & (group | stat.S_IWOTH))

@@ -54,6 +54,10 @@ KINDS = OrderedDict(
         ("forced_before", Kind(WARNING, None, "Plan a reboot before further livepatches.")),
         # Other livepatches
         ("transition_pending", Kind(ERROR, "busy", "Wait for it to end, or see who blocks it and turn it round.")),
+        (
+            "transition_fresh",
+            Kind(WARNING, None, "The module livepatch waits for it to end, as long as its option timeout says."),
+        ),
         ("in_transition", Kind(INFO, None, "The module livepatch waits for it, or turns it round.")),
         (
             "other_code",
@@ -86,7 +90,10 @@ KINDS = OrderedDict(
         ),
         ("function_untraceable", Kind(ERROR, "load_failed", "Build it to change the callers of that function.")),
         ("symbol_missing", Kind(ERROR, "symbol_missing", _NEWER_BUILD)),
-        ("depends_missing", Kind(ERROR, "object_missing", "Install that module for this kernel.")),
+        (
+            "depends_missing",
+            Kind(ERROR, "object_missing", "Install that module for this kernel, and have depmod record it."),
+        ),
         (
             "object_not_loaded",
             Kind(INFO, None, "Nothing: it is changed as soon as it is loaded. Its functions could not be checked."),

@@ -6,9 +6,8 @@
 import os
 import re
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import source
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading, run_files
-from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import checks, source
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_functions, sleeping, sysfs
 
 _SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
@@ -23,10 +22,12 @@ VMLINUX = kernel_functions.VMLINUX
 _SHOWN = 10
 # Before, a kretprobe on a stack makes the unwinder of x86 give up, so that its task does not switch.
 _TELLS_KRETPROBES = (5, 16)
+# The livepatches' own callback of ftrace, which all of them share.
+_LIVEPATCH_HANDLER = "klp_ftrace_handler"
 
 
-def check(findings, root, file, uid):
-    """Note what is found. file: ModuleFile, None where there is none. uid: the user's id."""
+def check(findings, root, file, uid, log):
+    """Note what is found. file: ModuleFile, None where there is none. uid: the user's id. log: the module kernel_log."""
     if not os.path.isdir(os.path.join(root, sysfs.LIVEPATCHES)):
         findings.add("unsupported", "/%s is not there" % sysfs.LIVEPATCHES)
     if uid != 0:
@@ -38,9 +39,9 @@ def check(findings, root, file, uid):
     if file is not None:
         _check_signature(findings, root, file)
     _check_room(findings, root, file)
-    forced = run_files.forced(root)
+    forced = checks.forced_before(root, log)
     if forced:
-        findings.add("forced_before", "forced since the last boot: %s" % ", ".join(forced))
+        findings.add("forced_before", "forced since the last boot: %s" % forced)
 
 
 def _check_signature(findings, root, file):
@@ -121,12 +122,12 @@ def check_functions(findings, root, host, file, contents, replaced, enabled, uid
 
 def _check_depends(findings, root, host, file):
     for name in file.depends:
-        if _loaded(host, name):
-            continue
-        try:
-            source.by_name(root, host.kernel_release, name)
-        except LivepatchError as error:
-            findings.add("depends_missing", "it depends on module %s: %s" % (name, error.message))
+        if not _loaded(host, name) and not source.known_to_modprobe(root, host.kernel_release, name):
+            findings.add(
+                "depends_missing",
+                "it depends on module %s, which is neither loaded nor in modules.dep of %s"
+                % (name, host.kernel_release),
+            )
 
 
 def _loaded(host, name):
@@ -141,9 +142,12 @@ class _Look(object):
         self.contents = contents
         self.replaced = replaced
         self.all = contents.functions or []
-        self.present = [one for one in self.all if one.object == VMLINUX or one.object in host.modules]
+        self.present = [one for one in self.all if _is_live(host.modules, one.object)]
         self.wanted = {(one.object, one.name) for one in self.present}
         self.counts = {}
+        # Whatever name the kernel shows for a wanted function -> the name that the file has for it.
+        self.names = {key: key for key in self.wanted}
+        self.has_aliases = True
         self.kretprobes = set()
         self.patched = self._patched_by()
 
@@ -158,7 +162,7 @@ class _Look(object):
 
     def objects(self):
         objects = self.contents.objects or []
-        missing = [name for name in objects if name != VMLINUX and name not in self.host.modules]
+        missing = [name for name in objects if not _is_live(self.host.modules, name)]
         if objects and len(missing) == len(objects):
             self.findings.add(
                 "no_object_loaded", "it changes only modules that are not loaded: %s" % ", ".join(missing)
@@ -172,15 +176,31 @@ class _Look(object):
         imports = self.contents.imports if check_imports else []
         if not self.wanted and not imports:
             return
-        answer = kernel_functions.count(self.root, self.wanted, imports)
+        answer = kernel_functions.symbols(self.root, self.wanted, imports)
         if answer is None:
             self.findings.add("not_checked", "the functions: /proc/kallsyms cannot be read")
             return
-        self.counts, known = answer
-        self._missing([name for name in imports if name not in known])
+        self.counts = answer.counts
+        self.has_aliases = answer.aliases is not None
+        for (owner, name), aliases in (answer.aliases or {}).items():
+            self.names.update({(owner, alias): (owner, name) for alias in aliases})
+        self.names.update({key: key for key in self.wanted})
+        traceable = kernel_functions.traceable(self.root, set(self.names)) if self.wanted else self.wanted
+        gone = self._gone()
+        self._missing([name for name in imports if name not in answer.known])
         for one in self.present:
-            self._judge(one, self.counts[one.object, one.name])
-        self._untraceable()
+            if one.object not in gone:
+                self._judge(one, self.counts[one.object, one.name])
+        self._untraceable(traceable, {key for key in self.wanted if self.counts.get(key) and key[0] not in gone})
+
+    def _gone(self):
+        """Return the objects (set of str) that have gone, or begun to, since the host was read: of them nothing is claimed."""
+        objects = {owner for owner, _name in self.wanted if owner != VMLINUX}
+        modules = sysfs.read_modules(self.root) if objects else {}
+        gone = {name for name in objects if not _is_live(modules, name)}
+        if gone:
+            self.findings.add("object_not_loaded", "modules that come and go: %s" % ", ".join(sorted(gone)))
+        return gone
 
     def _missing(self, names):
         if names:
@@ -197,25 +217,36 @@ class _Look(object):
         elif one.sympos == 0 and count > 1:
             self.findings.add("function_ambiguous", "%s has %d functions %s" % (one.object, count, one.name))
 
-    def _untraceable(self):
-        there = {key for key in self.wanted if self.counts.get(key)}
-        traceable = kernel_functions.traceable(self.root, there) if there else there
+    def _untraceable(self, traceable, there):
+        """traceable: those of all names that are open to ftrace, None where that cannot be read. there: wanted ones."""
         if traceable is None:
             self.findings.add(
                 "not_checked", "whether the functions can be patched: tracefs is not mounted or not readable"
             )
             return
-        for owner, name in sorted(there - traceable):
-            self.findings.add("function_untraceable", "%s of %s is not open to ftrace" % (name, owner))
+        for owner, name in sorted(there - {self.names[key] for key in traceable}):
+            if self.has_aliases:
+                self.findings.add("function_untraceable", "%s of %s is not open to ftrace" % (name, owner))
+            else:
+                self.findings.add(
+                    "not_checked",
+                    "whether %s of %s can be patched: ftrace may know it by another name of its address, and the kernel "
+                    "shows no addresses" % (name, owner),
+                )
 
     def other_livepatches(self):
         for key in sorted(self.wanted):
-            others = [name for name in self.patched.get(key, []) if name not in self.replaced]
+            others = [name for name in self._patching(key) if name not in self.replaced]
             if others:
                 self.findings.add(
                     "function_patched_already",
                     "%s of %s is changed by livepatch %s" % (key[1], key[0], ", ".join(others)),
                 )
+
+    def _patching(self, wanted):
+        """The enabled livepatches that change a wanted function, by whatever name (list of str)."""
+        found = [name for key in sorted(self.patched) if self.names.get(key) == wanted for name in self.patched[key]]
+        return sorted(set(found), key=list(self.host.patches).index)
 
     def probes(self):
         probes = kernel_functions.probes(self.root)
@@ -224,7 +255,7 @@ class _Look(object):
             return
         for probe in probes:
             key = (probe.object, probe.function)
-            if key in self.wanted and not probe.ftrace and probe.enabled:
+            if key in self.names and not probe.ftrace and probe.enabled:
                 self.findings.add(
                     "probe_bypassed", "a kprobe is at %s+0x%x of %s" % (probe.function, probe.offset, probe.object)
                 )
@@ -234,7 +265,7 @@ class _Look(object):
     def tracers(self):
         if not self.wanted:
             return
-        held = kernel_functions.held(self.root, self.wanted)
+        held = kernel_functions.held(self.root, set(self.names))
         if held is None:
             self.findings.add("not_checked", "tracers: tracefs is not mounted or not readable")
             return
@@ -242,9 +273,10 @@ class _Look(object):
             self._judge_held(one)
 
     def _judge_held(self, one):
-        key = (one.object, one.function)
+        key = self.names[one.object, one.function]
         words = "%s of %s: %s" % (one.function, one.object, one.by or "%d callback(s)" % one.count)
-        if key in self.patched:
+        # It is there before the livepatch is shown, and is never in the way of another one.
+        if self._patching(key) or _LIVEPATCH_HANDLER in one.by:
             return
         if one.modifies and self.counts.get(key, 1) > 1:
             self.findings.add("not_checked", "which of several functions is held cannot be told: %s" % words)
@@ -256,14 +288,14 @@ class _Look(object):
     def tasks(self, now):
         owners = set(self.replaced)
         for key in self.wanted:
-            owners.update(self.patched.get(key, []))
+            owners.update(self._patching(key))
         if not self.wanted and not owners and not self.kretprobes:
             return
-        sleepers, complete = sleeping.find(self.root, self.wanted | self.kretprobes, owners, now)
+        sleepers, complete = sleeping.find(self.root, set(self.names) | self.kretprobes, owners, now)
         if sleepers is None:
             self.findings.add("not_checked", "tasks in the functions: no stack in /proc can be read")
             return
-        probed = [one for one in sleepers if (one.object, one.function) in self.kretprobes - self.wanted]
+        probed = [one for one in sleepers if (one.object, one.function) in self.kretprobes - set(self.names)]
         self._sleeping("task_in_function", [one for one in sleepers if one not in probed])
         self._sleeping("kretprobe_on_stack", probed)
         if not complete:
@@ -273,6 +305,11 @@ class _Look(object):
         if sleepers:
             words = ", ".join(_sleeper(one) for one in sleepers[:_SHOWN])
             self.findings.add(name, "%d task(s): %s" % (len(sleepers), words))
+
+
+def _is_live(modules, name):
+    """Whether an object is there, and neither just coming nor just going."""
+    return name == VMLINUX or (name in modules and modules[name].live)
 
 
 def _version(kernel_release):

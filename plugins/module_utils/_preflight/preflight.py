@@ -9,12 +9,15 @@ import time
 from ansible_collections.kernel.livepatch.plugins.module_utils._change import checks, source, steps
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import livepatch_log
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log, sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file, patched_functions
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import engines, install, rpm, vendors
 from ansible_collections.kernel.livepatch.plugins.module_utils._preflight import findings, host_checks
 
-# What refusals.check_file says in one code is two findings here.
+# A transition of another livepatch that is younger is one that the module livepatch waits for, by its default timeout.
+_FRESH_SECONDS = 60
+# What checks.check_file says in one code is two findings here.
 _ARCHITECTURE = "another architecture"
 
 
@@ -22,10 +25,11 @@ class Preflight(object):
     """One execution of the module livepatch_preflight.
 
     params: the module's options. run_command: AnsibleModule.run_command, for rpm. The rest is for tests: the
-    root of the file system, what os.uname() says, the user's id, and seconds of a clock that only goes forward.
+    root of the file system, what os.uname() says, the user's id, seconds of a clock that only goes forward, and who reads
+    the kernel's log.
     """
 
-    def __init__(self, params, run_command, root="/", uname=None, uid=None, now=time.monotonic):
+    def __init__(self, params, run_command, root="/", uname=None, uid=None, now=time.monotonic, log=kernel_log):
         self.params = params
         self.run_command = run_command
         self.root = root
@@ -33,6 +37,7 @@ class Preflight(object):
         self.uid = os.geteuid() if uid is None else uid
         self.now = now
         self.findings = findings.Findings()
+        self.log = log
         self.host = sysfs.read_host(root)
         self.file = None
         self.contents = patched_functions.Contents(None, None, [])
@@ -42,7 +47,7 @@ class Preflight(object):
         """Look at everything; return the result (dict). Raises LivepatchError: bad_name, bad_option."""
         self._check_names()
         self._find_file()
-        host_checks.check(self.findings, self.root, self.file, self.uid)
+        host_checks.check(self.findings, self.root, self.file, self.uid, self.log)
         self._check_engines()
         if self.file is not None:
             self._check_plan()
@@ -122,9 +127,7 @@ class Preflight(object):
     def _check_plan(self):
         host, name = self.host, self.file.name
         if host.pending:
-            patch = host.patches[host.pending]
-            words = "livepatch %s is being %s" % (host.pending, "enabled" if patch.enabled else "disabled")
-            self.findings.add("in_transition" if host.pending == name else "transition_pending", words)
+            self._check_pending()
         try:
             self.plan = steps.plan(steps.settled(host), self._wanted())
         except LivepatchError as error:
@@ -139,6 +142,18 @@ class Preflight(object):
         inert = [step.name for step in self.plan.steps if step.action == steps.UNLOAD and step.name in host.inert]
         if inert:
             self.findings.add("unloaded", "loaded but no longer enabled: %s" % ", ".join(inert))
+
+    def _check_pending(self):
+        pending = self.host.pending
+        words = "livepatch %s is being %s" % (pending, "enabled" if self.host.patches[pending].enabled else "disabled")
+        lasts = livepatch_log.lasts(self.log.read().records, pending, self.root)
+        if lasts is not None:
+            words += " since %d s" % lasts
+        if pending == self.file.name:
+            self.findings.add("in_transition", words)
+        else:
+            fresh = lasts is not None and lasts < _FRESH_SECONDS
+            self.findings.add("transition_fresh" if fresh else "transition_pending", words)
 
     def _wanted(self):
         return steps.Wanted(

@@ -65,7 +65,8 @@ class Profile(object):
             self._clear()  # what a run that was killed has left
             _mkdir(self._place(INSTANCE))
             self._write(INSTANCE + "/tracing_on", "0")
-            counts = (kernel_functions.count(self.root, self.functions, []) or ({}, None))[0]
+            symbols = kernel_functions.symbols(self.root, self.functions)
+            counts = symbols.counts if symbols else {}
             for number, (owner, name) in enumerate(self.functions):
                 self._probe(number, owner, name, counts.get((owner, name), 1))
             if len(self.refused) < len(self.functions):
@@ -85,7 +86,11 @@ class Profile(object):
 
     @staticmethod
     def _failed(expected, error, cleared):
-        left = "Nothing is left behind" if cleared else "Probes of the group %s may be left, the next run removes them" % GROUP
+        left = (
+            "Nothing is left behind"
+            if cleared
+            else "Probes of the group %s may be left, the next run removes them" % GROUP
+        )
         return LivepatchError(
             "trace_failed",
             "%s: %s, found %s. %s; see the kernel log." % (error.filename or "tracefs", expected, error.strerror, left),
@@ -99,7 +104,9 @@ class Profile(object):
             if len(words) == 3:
                 hits[words[0]] = reading.to_number(words[1])
         return [
-            Function(owner, name, None if number in self.refused else hits.get(EVENT % number, 0), self.refused.get(number))
+            Function(
+                owner, name, None if number in self.refused else hits.get(EVENT % number, 0), self.refused.get(number)
+            )
             for number, (owner, name) in enumerate(self.functions)
         ]
 
@@ -196,7 +203,12 @@ def _of_host(root, name):
         )
     patches = [patch for other, patch in host.patches.items() if not wanted or other == wanted]
     return sorted(
-        {(owner, function) for patch in patches for owner, parts in patch.objects.items() for function in parts["functions"]}
+        {
+            (owner, function)
+            for patch in patches
+            for owner, parts in patch.objects.items()
+            for function in parts["functions"]
+        }
     )
 
 

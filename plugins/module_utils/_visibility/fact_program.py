@@ -7,15 +7,20 @@ import ast
 import importlib.util
 import io
 import json
+import os
 import sys
 import zipfile
 
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import ownership, processes
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts, publish
 
 _TOP = "ansible_collections.kernel.livepatch.plugins.module_utils"
 _NAME = _TOP + "._visibility.fact_program"
 _START = "import sys\n\nfrom %s import main\n\nsys.exit(main(sys.argv[1:]))\n" % _NAME
+# The system's Python, by the family of RHEL's name for it and by everybody's.
+_SYSTEMS = ("/usr/libexec/platform-python", "/usr/bin/python3")
+_IS_NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 6))"
 # The same content gives the same bytes at any time.
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 
@@ -37,6 +42,32 @@ def main(arguments, root="/", out=sys.stdout, errors=sys.stderr):
         errors.write("livepatch: %s\n" % error)
         return 1
     return 0
+
+
+def interpreter(running, root="/"):
+    """Return the path of the Python that root is to run the program with (str): one that only root can change.
+
+    The system's own comes first, which stays when environments come and go. running: path of the one that runs this.
+    Raises LivepatchError: insecure_path.
+    """
+    for path in _SYSTEMS + (running,):
+        place = os.path.join(root, path.lstrip("/"))
+        if os.path.exists(place) and not ownership.changeable(root, place) and _serves(place, running):
+            return path
+    raise LivepatchError(
+        "insecure_path",
+        "%s: expected a Python 3.6 or newer that only root can change, as root is to run it once a minute, found that others "
+        "can change this one, and no other at %s. Install the system's Python." % (running, " or ".join(_SYSTEMS)),
+    )
+
+
+def _serves(place, running):
+    if os.path.realpath(place) == os.path.realpath(running):
+        return True
+    try:
+        return processes.run([place, "-I", "-c", _IS_NEW_ENOUGH], 1, 30.0)[0] == 0
+    except EnvironmentError:
+        return False
 
 
 def build(interpreter):

@@ -60,7 +60,7 @@ def _patch(root, host, name, forced, kept):
         "build_id": sysfs.build_id(root, name),
         "srcversion": sysfs.srcversion(root, name),
         "taint": host.modules[name].taint if name in host.modules else None,
-        "persistent": name == kept,
+        "persistent": name in kept,
     }
 
 

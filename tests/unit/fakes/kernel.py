@@ -27,6 +27,7 @@ class FakeKernel(object):
     """Stands for the kernel, its log and the clock.
 
     takes: seconds that a transition takes, None for ever. attributes: which of replace, stack_order and patched exist.
+    consistent: whether it has the consistency model; without it all tasks switch at once, and there is no transition.
     """
 
     def __init__(self, root, release=KERNEL, attributes=("patched",), takes=1.0):
@@ -34,6 +35,7 @@ class FakeKernel(object):
         self.attributes = attributes
         self.takes = takes
         self.takes_back = 1.0
+        self.consistent = True
         self.time = 0.0
         self.patches = OrderedDict()
         self.modules = OrderedDict()
@@ -93,6 +95,8 @@ class FakeKernel(object):
             back = patch["transition"]
             patch["transition"] = 1
             self.ends = self.time + self.takes_back if back else self._end()
+            if not self.consistent:
+                self._complete(name)
         self._show()
 
     # --- as the clock
@@ -132,7 +136,7 @@ class FakeKernel(object):
         self.modules.move_to_end(name, last=False)
         self.patches[name] = {"enabled": 1, "transition": transition, "replace": replace, "objects": objects}
         self.ends = self._end()
-        if not transition:
+        if not transition or not self.consistent:
             self._complete(name)
         self._show()
 
@@ -246,7 +250,8 @@ class FakeKernel(object):
 
     def _show_patch(self, directory, patch, order):
         self.text(directory + "/enabled", str(patch["enabled"]))
-        self.text(directory + "/transition", str(patch["transition"]))
+        if self.consistent:
+            self.text(directory + "/transition", str(patch["transition"]))
         if "replace" in self.attributes:
             self.text(directory + "/replace", str(int(patch["replace"])))
         if "stack_order" in self.attributes:

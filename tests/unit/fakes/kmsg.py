@@ -3,6 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import collections
 import errno
 import os
 
@@ -22,14 +23,14 @@ class Kmsg(object):
         if self.refusal:
             raise OSError(self.refusal, os.strerror(self.refusal))
         self.descriptors += 1
-        self.left = list(self.items)
+        self.left = collections.deque(self.items)
         return 7
 
     def read(self, descriptor, size):
         assert size >= 8192, "a smaller buffer gives EINVAL for a long record"
         if not self.left:
             raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
-        item = self.left.pop(0)
+        item = self.left.popleft()
         if isinstance(item, int):
             raise OSError(item, os.strerror(item))
         return item

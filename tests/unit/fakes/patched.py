@@ -13,7 +13,9 @@ from tests.unit.fakes.elf import KERNEL
 ABSOLUTE = {62: 1, 183: 257, 22: 22, 21: 38}
 
 ALLOC, EXECUTE = 2, 4
-PROGBITS, SYMTAB, STRTAB, RELA, NOTE = 1, 2, 3, 4, 7
+PROGBITS, SYMTAB, STRTAB, RELA, NOTE, NOBITS = 1, 2, 3, 4, 7, 8
+# The relocation of x86 that is relative to the end of an instruction.
+RELATIVE = 2
 
 
 class Image(object):
@@ -57,6 +59,10 @@ class Image(object):
         """place: (section, offset). target: (section, offset), or the name of an undefined symbol."""
         self.pointers.setdefault(place[0], []).append((place[1], target))
 
+    def refer(self, place, target, kind=RELATIVE, away=-4):
+        """Have code at a place refer to another one, by a relocation of that kind, away bytes from it."""
+        self.pointers.setdefault(place[0], []).append((place[1], (target[0], target[1] + away, kind)))
+
     def number(self, place, value, size=8):
         section = self.sections[place[0]]
         section[place[1] : place[1] + size] = struct.pack(self.order + {8: "Q", 4: "I", 1: "B"}[size], value)
@@ -75,17 +81,15 @@ class Image(object):
             offset = len(strings) if name else 0
             strings += name.encode() + b"\0" if name else b""
             table += struct.pack(self.order + "IBBHQQ", offset, info, 0, indexes.get(section, 0), value, size)
-        sections = [
-            (name, NOTE if name.startswith(".note") else PROGBITS, self.flags[name], bytes(self.sections[name]), 0, 0)
-            for name in names
-        ]
+        sections = [(name, _kind(name), self.flags[name], bytes(self.sections[name]), 0, 0) for name in names]
         symtab = len(names) + len(self.pointers) + 1
         for name, places in self.pointers.items():
             content = b""
             for offset, target in places:
                 number = 1 + len(names) + undefined.index(target) if isinstance(target, str) else indexes[target[0]]
                 addend = 0 if isinstance(target, str) else target[1]
-                content += struct.pack(self.order + "QQq", offset, number << 32 | ABSOLUTE[self.machine], addend)
+                kind = target[2] if len(target) == 3 and not isinstance(target, str) else ABSOLUTE[self.machine]
+                content += struct.pack(self.order + "QQq", offset, number << 32 | kind, addend)
             sections.append((".rela" + name, RELA, 0, content, symtab, indexes[name]))
         sections += [(".symtab", SYMTAB, 0, table, symtab + 1, 0), (".strtab", STRTAB, 0, bytes(strings), 0, 0)]
         return self._file(sections)
@@ -101,7 +105,7 @@ class Image(object):
             headers += struct.pack(
                 self.order + "IIQQQQIIQQ", offset, kind, flags, 0, 64 + len(body), len(content), link, info, 1, 0
             )
-            body += content
+            body += content if kind != NOBITS else b""
         ident = b"\x7fELF\x02" + (b"\x02" if self.order == ">" else b"\x01") + b"\x01" + bytes(9)
         head = struct.pack(
             self.order + "HHIQQQIHHHHHH",
@@ -120,6 +124,10 @@ class Image(object):
             len(sections),
         )
         return ident + head + body + headers + self.tail
+
+
+def _kind(name):
+    return NOTE if name.startswith(".note") else NOBITS if name.startswith(".bss") else PROGBITS
 
 
 def structs(changes, replace=True, machine=62, order="<", func=144, klp_object=152, symbols=True, imports=()):

@@ -3,7 +3,8 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# The texts are what dnf 4.14, zypper 1.14 and rpm 4.18 wrote on a real host in the same situation.
+# The texts are what dnf 4.14, zypper 1.14 and rpm 4.18 wrote on a real host in the same situation; those of tdnf and dnf 5
+# are in their sources.
 
 import errno
 import os
@@ -29,6 +30,10 @@ FULL = (
     "  installing package %s-1.x86_64 needs 8KB more space on the /usr/lib/modules filesystem\n"
 )
 EXCLUDED = "All matches were filtered out by exclude filtering for argument: %s\n" + NO_MATCH
+EXCLUDED_5 = "Failed to resolve the transaction:\nArgument '%s' matches only excluded packages.\n"
+LOCKED_5 = "Failed to resolve the transaction:\nArgument '%s' matches only packages excluded by versionlock.\n"
+SUBSCRIPTION = "Updating Subscription Management repositories.\n"
+RPM_LOCKED = "error: can't create transaction lock on /var/lib/rpm/.rpm.lock (Resource temporarily unavailable)\n"
 OTHER_SIGNATURE = "digests SIGNATURES NOT OK"
 SCRIPTLET = "Error: Transaction failed\n"
 
@@ -40,7 +45,9 @@ class RpmHost(object):
     writes when it fails; with refreshing_helps only until the metadata is read again.
     zypper_code: the exit code of zypper install, in place of what would follow. others: further installed packages, as specs.
     cache: directory (pathlib) that zypper downloads into; untrusted: whether no key of the host has signed what is there.
-    down: whether a repository is unreachable. skips: whether dnf is configured to overlook that.
+    down: whether a repository is unreachable. skips: whether dnf is configured to overlook that. excluded: what dnf says where every
+    package is excluded. lenient: whether dnf has strict=0. noise: what plugins print before an answer. locked: how many calls of
+    `rpm -e` find rpm's lock taken. version: what yum says of itself.
     """
 
     def __init__(self, program="dnf", available=("hotfix1", "hotfix2", "hotfix3")):
@@ -62,6 +69,11 @@ class RpmHost(object):
         self.cache = None
         self.untrusted = False
         self.others = []
+        self.excluded = None
+        self.lenient = False
+        self.noise = ""
+        self.locked = 0
+        self.version = "4.14.0\n"
         self.calls = []
 
     def find(self, name):
@@ -69,11 +81,13 @@ class RpmHost(object):
 
     def run(self, command, environ_update=None, handle_exceptions=True):
         self.calls.append(list(command))
+        if command[0] == "timeout":
+            command = command[2:]
         if command[0] == "rpm":
             if self.program is None:
                 raise OSError(errno.ENOENT, "No such file or directory")
             return getattr(self, "_rpm_" + command[1].strip("-"))(command[2:])
-        if command[0] == "rpmkeys":
+        if "rpmkeys" in command:
             return (
                 (1 if self.untrusted else 0),
                 "%s: %s\n" % (command[-1], OTHER_SIGNATURE if self.untrusted else "digests OK"),
@@ -84,7 +98,7 @@ class RpmHost(object):
             return 124, "", ""
         words = command[3:]
         assert command[2] == "/usr/bin/" + self.program
-        return self._zypper(words) if self.program == "zypper" else self._dnf(words)
+        return {"zypper": self._zypper, "tdnf": self._tdnf}.get(self.program, self._dnf)(words)
 
     def ran(self, program):
         """The commands of a program (last part of its path) that have been run, without what limits their time."""
@@ -114,6 +128,9 @@ class RpmHost(object):
         return (1 if self.verification else 0), self.verification, ""
 
     def _rpm_e(self, words):
+        if self.locked:
+            self.locked -= 1
+            return 1, "", RPM_LOCKED
         if self.needed_by:
             return 1, "", "error: Failed dependencies:\n\t%s is needed by (installed) %s\n" % (NAME, self.needed_by)
         if "--test" not in words:
@@ -135,6 +152,12 @@ class RpmHost(object):
     # --- dnf
 
     def _dnf(self, words):
+        if "--version" in words:
+            return 0, self.version, ""
+        code, output, errors = self._dnf_command(words)
+        return code, self.noise + output, errors
+
+    def _dnf_command(self, words):
         release = self._release(words[-1])
         strict = "--setopt=*.skip_if_unavailable=0" in words
         if "--refresh" in words and not self.down:
@@ -142,16 +165,53 @@ class RpmHost(object):
             self.trouble = None if self.refreshing_helps else self.trouble
         if self.down and (strict or not self.skips):
             return 1, "", REPOSITORY_DOWN
-        known = release in self.available and not self.down
+        known = release in self.available and not self.down and not self.excluded
         if "repoquery" in words:
             return 0, ("%s-1.x86_64\n\n" % words[-1] if known else ""), ""
         assert "install" in words
+        if self.excluded:
+            return (0 if self.lenient else 1), "", self.excluded.replace("%s", words[-1])
         if self.trouble:
             return 1, "", self.trouble.replace("%s", words[-1])
+        if not known and self.lenient:
+            return 0, "No match for argument: %s\nDependencies resolved.\nNothing to do.\nComplete!\n" % words[-1], ""
         if not known:
             return 1, "", NO_MATCH % words[-1]
+        if "--assumeno" in words:
+            return 1, "", "Operation aborted.\n"
         self.installed = release
         return 0, "Complete!\n", ""
+
+    # --- tdnf
+
+    def _tdnf(self, words):
+        release = self._release(words[-1])
+        if "--refresh" in words and not self.down:
+            self.available |= self.stale
+        said = self.noise
+        if self.down and not self.skips:
+            return 1201 + 7 & 255, "", "Error(1207) : Couldn't connect to server\n"
+        if self.down:
+            said += "Disabling Repo: 'lab'\n"
+        if release not in self.available or self.down:
+            return (
+                1011 & 255,
+                said,
+                "%s package not found or not installed\nError(1011) : No matching packages\n" % words[-1],
+            )
+        if "repoquery" in words:
+            return 0, said + "%s-1.x86_64\n" % words[-1], ""
+        assert "install" in words
+        if self.trouble:
+            return 1, said, self.trouble
+        directories = [word.partition("=")[2] for word in words if word.startswith("--downloaddir=")]
+        if directories:
+            assert "--downloadonly" in words
+            with open("%s/%s-%s-1.x86_64.rpm" % (directories[0], NAME, release), "w"):
+                pass
+        else:
+            self.installed = release
+        return 0, said + "Complete!\n", ""
 
     # --- zypper
 

@@ -51,6 +51,24 @@ def test_the_run_gets_the_options_and_the_mode_and_its_result_is_returned(run_mo
     assert (result["name"], result["timeout"], result["check"], result["changed"]) == ("a", 60, check_mode, True)
 
 
+@pytest.mark.parametrize("state, warned", [("enabled", False), ("disabled", True), ("absent", True)])
+def test_what_the_next_boot_brings_back_is_said_where_it_was_taken_out(run_module, monkeypatch, state, warned):
+    class Telling(object):
+        def __init__(self, params, run_command, check_mode, tell, find):
+            self.warnings, self.tell = [], tell
+
+        def execute(self):
+            self.tell("/the/root", self.warnings)
+            return {"changed": True}
+
+    monkeypatch.setattr(livepatch, "Run", Telling)
+    monkeypatch.setattr(livepatch, "update", lambda root, warnings: warnings.append("told at %s" % root))
+    monkeypatch.setattr(livepatch.boot_record, "returning", lambda root: [("hotfix1", "livepatch-boot.service")])
+    warnings = str(run_module(livepatch, {"name": "a", "state": state})["warnings"])
+    assert "told at /the/root" in warnings
+    assert ("enables livepatch hotfix1 again, by livepatch-boot.service" in warnings) is warned
+
+
 def test_facts_are_returned_under_one_key_and_change_nothing(run_module):
     result = run_module(livepatch_facts, {})
     assert result["changed"] is False

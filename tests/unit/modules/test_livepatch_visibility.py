@@ -34,9 +34,12 @@ def test_the_run_gets_the_options_and_the_mode_and_its_result_and_warnings_are_r
     run_module, monkeypatch, check_mode
 ):
     monkeypatch.setattr(livepatch_visibility, "Run", Recorded)
+    monkeypatch.setattr(
+        livepatch_visibility.fact_program, "interpreter", {sys.executable: "/usr/bin/python3"}.__getitem__
+    )
     result = run_module(livepatch_visibility, {"fact": False}, check_mode=check_mode)
     params, mode, interpreter = Recorded.seen[-1]
-    assert mode is check_mode and interpreter == sys.executable
+    assert mode is check_mode and interpreter == "/usr/bin/python3"
     assert params["fact_directory"] == "/etc/ansible/facts.d" and params["textfile_directory"] is None
     assert result["changed"] and "no systemd" in str(result["warnings"])
 

@@ -238,6 +238,48 @@ def test_without_a_place_for_the_count_it_stays_out(host):
     assert host.guard["state"] == "unguarded" and "crash loop" in host.guard["reason"]
 
 
+def mounted_over(host):
+    """A file system comes over /var after the boot has begun; what lies below it is not seen any more."""
+    os.rename(host.path("var"), host.path("below"))
+    os.makedirs(host.path("var/lib/livepatch/boot"))
+
+
+def unmounted(host):
+    shutil.rmtree(host.path("var"))
+    os.rename(host.path("below"), host.path("var"))
+
+
+def test_a_place_of_the_counts_that_is_mounted_over_is_no_death_and_keeps_it_out_with_the_reason(host):
+    assert host.boot() == 0
+    mounted_over(host)
+    host.run("survived")
+    assert host.guard["state"] == "unguarded" and "was mounted after" in host.guard["reason"]
+    unmounted(host)
+    for dummy in range(3):
+        assert host.boot() == 1 and not host.enabled
+        assert host.guard["state"] == "unguarded", "and never tripped, as no boot has died"
+    assert host.run("clear").returncode == 0 and host.boot() == 0
+
+
+def test_an_orderly_end_below_a_mount_is_seen_too(host):
+    host.boot()
+    mounted_over(host)
+    host.run("stop")
+    assert host.guard["state"] == "unguarded"
+
+
+def test_the_unit_waits_for_the_file_system_that_the_counts_are_on():
+    unit = boot_record.contents(10)["etc/systemd/system/livepatch-boot.service"]
+    assert "RequiresMountsFor=/%s\n" % os.path.dirname(boot_record.GUARDS) in unit
+
+
+def test_a_guard_that_is_cleared_while_the_host_runs_is_no_other_place(host):
+    host.boot()
+    host.run("clear")
+    host.run("survived")
+    assert host.guard["state"] == "survived"
+
+
 def test_a_damaged_count_trips_the_guard(host):
     host.boot()
     host.write(

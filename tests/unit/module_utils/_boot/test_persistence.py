@@ -155,6 +155,69 @@ def test_a_file_that_somebody_changed_or_opened_to_others_is_put_right(host, pat
     assert host.persist()["changed"] and not os.path.islink(place)
 
 
+@pytest.mark.parametrize("path", INSTALLED)
+def test_a_file_that_belongs_to_somebody_else_is_put_right(host, path, monkeypatch):
+    host.persist()
+    place = os.path.join(host.root, path)
+
+    def with_owner(status_of):
+        def status(name, **options):
+            found = status_of(name, **options)
+            return os.stat_result(list(found[:4]) + [1000] + list(found[5:])) if name == place else found
+
+        return status
+
+    for name in ("stat", "lstat"):
+        monkeypatch.setattr(etc.os, name, with_owner(getattr(os, name)))
+    result = host.persist(check_mode=True)
+    assert result["changed"] and result["diff"]["before"]["files"] == {"/" + path: "other owner or mode"}
+
+
+@pytest.mark.parametrize(
+    "path", ["etc/livepatch", "etc/livepatch/boot.d", "etc/systemd/system", "var/lib/livepatch/boot"]
+)
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_directory_that_others_can_write_to_is_refused(host, path, check_mode):
+    host.persist()
+    host.directory(path)
+    os.chmod(os.path.join(host.root, path), 0o777)
+    code, message = host.refused(check_mode=check_mode)
+    assert code == "insecure_path" and "%s with owner" % path in message
+
+
+def test_of_what_a_link_leads_to_the_hosts_own_copy_is_recorded_and_not_the_link(host):
+    os.makedirs(os.path.join(host.root, "home/deploy"))
+    os.chmod(os.path.join(host.root, "home/deploy"), 0o777)
+    link = os.path.join(host.root, "home/deploy/current.ko")
+    os.symlink(host.root + FILE % (KERNEL, "hotfix1"), link)
+    host.persist(path=link)
+    assert boot_record.read_record(host.root, KERNEL)["path"] == "/var/lib/livepatch/%s/hotfix1.ko" % KERNEL
+    assert not os.path.islink(host.root + boot_record.read_record(host.root, KERNEL)["path"])
+
+
+def test_of_livepatches_that_lie_on_each_other_those_that_are_not_kept_are_named(host):
+    host.persist()
+    assert host.warnings == []
+    host.install("hotfix2", build_id="22" * 20)
+    host.insert("hotfix2", build_id="22" * 20, replace=False, transition=0)
+    host.persist()
+    assert len(host.warnings) == 1 and "only hotfix2 is kept over reboots, hotfix1 not" in host.warnings[0]
+    host.kpatch("hotfix1")
+    host.persist(check_mode=True)
+    assert host.warnings == [], "kpatch.service loads all that lie in its directory"
+
+
+def test_what_made_boots_uncountable_is_forgotten_when_it_is_asked_for_again(host):
+    host.persist()
+    host.text("etc/livepatch/unguarded", "reason=r")
+    host.status(state="unguarded", sha256=boot_record.read_record(host.root, KERNEL)["sha256"], boots=0, reason="r")
+    result = host.persist()
+    assert (
+        result["changed"] and result["boot_guard"]["state"] == "waiting" and host.files() == sorted(INSTALLED + [LINK])
+    )
+    assert not host.persist()["changed"]
+
+
 def test_changed_units_are_read_anew(host):
     host.persist()
     assert host.persist(guard_minutes=3)["changed"]
@@ -354,6 +417,63 @@ def test_a_record_of_other_code_makes_the_running_livepatch_not_persistent(host)
     host.patches.clear()
     host.insert("hotfix1", build_id="55" * 20, transition=0)
     assert kernel_facts.gather(host.root)["patches"]["hotfix1"]["persistent"] is False
+
+
+def persistent(host):
+    return kernel_facts.gather(host.root)["patches"]["hotfix1"]["persistent"]
+
+
+@pytest.mark.parametrize("state", ["missing", "changed", "refused", "unguarded", "tripped"])
+def test_what_the_last_boot_kept_out_is_not_persistent(host, state):
+    host.persist()
+    sha256 = boot_record.read_record(host.root, KERNEL)["sha256"]
+    host.status(state="survived", sha256=sha256, boots=0, reason="r")
+    assert persistent(host) is True
+    host.status(state=state, sha256=sha256, boots=0, reason="r")
+    assert persistent(host) is False
+
+
+def test_a_livepatch_whose_file_is_gone_or_has_other_content_is_not_persistent(host):
+    host.persist()
+    recorded = boot_record.read_record(host.root, KERNEL)["path"]
+    with open(host.root + recorded, "rb") as stream:
+        content = stream.read()
+    host.data(recorded[1:], content + b"x")
+    assert persistent(host) is False
+    os.unlink(host.root + recorded)
+    assert persistent(host) is False
+    host.data(recorded[1:], content)
+    assert persistent(host) is True
+
+
+def test_other_code_in_kpatchs_directory_makes_nothing_persistent(host):
+    host.kpatch()
+    assert persistent(host) is True
+    host.data("var/lib/kpatch/%s/hotfix1.ko" % KERNEL, elf.module(build_id="22" * 20))
+    assert persistent(host) is False
+    host.data("var/lib/kpatch/%s/hotfix1.ko" % KERNEL, b"no module")
+    assert persistent(host) is False
+
+
+def test_kpatch_makes_all_persistent_that_lie_in_its_directory(host):
+    host.insert("hotfix2", build_id="22" * 20, replace=False, transition=0)
+    host.kpatch()
+    host.data("var/lib/kpatch/%s/hotfix2.ko" % KERNEL, elf.module(name="hotfix2", build_id="22" * 20))
+    patches = kernel_facts.gather(host.root)["patches"]
+    assert {name: patch["persistent"] for name, patch in patches.items()} == {"hotfix1": True, "hotfix2": True}
+
+
+def test_what_the_next_boot_brings_back_though_it_was_taken_out_is_known(host):
+    assert boot_record.returning(host.root) == []
+    host.persist()
+    host.kpatch("hotfix9")
+    assert boot_record.returning(host.root) == [("hotfix9", "kpatch.service")], "hotfix1 runs"
+    host.write("hotfix1/enabled", "0")
+    host.sleep(2)
+    assert boot_record.returning(host.root) == [
+        ("hotfix1", "livepatch-boot.service"),
+        ("hotfix9", "kpatch.service"),
+    ]
 
 
 def test_what_the_guard_said_about_a_former_record_is_not_said_of_the_new_one(host):

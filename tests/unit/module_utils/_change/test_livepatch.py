@@ -495,6 +495,16 @@ REFUSALS = [
     (errno.EINVAL, "livepatch: module hotfix1 is not marked as a livepatch module", "not_a_livepatch"),
     (errno.EINVAL, None, "load_failed"),
     (errno.EPERM, "livepatch: pre-patch callback failed for object 'vmlinux'", "load_failed"),
+    (errno.EBUSY, "livepatch: pre-patch callback failed for object 'vmlinux'", "load_failed"),
+    (errno.EEXIST, "livepatch: pre-patch callback failed for object 'vmlinux'", "load_failed"),
+    (errno.ENOKEY, "livepatch: pre-patch callback failed for object 'vmlinux'", "load_failed"),
+    (errno.EKEYREJECTED, "livepatch: pre-patch callback failed for object 'vmlinux'", "load_failed"),
+    (errno.ENOEXEC, "livepatch: pre-patch callback failed for object 'vmlinux'", "load_failed"),
+    (
+        errno.EINVAL,
+        "livepatch: symbol position 99 for symbol 'c_start' in object 'vmlinux' not found",
+        "symbol_missing",
+    ),
     (errno.EPERM, None, "not_permitted"),
     (errno.EACCES, None, "not_permitted"),
     (errno.EKEYREJECTED, "Loading of module with unavailable key is rejected", "key_rejected"),
@@ -590,6 +600,15 @@ def test_all_and_enabled_do_not_go_together(kernel):
     assert refusal(kernel, name="x", timeout=0).code == "bad_option"
 
 
+def test_on_a_kernel_without_transitions_nothing_is_said_to_be_gone_that_runs(kernel, put):
+    kernel.consistent = False
+    assert run(kernel, path=put("hotfix1"))["proven"]
+    assert not run(kernel, path=put("hotfix1"))["changed"]
+    done = run(kernel, name="hotfix1", state="disabled")
+    assert done["changed"] and done["proven"] and done["diff"]["before"]["enabled"] == ["hotfix1"]
+    assert "hotfix1 enabled=0" in kernel.events
+
+
 def test_modules_that_it_depends_on_are_loaded_first_and_taken_back_when_it_fails(kernel, put):
     commands = []
 
@@ -658,7 +677,7 @@ class Rpm(object):
         self.files, self.verification = files, verification
 
     def __call__(self, arguments, **_options):
-        if arguments[1] == "-q":
+        if "-q" in arguments:
             row = "installed\t%s\t1\t1\tx86_64\t100\t(none)\n" % arguments[-1]
             return 0, row + "".join("file\t%s\n" % path for path in self.files), ""
         return (1 if self.verification else 0), self.verification, ""

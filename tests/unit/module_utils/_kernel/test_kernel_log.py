@@ -110,17 +110,29 @@ def test_a_log_that_breaks_while_it_is_read_is_unreadable(kmsg):
     assert device.descriptors == 0
 
 
-def test_reading_stops_at_a_number_of_records(kmsg, monkeypatch):
+def test_of_more_records_than_are_kept_the_newest_are(kmsg, monkeypatch):
     monkeypatch.setattr(kernel_log, "MAX_RECORDS", 3)
     kmsg([record(number, "x") for number in range(5)])
     reading = kernel_log.read(0)
-    assert (reading.status, reading.next_sequence, len(reading.records)) == ("truncated", 3, 3)
+    assert [entry.sequence for entry in reading.records] == [2, 3, 4]
+    assert (reading.status, reading.next_sequence) == ("truncated", 5)
+    assert "records from 0 to 1" in reading.reason
 
 
-def test_reading_stops_at_a_number_of_bytes(kmsg, monkeypatch):
-    monkeypatch.setattr(kernel_log, "MAX_BYTES", 30)
+def test_of_more_bytes_than_are_kept_the_newest_are(kmsg, monkeypatch):
+    monkeypatch.setattr(kernel_log, "MAX_BYTES", 70)
     kmsg([record(number, "x" * 20) for number in range(5)])
-    assert kernel_log.read(0).status == "truncated"
+    reading = kernel_log.read(0)
+    assert [entry.sequence for entry in reading.records] == [3, 4] and reading.status == "truncated"
+
+
+def test_a_long_log_before_the_wanted_records_takes_nothing_away_from_them(kmsg, monkeypatch):
+    monkeypatch.setattr(kernel_log, "MAX_RECORDS", 3)
+    kmsg([record(number, "x") for number in range(9)])
+    reading = kernel_log.read(7)
+    assert [entry.sequence for entry in reading.records] == [7, 8]
+    assert [entry.sequence for entry in reading.earlier] == [6]
+    assert (reading.status, reading.reason, reading.next_sequence) == ("read", None, 9)
 
 
 def test_reading_stops_after_some_seconds_also_when_records_come_faster_than_they_are_read(kmsg):
@@ -135,6 +147,15 @@ def test_the_position_is_the_number_of_the_next_record_and_the_time(kmsg, monkey
     kmsg([record(41, "x")])
     position = kernel_log.position(now=lambda: 1800000000.7)
     assert position == {"boot_id": "b0", "sequence": 42, "time": "2027-01-15T08:00:00Z"}
+
+
+def test_the_position_at_the_end_of_a_long_log_is_found_without_looking_at_its_records(kmsg, monkeypatch):
+    monkeypatch.setattr(kernel_log, "MAX_RECORDS", 3)
+    looked_at, parse = [], kernel_log.parse
+    monkeypatch.setattr(kernel_log, "parse", lambda data: looked_at.append(data) or parse(data))
+    kmsg([record(number, "x") for number in range(500)])
+    assert kernel_log.position(now=lambda: 0.0)["sequence"] == 500
+    assert len(looked_at) == 1
 
 
 def test_the_position_in_an_unreadable_log_is_unknown_and_gives_no_lines(kmsg, monkeypatch, tmp_path):

@@ -414,6 +414,45 @@ def test_a_restart_that_helps_in_part_leaves_the_others_to_be_named(stalled, put
     assert 8 not in [task["pid"] for task in error.details["transition"]["blockers"]]
 
 
+def test_a_stall_is_looked_at_in_one_scan_of_all_tasks(stalled, monkeypatch):
+    scans, every_task = [], stalls.every_task
+    monkeypatch.setattr(stalls, "every_task", lambda root: scans.append(root) or every_task(root))
+    stalled.insert("hotfix1")
+    assert stalls.find(stalled.root, "hotfix1", stalled, stalled, stalled).count
+    assert len(scans) == 1
+
+
+def test_whether_anybody_blocks_is_known_at_the_first_one(stalled, monkeypatch):
+    seen, read_number = [], stalls.reading.read_number
+    stalled.insert("hotfix1")
+    for pid in range(100, 120):
+        stalled.task(pid, "cat", 0, "")
+    monkeypatch.setattr(stalls.reading, "read_number", lambda path: seen.append(path) or read_number(path))
+    assert stalls.blocked(stalled.root, "hotfix1")
+    assert len([path for path in seen if path.endswith("patch_state")]) < 20
+    assert not stalls.blocked(stalled.root, "another")
+
+
+@pytest.mark.parametrize(
+    "cgroup, unit",
+    [
+        ("/system.slice/app.service", "app.service"),
+        ("/system.slice/app.service/worker", "app.service"),
+        ("/system.slice/system-app.slice/app@1.service", "app@1.service"),
+        ("/init.scope", "init.scope"),
+        ("/machine.slice/libpod-3f2a.scope/container/system.slice/nginx.service", "libpod-3f2a.scope"),
+        ("/user.slice/user-1000.slice/user@1000.service/app.slice/nginx.service", "user@1000.service"),
+        ("/docker/3f2a/system.slice/nginx.service", None),
+        ("/lxc.payload.web/system.slice/nginx.service", None),
+        ("/system.slice", None),
+        ("/", None),
+        (None, None),
+    ],
+)
+def test_a_task_belongs_to_the_first_unit_behind_the_slices(cgroup, unit):
+    assert stalls._unit(cgroup) == unit
+
+
 @pytest.mark.parametrize("name", ["--now", "a b", "", "../x", "a\nb"])
 def test_what_is_no_units_name_is_refused_before_anything_is_touched(stalled, put, name):
     assert refusal(stalled, path=put("hotfix1"), stall_restart_units=[name]).code == "bad_option"
@@ -440,6 +479,17 @@ def test_a_forced_transition_is_noted_and_the_facts_and_a_warning_tell(stalled, 
     assert any("plan a reboot" in warning for warning in started.warnings)
     assert kernel_facts.gather(stalled.root)["patches"]["hotfix1"]["forced"] is True
     assert run_files.forced(stalled.root) == ["hotfix0", "hotfix1"]
+
+
+def test_nothing_is_forced_that_cannot_be_noted(stalled, put, monkeypatch):
+    def full(where, name, text):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_files, "replace", full)
+    error = refusal(stalled, path=put("hotfix1"), timeout=5, force=True)
+    assert error.code == "stalled" and "No space left on device" in error.message and "not forced" in error.message
+    assert "It was turned round" in error.message and not error.details["forced"]
+    assert not [event for event in stalled.events if "force" in event]
 
 
 def test_further_livepatches_on_a_host_with_a_forced_one_are_warned_of(stalled, put):

@@ -63,6 +63,33 @@ def test_the_replace_flag_lies_in_the_same_struct(replace):
     assert module.replace is replace
 
 
+@pytest.mark.parametrize("away, known", [(-4, False), (-5, False), (0, False), (-20, True), (8, True)])
+def test_a_replace_flag_that_code_of_the_file_refers_to_is_not_known(away, known):
+    image = patched.structs(CHANGES, replace=False)
+    image.refer((".text", 64), (".data", 24), away=away)
+    assert module_file.parse("x.ko", image.bytes()).replace is (False if known else None)
+
+
+def test_the_flags_of_another_section_and_pointers_of_data_leave_it_known():
+    image = patched.structs(CHANGES, replace=True)
+    image.section(".data.other", bytes(64))
+    image.refer((".text", 64), (".data.other", 24))
+    image.point((".data.other", 8), (".data", 24))
+    assert module_file.parse("x.ko", image.bytes()).replace is True
+
+
+@pytest.mark.parametrize("section", [".bss", ".data.empty"])
+def test_a_list_of_no_functions_may_have_no_bytes_in_the_file(section):
+    image = patched.structs(OrderedDict([("ext4", [("a_function", 0)]), (None, [("version_proc_show", 0)])]))
+    image.section(section, bytes(144))
+    image.pointers[".data"] = [
+        (offset, (section, 0) if offset == 64 + 8 else target) for offset, target in image.pointers[".data"]
+    ]
+    contents = read(image)
+    assert contents.objects == ["ext4", "vmlinux"]
+    assert [tuple(function) for function in contents.functions] == [("vmlinux", "version_proc_show", 0)]
+
+
 @pytest.mark.parametrize("symbols", [True, False])
 def test_an_object_may_have_callbacks_only(symbols):
     changes = OrderedDict([("ext4", []), (None, [("version_proc_show", 0)])])

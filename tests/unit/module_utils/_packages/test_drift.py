@@ -77,6 +77,54 @@ def test_a_saved_entry_for_the_running_kernel_holds_a_newer_one_back(root):
     assert pending(root) is None
 
 
+@pytest.mark.parametrize("flavour", ["+debug", "+rt", "+64k"])
+def test_a_kernel_of_another_flavour_does_not_boot_because_it_is_newer(root, flavour):
+    install(root, RUNNING, RUNNING + flavour, NEW + flavour)
+    assert pending(root) is None
+    install(root, NEW)
+    assert pending(root) == (NEW, "version")
+
+
+@pytest.mark.parametrize(
+    "one, other, same",
+    [
+        (RUNNING, NEW, True),
+        ("6.1.0-56-amd64", "6.1.0-57-cloud-amd64", False),
+        ("6.4.0-150600.23.7-default", "6.4.0-150600.23.14-rt", False),
+        ("5.15.0-3.60.5.1.el9uek.x86_64", NEW, False),
+        ("5.10.0-60.91.0.115.oe2203.x86_64", "5.10.0-136.oe2203sp1.x86_64", True),
+        ("6.12.0-160000.5-default", "6.12.0-160000.26-default", True),
+        ("6.1.5-1.ppc64le", "6.1.7-1.ppc64le", True),
+    ],
+)
+def test_a_flavour_is_what_the_release_says_in_words_without_numbers(one, other, same):
+    assert (drift.flavour(one) == drift.flavour(other)) is same
+
+
+def entries(root, *kernels):
+    for kernel in kernels:
+        text = "title Some Linux (%s)\nversion %s\nlinux /vmlinuz-%s\n" % (kernel, kernel, kernel)
+        put(root, "boot/loader/entries/0123-%s.conf" % kernel, text)
+    put(root, "boot/loader/entries/0123-0-rescue.conf", "version 0-rescue-0123\nlinux /vmlinuz-0-rescue-0123\n")
+
+
+@pytest.mark.parametrize(
+    "number, found", [("0", (NEW, "boot_loader")), ("1", None), ("2", (OLD, "boot_loader")), ("3", None)]
+)
+def test_a_saved_number_is_that_of_the_entry_in_the_menu(root, number, found):
+    install(root, OLD, RUNNING, NEW)
+    entries(root, OLD, RUNNING, NEW)
+    put(root, "boot/grub2/grubenv", "saved_entry=%s\n" % number)
+    assert pending(root) == found
+
+
+@pytest.mark.parametrize("number", ["1", "1>2", "99999999999999999999999"])
+def test_a_saved_number_without_a_menu_to_read_leaves_the_next_kernel_unknown(root, number):
+    install(root, OLD, RUNNING, NEW)
+    put(root, "boot/grub2/grubenv", "saved_entry=%s\n" % number)
+    assert pending(root) is None
+
+
 def test_a_saved_entry_that_names_no_installed_kernel_says_nothing(root):
     install(root, RUNNING, NEW)
     put(root, "boot/grub2/grubenv", "saved_entry=0\n")

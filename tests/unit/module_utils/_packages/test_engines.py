@@ -61,6 +61,14 @@ def test_ksplice_is_active_when_its_modules_are_loaded(root):
     assert find(root, "ksplice_ab12cd_vmlinux_new") == [("ksplice", True, "5.14.0-503.15.1.el9_5.x86_64")]
 
 
+@pytest.mark.parametrize("noise", ["Updating Subscription Management repositories.\n", "Loading\n", "\n"])
+def test_what_is_printed_before_the_release_is_no_release(root, noise):
+    program(root, "usr/sbin/uptrack-uname", noise + KERNEL + "\n")
+    assert find(root) == [("ksplice", False, KERNEL)]
+    program(root, "usr/sbin/uptrack-uname", noise)
+    assert find(root) == [("ksplice", None, None)]
+
+
 @pytest.mark.parametrize("release, active", [(KERNEL, False), ("5.14.0-503.15.1.el9_5.x86_64", True)])
 def test_ksplice_is_active_when_its_release_is_not_the_kernels(root, release, active):
     place = program(root, "usr/sbin/uptrack-uname", release + "\n")

@@ -16,7 +16,7 @@ from tests.unit.fakes.rpm_host import KERNEL, NAME, RpmHost
 Space = collections.namedtuple("Space", "f_bavail f_frsize")
 
 
-@pytest.fixture(params=["dnf", "zypper"])
+@pytest.fixture(params=["dnf", "zypper", "tdnf"])
 def host(request, cache):
     fake = RpmHost(request.param)
     fake.cache = cache
@@ -42,6 +42,11 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def dnf():
     return RpmHost("dnf")
+
+
+@pytest.fixture
+def tdnf():
+    return RpmHost("tdnf")
 
 
 @pytest.fixture(autouse=True)
@@ -205,11 +210,47 @@ def test_a_package_that_a_stranger_has_signed_is_refused_though_zypper_would_ins
     assert present(zypper, gpg_check=False)["outcome"] == "installed"
 
 
-def test_a_package_that_zypper_does_not_download_is_only_vouched_for_by_its_repository(zypper):
+def test_a_package_that_was_not_downloaded_cannot_be_checked_and_is_refused(zypper):
     zypper.cache = None
-    result, warnings = present_and_warnings(zypper)
-    assert result["outcome"] == "installed"
-    assert len(warnings) == 1 and "only the signature of the repository was checked" in warnings[0]
+    error = failing(zypper)
+    assert (error.code, zypper.installed) == ("bad_signature", None)
+    assert "found no file of it" in error.message
+    assert present(zypper, gpg_check=False)["outcome"] == "installed"
+
+
+def test_zypper_downloads_to_where_the_signature_is_looked_for_whatever_its_configuration_says(zypper):
+    present(zypper)
+    installs = [call for call in zypper.ran("zypper") if "install" in call]
+    directory = package_manager.Zypper.PACKAGES
+    assert all(call[call.index("--pkg-cache-dir") + 1] == directory for call in installs)
+
+
+def test_tdnf_forces_no_signature_so_the_downloaded_package_is_checked_before_it_is_installed(tdnf):
+    tdnf.untrusted = True
+    error = failing(tdnf)
+    assert (error.code, tdnf.installed) == ("bad_signature", None)
+    assert "SIGNATURES NOT OK" in error.message
+    assert present(tdnf, gpg_check=False)["outcome"] == "installed"
+
+
+def test_the_repository_that_tdnf_leaves_out_may_be_the_one_that_has_the_package(tdnf):
+    for skips in (True, False):
+        tdnf.down, tdnf.skips = True, skips
+        assert failing(tdnf).code == "repository_unavailable"
+
+
+def test_tdnf_failing_in_a_way_of_its_own_is_a_failed_package_and_no_missing_one(tdnf):
+    tdnf.trouble = "Error(1525) : rpm transaction failed\n"
+    error = failing(tdnf, gpg_check=False)
+    assert error.code == "package_failed" and "1525" in error.details["stderr"]
+
+
+@pytest.mark.parametrize(
+    "number, code", [(1510, "bad_signature"), (1036, "disk_full"), (1012, "repository_unavailable")]
+)
+def test_the_number_of_an_error_of_tdnf_says_what_it_is(tdnf, number, code):
+    tdnf.trouble = "Error(%d) : in words that may change\n" % number
+    assert failing(tdnf, gpg_check=False).code == code
 
 
 def test_zypper_reads_the_metadata_anew_once_only(zypper):
@@ -247,11 +288,39 @@ def test_the_fullest_file_system_is_found_and_missing_directories_are_passed_ove
     assert package_manager.fullest(("/a", "/gone", "/b"), statvfs) == ("/b", 12288)
 
 
-def test_an_excluded_package_is_neither_missing_nor_unexplained(dnf):
-    dnf.trouble = rpm_host.EXCLUDED
-    error = failing(dnf)
-    assert error.code == "package_failed"
+@pytest.mark.parametrize("text", [rpm_host.EXCLUDED, rpm_host.EXCLUDED_5, rpm_host.LOCKED_5])
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize("lenient", [False, True])
+def test_an_excluded_package_is_neither_missing_nor_unexplained(dnf, text, check_mode, lenient):
+    dnf.excluded, dnf.lenient = text, lenient
+    error = failing(dnf, check_mode=check_mode)
+    assert (error.code, dnf.installed) == ("package_failed", None)
     assert "excluded by the configuration" in error.message
+
+
+def test_a_dnf_that_overlooks_what_it_does_not_find_has_installed_nothing(dnf):
+    dnf.lenient = True
+    result = present(dnf, "hotfix9")
+    assert (result["changed"], result["outcome"]) == (False, "not_applicable")
+
+
+def test_what_a_plugin_of_dnf_prints_is_no_package(dnf):
+    dnf.noise = rpm_host.SUBSCRIPTION
+    assert present(dnf, "hotfix9", check_mode=True)["outcome"] == "not_applicable"
+    assert present(dnf, check_mode=True)["package"] == nevra("hotfix1")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Updating Subscription Management repositories.",
+        "loaded-plugins.conf",
+        "a-1-1.x86_64 a-2-1.x86_64",
+        "-a-1-1.noarch",
+    ],
+)
+def test_only_what_can_be_a_package_counts_as_one(line):
+    assert package_manager.nevras("%s\n%s\n" % (line, nevra("a"))) == [nevra("a")]
 
 
 def test_a_failure_that_is_not_recognised_shows_what_the_tool_wrote(dnf):
@@ -274,6 +343,20 @@ def test_a_host_without_a_package_manager_is_told_so():
     assert failing(host).code == "no_package_manager"
 
 
+@pytest.mark.parametrize(
+    "version, code", [("3.4.3\n  Installed: rpm-4.11.3\n", "no_package_manager"), ("4.14.0\n", None)]
+)
+def test_a_yum_that_is_no_dnf_is_refused_by_name(version, code):
+    host = RpmHost("yum")
+    host.version = version
+    if code is None:
+        assert package_manager.choose(host.run, host.find, 60).program == "dnf"
+        return
+    with pytest.raises(LivepatchError, match="found yum 3") as caught:
+        package_manager.choose(host.run, host.find, 60)
+    assert caught.value.code == code
+
+
 def test_a_host_without_rpm_is_told_so():
     host = RpmHost(None)
     assert failing(host).code == "no_package_manager"
@@ -291,7 +374,13 @@ def test_a_changed_file_is_a_failure_that_names_it(host):
     host.verification = "S.5....T.    /usr/lib/modules/%s/livepatch/hotfix1.ko\n" % KERNEL
     error = failing(host)
     assert error.code == "modified_files"
-    assert error.details["modified_files"][0]["differs"] == ["size", "digest", "mtime"]
+    assert error.details["modified_files"][0]["differs"] == ["size", "digest"]
+
+
+def test_files_with_other_times_are_as_shipped(host):
+    host.installed = "hotfix1"
+    host.verification = ".......T.    /usr/lib/modules/%s/livepatch/hotfix1.ko\n" % KERNEL
+    assert present(host)["outcome"] == "already_installed"
 
 
 def test_a_package_is_removed_once(host):
@@ -314,6 +403,36 @@ def test_a_package_that_others_need_is_not_removed(host, check_mode):
     assert host.installed == "hotfix1"
 
 
+def test_a_removal_waits_for_the_program_that_holds_rpms_lock(host, monkeypatch):
+    waited = []
+    monkeypatch.setattr(install.rpm.erase, "__defaults__", install.rpm.erase.__defaults__[:2] + (waited.append,))
+    host.installed, host.locked = "hotfix1", 3
+    assert (absent(host)["outcome"], waited) == ("removed", [1, 1, 1])
+
+
+def test_a_lock_that_is_never_released_is_no_package_that_others_need():
+    host = RpmHost()
+    host.installed, host.locked = "hotfix1", 100
+    times = iter(range(100))
+    with pytest.raises(LivepatchError, match="another program changing packages") as caught:
+        install.rpm.erase(host.run, nevra("hotfix1"), False, 5, lambda: next(times), lambda seconds: None)
+    assert (caught.value.code, host.installed) == ("package_failed", "hotfix1")
+    assert "Remove what needs it" not in caught.value.message
+
+
+def test_every_call_of_rpm_has_a_limit(host):
+    present(host)
+    absent(host)
+    calls = [call for call in host.calls if "rpm" in call]
+    assert len(calls) >= 5 and all(call[0] == "timeout" and int(call[1]) > 0 for call in calls)
+
+
+def test_rpm_not_answering_in_time_is_said_in_its_own_words():
+    with pytest.raises(LivepatchError, match="expected it to end within 120 seconds") as caught:
+        install.rpm.installed(lambda command, **unused: (124, "", ""), NAME)
+    assert caught.value.code == "package_failed"
+
+
 def test_check_mode_predicts_a_removal_and_changes_nothing(host):
     host.installed = "hotfix1"
     assert absent(host, check_mode=True)["outcome"] == "removed"
@@ -329,8 +448,8 @@ def test_every_error_code_that_a_text_can_give_is_documented():
 
 
 @pytest.mark.parametrize("code", [102, 103, 106])
-def test_what_zypper_did_with_a_remark_is_done(code):
-    host = RpmHost("zypper")
+def test_what_zypper_did_with_a_remark_is_done(code, zypper):
+    host = zypper
     run = host.run
 
     def remarking(command, **keywords):
@@ -353,8 +472,8 @@ def test_an_exit_code_of_zypper_that_is_a_failure_says_what_zypper_says(code, er
     assert "zypper says why" in found.message and "zypper says why" in found.details["stderr"]
 
 
-def test_a_script_that_fails_after_zypper_has_installed_the_package_is_a_warning():
-    host = RpmHost("zypper")
+def test_a_script_that_fails_after_zypper_has_installed_the_package_is_a_warning(zypper):
+    host = zypper
     run = host.run
 
     def failing_script(command, **keywords):

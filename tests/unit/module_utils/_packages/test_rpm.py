@@ -60,11 +60,32 @@ def test_each_file_that_differs_is_named_with_what_differs(host):
         "S.5....T.  c /etc/klp.conf\n..?......    /usr/lib/secret\n" % KO
     )
     assert rpm.verify(host.run, NAME) == [
-        {"file": KO, "differs": ["size", "digest", "mtime"]},
+        {"file": KO, "differs": ["size", "digest"]},
         {"file": "/usr/share/doc/klp/README", "differs": ["missing"]},
-        {"file": "/usr/share/klp", "differs": ["mtime"]},
         {"file": "/usr/lib/secret", "differs": ["unreadable"]},
     ]
+
+
+@pytest.mark.parametrize(
+    "columns, mode, owner, group, differs",
+    [
+        (".M.......", 0o100755, 0, 0, []),
+        (".M.......", 0o100664, 0, 0, []),
+        (".M.......", 0o100664, 0, 100, ["mode"]),
+        (".M.......", 0o100646, 0, 0, ["mode"]),
+        (".....U...", 0o100644, 1000, 0, ["user"]),
+        ("......G..", 0o100644, 0, 100, []),
+        ("......G..", 0o100664, 0, 100, ["group"]),
+        (".M....G..", 0o120777, 0, 100, []),
+    ],
+)
+def test_a_mode_or_an_owner_counts_where_others_than_root_could_change_the_file(
+    host, columns, mode, owner, group, differs
+):
+    host.verification = "%s    %s\n" % (columns, KO)
+    status = type("Status", (), {"st_mode": mode, "st_uid": owner, "st_gid": group})
+    found = rpm.verify(host.run, NAME, lambda path: status)
+    assert found == ([{"file": KO, "differs": differs}] if differs else [])
 
 
 def test_rpm_failing_to_verify_is_not_taken_for_unchanged_files():
@@ -74,6 +95,15 @@ def test_rpm_failing_to_verify_is_not_taken_for_unchanged_files():
     with pytest.raises(LivepatchError, match="cannot open Packages database") as caught:
         rpm.verify(run, NAME)
     assert caught.value.code == "package_failed"
+
+
+def test_a_host_without_rpm_is_told_so_by_what_limits_its_time():
+    def run(command, **dummy):
+        return 127, "", "timeout: failed to run command 'rpm': No such file or directory\n"
+
+    with pytest.raises(LivepatchError, match="failed to run command 'rpm'") as caught:
+        rpm.installed(run, NAME)
+    assert caught.value.code == "no_package_manager"
 
 
 def test_a_broken_rpm_database_is_not_taken_for_a_missing_package():
@@ -99,7 +129,7 @@ def test_only_a_package_without_a_signature_of_rpm_4_costs_a_second_query(signat
 
     def run(command, **dummy):
         commands.append(command)
-        if "OPENPGP" in command[3]:
+        if "OPENPGP" in command[5]:
             return 0, "OpenPGP V6, Key ID 9a16\n", ""
         return 0, "installed\tk\t1\t1\tx86_64\t200\t%s\n" % signatures, ""
 

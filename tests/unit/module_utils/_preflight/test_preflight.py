@@ -11,7 +11,7 @@ from collections import OrderedDict, namedtuple
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sleeping
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log, sleeping
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import engines
 from ansible_collections.kernel.livepatch.plugins.module_utils._preflight import findings, host_checks, preflight
 from ansible_collections.kernel.livepatch.plugins.modules import livepatch_preflight
@@ -43,6 +43,8 @@ class Host(object):
         self.root = str(root)
         self.kernel = FakeKernel(self.root)
         self.rpm = RpmHost()
+        self.records = []
+        self.kernel.text("proc/uptime", "1000.00 900.00")
         self.kernel.text("proc/kallsyms", SYMBOLS.rstrip("\n"))
         self.kernel.text("proc/meminfo", "MemTotal: 999999 kB\nMemAvailable:  500000 kB")
         self.kernel.text("proc/self/mounts", MOUNTS)
@@ -64,8 +66,19 @@ class Host(object):
 
     def look(self, uid=0, now=lambda: 0.0, uname=UNAME, **options):
         options = options or {"path": self.path}
-        run = preflight.Preflight(dict(OPTIONS, **options), self.rpm.run, self.root, uname, uid, now)
+        run = preflight.Preflight(dict(OPTIONS, **options), self.rpm.run, self.root, uname, uid, now, self)
         return run.execute()
+
+    # --- as the kernel's log
+
+    def read(self):
+        return kernel_log.Reading(self.records, len(self.records), kernel_log.READ, None, [])
+
+    def lines_since(self, sequence, limit):
+        return [record.text for record in self.records[sequence:] if record.kernel][-limit:]
+
+    def logs(self, seconds, text, kernel=True):
+        self.records.append(kernel_log.Record(len(self.records), seconds, 5, kernel, text))
 
 
 @pytest.fixture
@@ -315,6 +328,22 @@ def test_a_transition_of_another_livepatch_is_found(host):
     assert "other is being enabled" in result["findings"][0]["evidence"]
 
 
+def test_a_transition_of_another_livepatch_that_has_just_begun_is_waited_for_and_only_a_warning(host):
+    host.kernel.insert("other", transition=1)
+    host.logs(999.0, "livepatch: 'other': starting patching transition")
+    finding = only(host.look(), "transition_fresh")
+    assert (finding["severity"], finding["error"]) == ("warning", None) and "since 1 s" in finding["evidence"]
+    host.kernel.text("proc/uptime", "1060.00 900.00")
+    assert "since 61 s" in only(host.look(), "transition_pending")["evidence"]
+
+
+def test_a_transition_that_somebody_forced_by_hand_is_found_in_the_log(host):
+    host.logs(5.0, "livepatch: forcing remaining tasks to the patched state", kernel=False)
+    assert host.look()["findings"] == []
+    host.logs(6.0, "livepatch: forcing remaining tasks to the patched state")
+    assert "log" in only(host.look(), "forced_before")["evidence"]
+
+
 def test_its_own_transition_is_told(host):
     host.kernel.insert("hotfix1", transition=1)
     result = host.look()
@@ -401,6 +430,27 @@ def test_the_functions_of_a_loaded_module_are_looked_for_in_it(host):
     assert "ext4 has no function version_proc_show" in only(host.look(), "function_missing")["evidence"]
 
 
+def test_of_a_module_that_goes_while_it_is_looked_for_nothing_is_claimed(host, monkeypatch):
+    host.module("xfs")
+    host.put({None: [("version_proc_show", 0)], "xfs": [("xfs_file_fsync", 0)]})
+    symbols = host_checks.kernel_functions.symbols
+
+    def while_it_goes(*arguments):
+        del host.kernel.modules["xfs"]
+        host.kernel._show()
+        return symbols(*arguments)
+
+    monkeypatch.setattr(host_checks.kernel_functions, "symbols", while_it_goes)
+    result = host.look()
+    assert ids(result) == ["object_not_loaded"] and result["ready"]
+
+
+def test_a_module_that_is_just_coming_is_not_there_yet(host):
+    host.put({None: [("version_proc_show", 0)], "xfs": [("xfs_file_fsync", 0)]})
+    host.kernel.text("proc/modules", "xfs 16384 1 - Loading 0x0000000000000000")
+    assert ids(host.look()) == ["object_not_loaded"]
+
+
 def test_modules_that_are_not_loaded_are_told_and_all_of_them_are_a_warning(host):
     host.put({None: [("version_proc_show", 0)], "xfs": [("xfs_file_fsync", 0)]})
     assert ids(host.look()) == ["object_not_loaded"]
@@ -412,6 +462,8 @@ def test_a_module_that_it_depends_on_and_that_is_nowhere_is_found(host):
     host.put({None: [("version_proc_show", 0)]}, modinfo={"depends": "nowhere"}, imports=["nowhere_symbol"])
     assert only(host.look(), "depends_missing")["error"] == "object_missing"
     host.kernel.text("lib/modules/%s/extra/nowhere.ko" % elf.KERNEL, "")
+    assert "depmod" in only(host.look(), "depends_missing")["remedy"], "modprobe does not find it"
+    host.kernel.text("lib/modules/%s/modules.dep" % elf.KERNEL, "extra/nowhere.ko.xz: kernel/a.ko")
     assert host.look()["findings"] == []
 
 
@@ -454,7 +506,67 @@ def test_a_return_probe_on_a_stack_is_found_on_the_kernels_that_it_holds_up(host
     assert ids(host.look(uname=Uname(release, "x86_64"))) == found
 
 
+# --- functions that have several names
+
+ALIASES = SYMBOLS + """ffffffff81f00000 t __do_sys_getpid
+ffffffff81f00000 T __x64_sys_getpid
+ffffffff81f00000 T __ia32_sys_getpid
+ffffffff81f00100 T __x64_sys_gettid"""
+
+
+@pytest.fixture
+def alias(host):
+    """A livepatch names one of the names of an address, and tracefs, debugfs and stacks show another."""
+    host.kernel.text("proc/kallsyms", ALIASES)
+    host.kernel.text(TRACING + "/available_filter_functions", "__do_sys_getpid\n__x64_sys_gettid")
+    host.put({None: [("__x64_sys_getpid", 0)]})
+    return host
+
+
+def test_a_function_is_open_to_ftrace_by_any_name_of_its_address(alias):
+    assert alias.look()["findings"] == []
+    alias.kernel.text(TRACING + "/available_filter_functions", "__x64_sys_gettid")
+    assert "__x64_sys_getpid" in only(alias.look(), "function_untraceable")["evidence"]
+
+
+@pytest.mark.parametrize(
+    "path, text, name",
+    [
+        (
+            TRACING + "/enabled_functions",
+            "__do_sys_getpid (1) R I  \ttramp: 0x1 (kprobe_ftrace_handler+0x0/0xf0)",
+            "function_held",
+        ),
+        (TRACING + "/enabled_functions", "__ia32_sys_getpid (1) R  \ttramp: 0x1 (x)", "function_traced"),
+        (TRACING + "/enabled_functions", "__x64_sys_gettid (1) R I  \ttramp: 0x1 (x)", None),
+        (DEBUGGING + "/kprobes/list", "ffffffff81f00009  k  __do_sys_getpid+0x9    ", "probe_bypassed"),
+        ("proc/1/task/1/stack", "[<0>] __do_sys_getpid+0x1/0x2", "task_in_function"),
+    ],
+)
+def test_what_is_on_a_function_is_found_by_any_name_of_its_address(alias, path, text, name):
+    alias.kernel.text(path, text)
+    assert ids(alias.look()) == ([name] if name else [])
+
+
+def test_a_livepatch_that_changes_the_function_by_another_name_is_found(alias):
+    alias.kernel.insert("below", transition=0)
+    alias.kernel.directory("sys/kernel/livepatch/below/vmlinux/__do_sys_getpid,1")
+    alias.put({None: [("__x64_sys_getpid", 0)]}, replace=False)
+    assert "below" in only(alias.look(), "function_patched_already")["evidence"]
+
+
+def test_without_addresses_it_is_left_open_whether_a_function_can_be_patched(alias):
+    alias.kernel.text("proc/kallsyms", re.sub("(?m)^f{8}[0-9a-f]{8}", "0" * 16, ALIASES))
+    assert "no addresses" in only(alias.look(), "not_checked")["evidence"]
+
+
 # --- who holds it, in the words of 5.10 and 7.2
+
+
+def test_the_livepatches_own_callback_is_never_in_the_way(host):
+    held = "version_proc_show (1) R I     \ttramp: 0xffffffffc02cc000 (klp_ftrace_handler+0x0/0x1b0)"
+    host.kernel.text(TRACING + "/enabled_functions", held)
+    assert host.look()["findings"] == []
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import zipfile
 
 import pytest
 
+from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import fact_program, kernel_facts
 from tests.unit.fakes.kernel import FakeKernel
 
@@ -48,6 +49,34 @@ def test_it_is_the_same_bytes_every_time_and_holds_only_what_it_needs():
     assert "__main__.py" in names
     assert any(name.endswith("/kernel_facts.py") for name in names) and not any("_preflight" in name for name in names)
     assert len(first) < 400000
+
+
+def python(root, path, status=0, mode=0o755):
+    place = root / path.lstrip("/")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("#!/bin/sh\nexit %d\n" % status)
+    place.chmod(mode)
+    return path
+
+
+def test_the_interpreter_is_the_systems_or_another_one_that_only_root_can_change(tmp_path):
+    own = python(tmp_path, "/home/deploy/venv/bin/python3")
+    assert fact_program.interpreter(own, str(tmp_path)) == own
+    system = python(tmp_path, "/usr/bin/python3")
+    assert fact_program.interpreter(own, str(tmp_path)) == system
+    python(tmp_path, "/usr/bin/python3", status=1)
+    assert fact_program.interpreter(own, str(tmp_path)) == own, "the system's is too old"
+
+
+@pytest.mark.parametrize("open_to_others", ["home/deploy/venv/bin/python3", "home/deploy"])
+def test_root_never_runs_an_interpreter_that_others_can_change(tmp_path, open_to_others):
+    own = python(tmp_path, "/home/deploy/venv/bin/python3")
+    (tmp_path / open_to_others).chmod(0o777)
+    with pytest.raises(LivepatchError, match="that only root can change") as refused:
+        fact_program.interpreter(own, str(tmp_path))
+    assert refused.value.code == "insecure_path"
+    system = python(tmp_path, "/usr/bin/python3")
+    assert fact_program.interpreter(own, str(tmp_path)) == system
 
 
 def test_other_words_are_refused(program):

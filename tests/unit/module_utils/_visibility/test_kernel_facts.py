@@ -54,6 +54,14 @@ def test_a_patched_host_names_its_livepatch_and_its_effective_release(kernel):
     }
 
 
+def test_on_a_kernel_without_transitions_a_livepatch_is_enabled_as_soon_as_it_is_there(kernel):
+    kernel.consistent = False
+    kernel.insert("hotfix1")
+    facts = gather(kernel)
+    assert (facts["enabled"], facts["inert"], facts["transition"]) == ("hotfix1", [], None)
+    assert facts["patches"]["hotfix1"]["transition"] is False
+
+
 @pytest.mark.parametrize("attributes", [(), ("patched",), NEW])
 def test_every_kernel_has_the_same_keys_and_what_it_lacks_is_null(kernel, attributes):
     kernel.attributes = attributes

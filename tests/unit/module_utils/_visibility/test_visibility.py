@@ -46,7 +46,12 @@ class Host(SystemdHost):
         return super(Host, self).run_command(argv)
 
     def show(self, check_mode=False, **options):
-        params = {"state": "present", "fact": True, "fact_directory": "/etc/ansible/facts.d", "textfile_directory": None}
+        params = {
+            "state": "present",
+            "fact": True,
+            "fact_directory": "/etc/ansible/facts.d",
+            "textfile_directory": None,
+        }
         params["netconsole_targets"] = None
         run = visibility.Run(dict(params, **options), self.run_command, check_mode, "/usr/bin/python3", self.root)
         result = run.execute()
@@ -92,6 +97,14 @@ def test_the_program_may_be_executed_and_its_unit_names_the_interpreter_of_the_h
     assert "ExecStart=/usr/bin/python3 -I /etc/livepatch/livepatch.fact publish\n" in unit
     assert ["enable", "livepatch-publish.service", "livepatch-publish.timer"] in host.commands
     assert ["start", "livepatch-publish.service"] in host.commands
+
+
+def test_a_program_that_others_could_replace_is_refused(host):
+    host.directory("etc/ansible/facts.d")
+    os.chmod(os.path.join(host.root, "etc/ansible/facts.d"), 0o777)
+    with pytest.raises(LivepatchError) as refused:
+        host.show(check_mode=True)
+    assert refused.value.code == "insecure_path" and "facts.d" in refused.value.message
 
 
 def test_all_of_it_can_be_taken_back(host):
@@ -191,7 +204,9 @@ def test_targets_of_netconsole_are_predicted_set_up_kept_and_taken_back(configfs
     assert configfs.written == [] and predicted["changed"] and predicted["netconsole"] == []
     done = configfs.show(**wanted)
     assert done["diff"] == predicted["diff"] and done["diff"]["after"]["netconsole_targets"] == ["dc1"]
-    assert done["netconsole"] == [{"name": "livepatch-dc1", "enabled": True, "remote_ip": "10.0.2.2", "how": "userdata"}]
+    assert done["netconsole"] == [
+        {"name": "livepatch-dc1", "enabled": True, "remote_ip": "10.0.2.2", "how": "userdata"}
+    ]
     assert not configfs.show(**wanted)["changed"] and not configfs.show(check_mode=True, **wanted)["changed"]
     unit = configfs.content("etc/systemd/system/livepatch-publish.service")
     assert "ExecStartPre=-/sbin/modprobe -q netconsole\nExecStart=" in unit
