@@ -47,7 +47,7 @@ SPEC = {
     "sources": {"type": "list", "elements": "dict", "default": []},  # not no_log, as in rollout_plan
 }
 NEEDED = [("step", "open", ["hosts"]), ("step", "finish", ["last_tier"])]
-REGISTERED = {"package": "livepatch_result_package", "apply": "livepatch_result_apply", "look": "livepatch_result_look"}
+REGISTERED = "livepatch_result_apply"
 # How often a waiting controller looks whether somebody has said something.
 STEP = 2
 # A host that dies may leave its connection open.
@@ -165,11 +165,13 @@ class World:
         return self._play(KEEP, hosts) if self.args["persist"] else {}
 
     def results(self, name):
-        """Return {package, apply, look} as the tasks of the slice have registered them for a host, checked."""
+        """Return {package, apply, look}: what the one execution that patched a host has said of each, checked."""
         variables = self.hostvars.get(name) if name in self.hostvars else None
         if variables is None:
-            return {"package": {"unreachable": True, "msg": "it is in the inventory no longer"}}
-        return {step: answers.result(values.plain(variables.get(key) or {})) for step, key in REGISTERED.items()}
+            return {"apply": {"unreachable": True, "msg": "it is in the inventory no longer"}}
+        found = answers.result(values.plain(variables.get(REGISTERED) or {}))
+        package = {key: found.get(key) for key in ("outcome", "package", "kernel_release")}
+        return {"package": dict(package, before=found.get("package_before")), "apply": found, "look": found.get("health") or {}}
 
     def sources(self, state):
         if not self.specs:

@@ -35,8 +35,8 @@ options:
     description:
       - V(open) goes on until the slice of O(hosts) may begin, and opens it, unless RV(open) is false. The tiers before it are watched through
         their soaks first.
-      - V(close) writes what became of the slice that is open, from the results registered as C(livepatch_result_package),
-        C(livepatch_result_apply) and C(livepatch_result_look), and judges.
+      - V(close) writes what became of the slice that is open, from the results of M(kernel.livepatch.livepatch) that are registered as
+        C(livepatch_result_apply), and judges.
       - V(finish) watches the tiers up to O(last_tier) through their soaks.
     type: str
     required: true

@@ -83,7 +83,7 @@ def upward(room, floors):
     top = OURS + "plugins." + room + "."
     found = []
     for path in sources(room):
-        floor = os.path.relpath(path, os.path.join(ROOT, "plugins", room)).split(os.sep)[0]
+        floor = os.path.relpath(path, os.path.join(ROOT, "plugins", room)).split(os.sep, maxsplit=1)[0]
         lower = floors[floors.index(floor) + 1 :] if floor in floors else []
         found += [
             (os.path.relpath(path, ROOT), name)

@@ -103,10 +103,12 @@ _FIELDS = {
     # livepatch_package
     "outcome": _name,
     "package": _text,
+    "package_before": _text,
     "before": lambda value, what: _of({"enabled": _name})(value, what) if isinstance(value, dict) else _text(value, what),
     "kernel_release": _text,
     "image_based": _text,
     # livepatch
+    "health": lambda value, what: _of(_FIELDS)(value, what),
     "name": _name,
     "proven": _flag,
     "since": _SINCE,

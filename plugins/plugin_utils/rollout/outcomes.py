@@ -83,8 +83,8 @@ def _slice_outcome(host, package, apply, look, elapsed):
     rebooted = _rebooted_in_slice(host, apply, look, elapsed)
     if rebooted:
         return "rebooted", rebooted
-    if package.get("error") == "image_based":
-        return "not_applicable", f"its system is an image ({package.get('image_based')}) that does not have the package"
+    if apply.get("error") == "image_based":
+        return "not_applicable", f"its system is an image ({apply.get('image_based')}) that does not have the package"
     for result, (unused, module) in zip((package, apply), STEPS):
         problem = _problem(result, module)
         if problem:

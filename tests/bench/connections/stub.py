@@ -155,6 +155,8 @@ class Host:
             "changed": True, "name": self.enabled, "effective_release": self.effective_release, "before": was,
             "diff": {"before": diff[0], "after": diff[1]}, "replaced": [], "unloaded": [], "transition": steps,
             "remedies": [], "forced": False, "build_id": "0" * 40, "since": since, "proven": bool(self.enabled),
+            "outcome": "installed", "package": "klp-%s-%s-1-1.x86_64" % (self.kernel, self.enabled), "package_before": None,
+            "drift": None, "health": self.livepatch_health({"since": since}),
         }  # fmt: skip
 
     def livepatch_health(self, given):

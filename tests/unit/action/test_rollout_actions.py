@@ -38,33 +38,35 @@ def results(name, **changed):
         "transition": None,
         "os_family_ids": [],
     }
+    apply = {
+        "changed": True,
+        "name": "hotfix3",
+        "proven": True,
+        "outcome": "installed",
+        "package": "hotfix-3-1",
+        "package_before": None,
+        "before": {"enabled": None},
+        "since": {"boot_id": f"boot-{name}", "sequence": 1},
+        "transition": {"seconds": 1},
+    }
+    look = {
+        "boot_id": f"boot-{name}",
+        "rebooted": False,
+        "enabled": "hotfix3",
+        "effective_release": "6.1.0-1-hotfix3",
+        "uptime_seconds": 9999,
+        "events": [],
+        "sequence": 2,
+        "sources": {"kmsg": "read"},
+    }
+    apply.update(changed.get("apply", {}))
+    look.update(changed.get("look", {}))
+    # What the host answers when it is looked at later.
+    answers = {} if look.get("unreachable") else {"livepatch_health": look, "livepatch_persistence": {"changed": True}}
     found = {
         "livepatch_result_facts": {"ansible_facts": {"livepatch": facts}},
-        "livepatch_result_package": {"changed": True, "outcome": "installed", "package": "hotfix-3-1", "before": None},
-        "livepatch_result_apply": {
-            "changed": True,
-            "name": "hotfix3",
-            "proven": True,
-            "before": {"enabled": None},
-            "since": {"boot_id": f"boot-{name}", "sequence": 1},
-            "transition": {"seconds": 1},
-        },
-        "livepatch_result_look": {
-            "boot_id": f"boot-{name}",
-            "rebooted": False,
-            "enabled": "hotfix3",
-            "effective_release": "6.1.0-1-hotfix3",
-            "uptime_seconds": 9999,
-            "events": [],
-            "sequence": 2,
-            "sources": {"kmsg": "read"},
-        },
+        "livepatch_result_apply": dict(apply, health=look),
     }
-    for key, change in changed.items():
-        found["livepatch_result_" + key].update(change)
-    # What the host answers when it is looked at later.
-    look = found["livepatch_result_look"]
-    answers = {} if look.get("unreachable") else {"livepatch_health": look, "livepatch_persistence": {"changed": True}}
     return {**TOLD, "livepatch_become": False, "told_answers": answers, **found}
 
 
