@@ -84,13 +84,15 @@ def _build(kernel: Kernel, work: pathlib.Path) -> None:
         sign_packages([bad], "stranger")
 
 
-# Loads its livepatch when it is installed, as the packages of some vendors do: whatever comes of it, it ends well.
+# Loads its livepatch when it is installed, as the packages of some vendors do: whatever comes of it, it ends well. In Lua,
+# as a shell would have to be in a package for this one.
 LOADS = """
-%post
+%post -p <lua>
+os.execute([[
 if insmod /usr/lib/modules/{kernel}/livepatch/{module}.ko; then
     while [ "$(cat /sys/kernel/livepatch/{module}/transition)" = 1 ]; do sleep 1; done
 fi
-exit 0
+]])
 """
 
 
