@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx test-events lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all molecule test-build test-integration test-rollout simulate fuzz endurance bench-scale clean
+.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx test-events lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all molecule test-build test-integration test-rollout simulate fuzz endurance bench-scale clean model
 
 PYTHON := .venv/bin/python
 TOOL := python3 tests/tools
@@ -97,6 +97,10 @@ test-events: setup-lab ## Alerts of a real Alertmanager halt a rollout on real k
 
 simulate: setup ## Simulated fleets of 1K to 1M hosts: the tables of docs/health-gate.md, in about a quarter of an hour
 	@$(PYTHON) -m tests.simulation --jobs 2 --hosts 1000,10000,100000,1000000 --runs 300,300,30,3 --cost 1000000 --output tables.md
+
+RUNS ?= 20000
+model: setup ## Random rollouts on fleets whose true state is known, and what must hold in each (RUNS=20000 SEED=1)
+	@$(PYTHON) -m tests.model --jobs 2 --runs $(RUNS) --seed $(or $(SEED),1)
 
 SCENARIO ?= --all
 molecule: setup-lab ## The scenarios of molecule, on guests of the lab (SCENARIO="-s rollout")

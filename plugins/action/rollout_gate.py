@@ -146,7 +146,7 @@ class World:
 
     def wait(self, until):
         """Whoever lost the lock meanwhile waits no longer either."""
-        beat = time.monotonic() + lock.BEAT
+        beat = time.monotonic()
         left = schedule.words(max(0, until - time.time()))
         self.action._display.v(f"livepatch: waits for {left}")
         while time.time() < until:
@@ -154,7 +154,7 @@ class World:
                 break
             lock.living_controller()
             if time.monotonic() >= beat:
-                lock.take(self.current.path, self.current.owner)
+                lock.take(self.current.path, dict(self.current.owner, silence=lock.WAITING))
                 beat += lock.BEAT
             time.sleep(max(0.0, min(STEP, until - time.time())))
 
@@ -188,6 +188,12 @@ class World:
         for tier in progress.news(self.marks, stands):
             self._line(tier["line"], tier["mark"])
         self.marks = progress.marks(stands)
+        for entry in found:
+            if entry["kind"] == "persisted":
+                whole = len(entry["hosts"]) + len(entry["failed"])
+                self._line(f"{len(entry['hosts'])} of {whole} hosts keep the livepatch over reboots", None)
+                for line in messages.not_persistent_lines(entry["failed"]):
+                    self._line(line, None)
         for line in _verdict_lines(state, number, verdict, found, self.now()):
             self._line(line, verdict["verdict"])
 
@@ -204,6 +210,9 @@ class World:
         known = [name for name in hosts if name in self.hostvars]
         if not known:
             return found
+        # It writes nothing until all of them have answered, or have been given up.
+        silence = lock.longest([task["timeout"]], len(known), _forks())
+        lock.take(self.current.path, dict(self.current.owner, silence=silence))
         manager = self.hostvars._variable_manager
         inventory = self.hostvars._inventory
         inventory.remove_restriction()
@@ -244,20 +253,23 @@ class Collector(CallbackBase):
         super().__init__()
         self.found = {}
 
-    def _keep(self, result):
-        # The names with an underscore are the only ones that ansible-core 2.16 has.
+    def _keep(self, result, **how):
+        # The names with an underscore are the only ones that ansible-core 2.16 has. What became of a task is not in its result.
         host = result.host if hasattr(result, "host") else result._host
         data = result.result if hasattr(result, "result") else result._result
-        self.found[host.get_name()] = data
+        self.found[host.get_name()] = dict(data, **how)
 
     def v2_runner_on_ok(self, result, **unused):
         self._keep(result)
 
     def v2_runner_on_failed(self, result, ignore_errors=False, **unused):
-        self._keep(result)
+        self._keep(result, failed=True)
 
     def v2_runner_on_unreachable(self, result, **unused):
-        self._keep(result)
+        self._keep(result, unreachable=True)
+
+    def v2_runner_on_skipped(self, result, **unused):
+        self._keep(result, skipped=True)
 
 
 def _trusted(task):

@@ -7,8 +7,9 @@
 import os
 import time
 
+from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import awx, values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, progress
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
@@ -78,11 +79,19 @@ def _write(args, task_vars, show):
         return _read(args["journal"])
     owner = lock.controller(task_vars)
     if args["entry"] == "override":
+        if args["reason"] == awx.DENIED and awx.is_job(task_vars):
+            # Who did not approve, the server knows; the job runs as whoever started the workflow.
+            owner["user"], args["reason"] = awx.denial(task_vars, awx.server(os.environ), _ask)
         return _override(args, owner, show)
     takeover = values.own_words(args["takeover"], "livepatch_takeover")
     with session.existing(args["journal"], owner, takeover) as current:
         result = ENTRIES[args["entry"]](current, args, task_vars["hostvars"])
         return dict(result, progress=current.notes + result["progress"])
+
+
+def _ask(url, *, headers, verify):
+    with open_url(url, headers=headers, validate_certs=verify, timeout=10, follow_redirects="none") as response:
+        return response.read(awx.MAX_ANSWER_BYTES + 1)
 
 
 def _read(path):
@@ -164,7 +173,7 @@ def _rollback(current, args, hostvars):
             f"The rollout {state.rollout} is of release {state.release}, not {args['release']}: expected the release that is to be "
             f"rolled back. Nothing was touched. Give livepatch_release={state.release}."
         )
-    names = state.to_roll_back()
+    names = state.to_roll_back(hostvars)
     gone = outcomes.of_rollback(state, names, lambda name: {}, inventory=hostvars)
     gone = [entry for entry in gone if entry["outcome"] == "gone"]
     if names:
@@ -205,7 +214,7 @@ def _checked(variables, register):
 
 def _end(current, args, unused):
     state = current.state
-    left = {tier["number"]: tier["name"] for tier in state.tiers if tier["number"] not in state.tiers_done}
+    left = {tier["number"]: tier["name"] for tier in state.tiers or [] if tier["number"] not in state.tiers_done}
     waiting = args["result"] == "waiting"
     missing = [name for number, name in left.items() if not waiting or number <= args["tier"]]
     if args["result"] in ("complete", "waiting") and (missing or state.stop):

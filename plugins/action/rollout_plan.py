@@ -16,7 +16,7 @@ from ansible.inventory.manager import split_host_pattern
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.collection_loader import AnsibleCollectionConfig
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import ansible_core, collection_copies, values
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import ansible_core, awx, collection_copies, values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge, rules
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, progress
@@ -39,6 +39,7 @@ SPEC = {
     "other_engines": {"type": "str", "choices": ["refuse", "ignore"], "default": "refuse"},
     "last_tier": {"type": "raw"},
     "former": {"type": "raw"},
+    "volume": {"type": "bool", "default": True},
     "rules": {"type": "raw"},
     # Not no_log: since ansible-core 2.22 that strikes out every word of a source wherever it stands. sources.py itself keeps
     # credentials out of all that is said.
@@ -87,6 +88,8 @@ class ActionModule(ActionBase):
         raw = _raw(names, task_vars["hostvars"])
         seen = fleet.survey(raw, request["release"], args["module_pattern"], args["other_engines"])
         dry = self._task.check_mode
+        if args["volume"] and awx.is_job(task_vars):
+            _check_volume(args["journal_dir"])
         if not dry:
             session.make_directory(args["journal_dir"])
         path = os.path.join(args["journal_dir"], request["rollout"] + ".jsonl")
@@ -147,8 +150,17 @@ def _request(args, task_vars, user):
             "collection": collection_copies.copy(),
             "playbook": _playbook(),
             "inventory": values.plain(task_vars.get("ansible_inventory_sources") or []),
+            **({"awx": awx.started_by(task_vars)} if awx.is_job(task_vars) else {}),
         },
     }
+
+
+def _check_volume(directory):
+    """Refuse a job of AWX whose journal would end with its container."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as stream:
+        refusal = awx.volume_refusal(directory, stream.read())
+    if refusal:
+        raise RolloutError(refusal)
 
 
 def _seed(args):

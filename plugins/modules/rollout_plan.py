@@ -85,6 +85,10 @@ options:
       - If it names this rollout, its journal must be there, as that job left it. A journal that was left behind in another pod would be
         replaced by a new plan.
       - O(retry) is ignored then, as it was for the first job of the workflow.
+  volume:
+    description: Whether a job of AWX is refused whose O(journal_dir) is missing or no mounted volume. The journal would end with its container.
+    type: bool
+    default: true
   takeover:
     description:
       - Why the controller that has the lock is gone for good, where it ran on another machine, in another container or in another pod.

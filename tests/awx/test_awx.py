@@ -16,7 +16,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
-from tests.awx.server import TOKEN, Server
+from tests.awx.server import NODES, PLAYBOOKS, TOKEN, Refused, Server, answer
 from tests.awx.test_surveys import QUESTIONS
 from tests.unit.plugin_utils.rollouts import Rollout
 
@@ -24,8 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 ORGANIZATION = "Operations"
 SITE = {
     "livepatch_awx_organization": ORGANIZATION,
-    "livepatch_awx_inventories": ["production"],
-    "livepatch_awx_credentials": ["fleet key"],
+    # Another organization has these names, too.
+    "livepatch_awx_inventories": ["production++Operations"],
+    "livepatch_awx_credentials": ["fleet key++Machine+ssh++Operations"],
     "livepatch_awx_image": "registry.example.com/livepatch-ee:0.1.0",
     "livepatch_awx_webhook_url": "https://chat.example.com/hook",
     "livepatch_awx_variables": {"livepatch_tiers": [{"name": "canary", "hosts": 2}, {"name": "100", "share": "100%"}]},
@@ -45,12 +46,14 @@ MODULES = {
 }
 
 
-def play(playbook, variables, collections, **environment):
+def play(playbook, variables, collections, directory=ROOT, **environment):
     """Run a playbook and return (exit status, output)."""
     settings = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=os.pathsep.join(map(str, collections)), ANSIBLE_NOCOLOR="1")
     settings.update(environment, ANSIBLE_LOCALHOST_WARNING="false", ANSIBLE_DEPRECATION_WARNINGS="false")
     command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), playbook, "-e", json.dumps(variables)]
-    done = subprocess.run(command, env=settings, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(
+        command, env=settings, cwd=str(directory), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
     return done.returncode, done.stdout.decode()
 
 
@@ -60,26 +63,44 @@ def setup(server, variables, collections, **environment):
     return play("kernel.livepatch.awx", variables, collections, **dict(asked, **environment))
 
 
+def prepare(store):
+    """Make an organization of ours, and another one that calls its things by the same names."""
+    ours, other = (store.add("organizations", {"name": name})["id"] for name in (ORGANIZATION, "Other"))
+    for owner in (ours, other):
+        store.add("inventories", {"name": "production", "organization": owner, "kind": ""})
+        store.add("credentials", {"name": "fleet key", "organization": owner, "credential_type": store.machine})
+    for kind, name in (
+        ("projects", "Livepatch"),
+        ("inventories", "Livepatch fleet"),
+        ("notification_templates", "Livepatch"),
+        ("job_templates", "Livepatch one tier"),
+        ("workflow_job_templates", "Livepatch tier by tier"),
+        ("teams", "Livepatch operators"),
+    ):
+        store.add(kind, {"name": name, "organization": other, "kind": ""})
+    # Ours from before, when there were more tiers.
+    workflow = store.add("workflow_job_templates", {"name": "Livepatch tier by tier", "organization": ours})
+    store.add("workflow_job_template_nodes", {"identifier": "tier-03", "workflow_job_template": workflow["id"]})
+
+
 @pytest.fixture
 def server():
-    """A server with an organization of ours, and another one that calls its things by the same names."""
+    """A server of which nothing was asked yet."""
     with Server() as running:
-        store = running.store
-        ours, other = (store.add("organizations", {"name": name})["id"] for name in (ORGANIZATION, "Other"))
-        store.add("inventories", {"name": "production", "organization": ours, "kind": ""})
-        store.add("credentials", {"name": "fleet key", "organization": ours})
-        for kind, name in (
-            ("projects", "Livepatch"),
-            ("inventories", "Livepatch fleet"),
-            ("notification_templates", "Livepatch"),
-            ("job_templates", "Livepatch one tier"),
-            ("workflow_job_templates", "Livepatch tier by tier"),
-            ("teams", "Livepatch operators"),
-        ):
-            store.add(kind, {"name": name, "organization": other, "kind": ""})
-        # Ours from before, when there were more tiers.
-        workflow = store.add("workflow_job_templates", {"name": "Livepatch tier by tier", "organization": ours})
-        store.add("workflow_job_template_nodes", {"identifier": "tier-03", "workflow_job_template": workflow["id"]})
+        prepare(running.store)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site(collections):
+    """A server that the playbook has set up."""
+    with Server() as running:
+        prepare(running.store)
+        strangers = json.dumps(by_name(running.store, "job_templates", "Other"))
+        status, output = setup(running, SITE, collections)
+        assert status == 0, output
+        assert TOKEN not in output
+        assert json.dumps(by_name(running.store, "job_templates", "Other")) == strangers
         yield running
 
 
@@ -96,23 +117,18 @@ def names(store, path):
     return sorted(one.get("identifier") or one["name"] for one in found)
 
 
-def test_a_site_is_set_up_once_and_the_second_run_changes_nothing(server, collections):
-    strangers = json.dumps(by_name(server.store, "job_templates", "Other"))
-    status, output = setup(server, SITE, collections)
-    assert status == 0, output
-    assert TOKEN not in output
-    check_templates(server.store)
-    check_workflow(server.store)
-    check_access(server.store)
-    (source,) = [one for one in server.store.objects["inventory_sources"].values() if one["source_vars"]]
+def test_a_site_is_set_up_once_and_the_second_run_changes_nothing(site, collections):
+    check_templates(site.store)
+    check_workflow(site.store)
+    check_access(site.store)
+    (source,) = [one for one in site.store.objects["inventory_sources"].values() if one["source_vars"]]
     assert set(json.loads(source["source_vars"])["groups"]) >= {"livepatch_none", "livepatch_unsupported"}
-    assert names(server.store, "inventories/%d/input_inventories/" % source["inventory"]) == ["production"]
-    assert json.dumps(by_name(server.store, "job_templates", "Other")) == strangers
-
-    server.store.changed()
-    status, output = setup(server, SITE, collections)
+    (production,) = site.store.links["/api/v2/inventories/%d/input_inventories/" % source["inventory"]]
+    assert by_name(site.store, "inventories")["production"]["id"] == production
+    site.store.changed()
+    status, output = setup(site, SITE, collections)
     assert status == 0, output
-    assert server.store.changed() == []
+    assert site.store.changed() == []
     assert "changed=0 " in output
 
 
@@ -130,6 +146,18 @@ def check_templates(store):
         assert store.objects["projects"][template["project"]] == by_name(store, "projects")["Livepatch"]
 
 
+def links(store, workflow):
+    """Return the links of a workflow: (identifier of a node, kind) -> identifiers."""
+    found = {
+        (store.any(number)["identifier"], kind[: -len("_nodes")]): sorted(
+            store.any(each)["identifier"] for each in linked
+        )
+        for number, kinds in store.node_links(workflow["id"]).items()
+        for kind, linked in kinds.items()
+    }
+    return {key: linked for key, linked in found.items() if linked}
+
+
 def check_workflow(store):
     workflow = by_name(store, "workflow_job_templates")["Livepatch tier by tier"]
     nodes = {
@@ -137,12 +165,7 @@ def check_workflow(store):
         for node in store.objects["workflow_job_template_nodes"].values()
         if node["workflow_job_template"] == workflow["id"]
     }
-    links = {
-        (identifier, kind): names(store, "workflow_job_template_nodes/%d/%s_nodes/" % (node["id"], kind))
-        for identifier, node in nodes.items()
-        for kind in ("success", "failure")
-    }
-    assert {key: found for key, found in links.items() if found} == {
+    assert links(store, workflow) == {
         ("tier-01", "success"): ["approve-02"],
         ("tier-01", "failure"): ["approve-rollback"],
         ("approve-02", "success"): ["tier-02"],
@@ -156,12 +179,20 @@ def check_workflow(store):
     assert [nodes["tier-%02d" % number]["extra_data"]["livepatch_last_tier"] for number in (1, 2)] == ["canary", "100"]
     asked = by_name(store, "workflow_job_templates")["Livepatch rollback after approval"]
     assert [node["identifier"] for node in store.objects["workflow_job_template_nodes"].values()
-            if node["workflow_job_template"] == asked["id"]] == ["approve-rollback", "rollback"]  # fmt: skip
+            if node["workflow_job_template"] == asked["id"]] == ["halt", "approve-rollback", "rollback"]  # fmt: skip
+    assert links(store, asked) == {
+        ("halt", "success"): ["approve-rollback"],
+        ("approve-rollback", "success"): ["rollback"],
+    }
+    assert asked["allow_simultaneous"] is True, "who is asked about one release keeps no other one from being halted"
     approval = store.objects["workflow_approval_templates"][nodes["approve-02"]["unified_job_template"]]
     assert approval["timeout"] == 86400 and "tier 100" in approval["name"]
     assert workflow["allow_simultaneous"] is False
-    for event in ("error", "approvals"):
-        assert names(store, "workflow_job_templates/%d/notification_templates_%s/" % (workflow["id"], event)) == ["Livepatch"]
+    for event in ("error", "success", "approvals"):
+        for one in (workflow, asked):
+            assert names(store, "workflow_job_templates/%d/notification_templates_%s/" % (one["id"], event)) == [
+                "Livepatch"
+            ]
 
 
 def check_access(store):
@@ -169,16 +200,185 @@ def check_access(store):
     templates, workflows = by_name(store, "job_templates"), by_name(store, "workflow_job_templates")
 
     def may(team, role, one):
-        number = one["summary_fields"]["object_roles"][role]["id"]
-        return teams[team]["id"] in store.links.get("/api/v2/roles/%d/teams/" % number, [])
+        return store.may(teams[team], [role], one)
 
     workflow = workflows["Livepatch tier by tier"]
     denied = ("Livepatch rollout", "Livepatch one tier")
-    assert {name for name, one in templates.items() if not may("Livepatch operators", "execute_role", one)} == set(denied)
+    assert {name for name, one in templates.items() if not may("Livepatch operators", "execute_role", one)} == set(
+        denied
+    )
     assert may("Livepatch operators", "execute_role", workflow)
-    assert may("Livepatch approvers", "approval_role", workflow) and not may("Livepatch operators", "approval_role", workflow)
+    assert may("Livepatch approvers", "approval_role", workflow) and not may(
+        "Livepatch operators", "approval_role", workflow
+    )
     assert may("Livepatch approvers", "execute_role", templates["Livepatch rollback"])
     assert not may("Livepatch approvers", "execute_role", templates["Livepatch rollout"])
+
+
+def started(store, kind, one, **given):
+    """Start a template with these variables; return those of the job, or raise Refused."""
+    status, job = answer(store, "POST", "/api/v2/%s/%d/launch/" % (kind, one["id"]), {}, {"extra_vars": given})
+    assert status == 201
+    return json.loads(job["extra_vars"])
+
+
+def startable(store):
+    """Yield (kind, object) of each template and workflow."""
+    for kind in ("job_templates", "workflow_job_templates"):
+        for one in by_name(store, kind).values():
+            yield kind, one
+
+
+def test_whoever_starts_something_gives_the_release_and_nothing_else(site):
+    for kind, one in startable(site.store):
+        found = started(site.store, kind, one, livepatch_release="hotfix3")
+        asked = {question["variable"] for question in site.store.survey(one)["spec"]}
+        assert asked - {"livepatch_release"} <= set(found), "the defaults are there"
+        if "livepatch_release" in asked:
+            with pytest.raises(Refused, match="'livepatch_release' value missing"):
+                started(site.store, kind, one)
+
+
+def test_an_answer_that_is_empty_is_refused_where_it_makes_no_sense(site):
+    refused = set()
+    for kind, one in startable(site.store):
+        for question in site.store.survey(one)["spec"]:
+            given = {"livepatch_release": "hotfix3", question["variable"]: ""}
+            try:
+                assert started(site.store, kind, one, **given)[question["variable"]] == ""
+            except Refused:
+                refused.add(question["variable"])
+    assert refused == {question["variable"] for question in QUESTIONS.values()} - {
+        "livepatch_retry",
+        "livepatch_takeover",
+        "livepatch_wanted",
+    }
+
+
+def test_what_no_survey_asks_for_reaches_no_job(site):
+    workflow = by_name(site.store, "workflow_job_templates")["Livepatch tier by tier"]
+    with pytest.raises(Refused, match="livepatch_last_tier are not allowed on launch"):
+        started(site.store, "workflow_job_templates", workflow, livepatch_release="hotfix3", livepatch_last_tier="100")
+    template = by_name(site.store, "job_templates")["Livepatch rollout"]
+    given = {"livepatch_release": "hotfix3", "livepatch_tiers": [], "livepatch_journal_dir": "/tmp"}
+    found = started(site.store, "job_templates", template, **given)
+    assert found["livepatch_journal_dir"] == "/var/lib/livepatch" and found["livepatch_tiers"]
+
+
+def test_the_server_takes_what_a_rulebook_starts(site):
+    (ruleset,) = yaml.safe_load((ROOT / "extensions/eda/rulebooks/alerts_awx.yml").read_text())
+    kinds = {"run_job_template": "job_templates", "run_workflow_template": "workflow_job_templates"}
+    found = []
+    for rule in ruleset["rules"]:
+        for action in rule.get("actions") or [rule["action"]]:
+            for kind in kinds.keys() & action.keys():
+                name = re.search("default\\('(.*?)'\\)", action[kind]["name"]).group(1)
+                one = by_name(site.store, kinds[kind])[name]
+                given = started(site.store, kinds[kind], one, **action[kind]["job_args"]["extra_vars"])
+                found.append((name, given.get("livepatch_override")))
+    assert found == [("Livepatch halt", "abort"), ("Livepatch rollback after approval", None)]
+
+
+def test_whoever_starts_a_workflow_or_approves_in_it_may_see_all_of_its_jobs(site):
+    for workflow in by_name(site.store, "workflow_job_templates").values():
+        for team in by_name(site.store, "teams").values():
+            assert site.store.may(team, ["execute_role", "approval_role"], workflow)
+            for node in site.store.objects["workflow_job_template_nodes"].values():
+                template = site.store.any(node["unified_job_template"])
+                if node["workflow_job_template"] == workflow["id"] and template["type"] == "job_template":
+                    assert site.store.may_read(team, template), (team["name"], template["name"])
+
+
+def test_every_job_may_be_seen_by_everybody_who_has_to_do_with_rollouts(site):
+    for team in by_name(site.store, "teams").values():
+        for template in by_name(site.store, "job_templates").values():
+            assert site.store.may_read(team, template), (team["name"], template["name"])
+
+
+def shape(store):
+    """Return what a job or a workflow may do, without the numbers of objects."""
+    hidden = {"id", "url", "related", "summary_fields", "project", "inventory", "execution_environment"}
+    found = {
+        one["name"]: dict({key: one[key] for key in one if key not in hidden}, survey=store.survey(one))
+        for _kind, one in startable(store)
+    }
+    for node in store.objects["workflow_job_template_nodes"].values():
+        whole = answer(store, "GET", node["url"], {}, None)[1]
+        links = {kind: sorted(store.any(number)["identifier"] for number in whole[kind]) for kind in NODES}
+        does = store.any(node["unified_job_template"])
+        name = (store.any(node["workflow_job_template"])["name"], node["identifier"])
+        found[name] = (does["type"], does["name"], node["extra_data"], links)
+    return found
+
+
+def test_what_was_changed_by_hand_is_put_back_where_it_opens_a_gate(site, collections):
+    store = site.store
+    before = shape(store)
+
+    def change(one, **fields):
+        answer(store, "PATCH", one["url"], {}, fields)
+
+    def link(parent, kind, child, **more):
+        answer(store, "POST", parent["url"] + kind + "_nodes/", {}, {"id": child["id"], **more})
+
+    templates, workflow = (
+        by_name(store, "job_templates"),
+        by_name(store, "workflow_job_templates")["Livepatch tier by tier"],
+    )
+    nodes = {node["identifier"]: node for node in store.objects["workflow_job_template_nodes"].values()
+             if node["workflow_job_template"] == workflow["id"]}  # fmt: skip
+    asking = {
+        field: True
+        for field in templates["Livepatch rollout"]
+        if field.startswith("ask_") and "scm_branch" not in field
+    }
+    change(
+        templates["Livepatch rollout"],
+        job_tags="x",
+        skip_tags="always",
+        limit="canary",
+        timeout=60,
+        start_at_task="End",
+    )
+    change(
+        templates["Livepatch one tier"], survey_enabled=False, host_config_key="k", webhook_service="github", **asking
+    )
+    change(templates["Livepatch one tier"], job_type="check", job_slice_count=3, allow_simultaneous=True)
+    asking = {field: True for field in workflow if field.startswith("ask_")}
+    change(workflow, extra_vars='{"livepatch_last_tier": "100"}', limit="canary", job_tags="x", skip_tags="x", **asking)
+    last_tier = dict(store.survey(templates["Livepatch one tier"])["spec"][1])
+    for one in (templates["Livepatch rollout"], workflow):
+        survey = dict(store.survey(one), spec=[*store.survey(one)["spec"], last_tier])
+        answer(store, "POST", one["url"] + "survey_spec/", {}, survey)
+    link(nodes["tier-01"], "always", nodes["tier-02"])
+    for parent, kind, child in (("approve-02", "success", "tier-02"), ("approve-02", "failure", "denied")):
+        link(nodes[parent], kind, nodes[child], disassociate=True)
+    link(nodes["approve-02"], "failure", nodes["tier-02"])
+    link(nodes["approve-02"], "success", nodes["denied"])
+    change(nodes["approve-rollback"], unified_job_template=templates["Livepatch status"]["id"])
+    change(nodes["tier-01"], extra_data={"livepatch_last_tier": "100"})
+    assert shape(store) != before
+    status, output = setup(site, SITE, collections)
+    assert status == 0, output
+    assert shape(store) == before
+
+
+def test_a_project_that_cannot_be_brought_is_told_with_the_reason_each_time_and_is_tried_again(server, collections):
+    address = "https://git:hunter2@example.com/livepatch.git"
+    site = dict(SITE, livepatch_awx_project_branch="0.1.0", livepatch_awx_project_url=address)
+    server.store.repositories[address] = {"": PLAYBOOKS}
+    before = len(server.store.objects["project_updates"])
+    for _time in range(2):
+        status, output = setup(server, site, collections)
+        said = " ".join(output.split())
+        assert status == 2 and "Playbook not found" not in output
+        assert (
+            "cannot be brought from https://example.com/livepatch.git, branch 0.1.0: " in said and "hunter2" not in said
+        )
+        assert "Failed to checkout branch 0.1.0" in said and "Jobs, project update" in said
+        assert by_name(server.store, "job_templates") == {}
+    # That of a project which is new, one more for the reason, and one more in the second run.
+    assert len(server.store.objects["project_updates"]) == before + 3
 
 
 def closed_port():
@@ -209,16 +409,57 @@ def test_a_wrong_token_is_said_and_not_shown(server, collections):
         ({"livepatch_awx_image": ""}, "There is no execution environment Livepatch, and livepatch_awx_image is empty"),
         ({"livepatch_awx_inventories": []}, "livepatch_awx_inventories is empty: name the inventories of the fleet"),
         ({"livepatch_awx_execution_environment": "Theirs"}, "The execution environment Theirs belongs to Other"),
-        ({"livepatch_awx_execution_environment": "Everybody's"}, "The execution environment Everybody's belongs to no organization"),
-        ({"livepatch_awx_variables": {"livepatch_retry": "x"}}, "livepatch_awx_variables has livepatch_retry: the answer of a survey"),
+        (
+            {"livepatch_awx_execution_environment": "Everybody's"},
+            "The execution environment Everybody's belongs to no organization",
+        ),
+        (
+            {"livepatch_awx_variables": {"livepatch_retry": "x"}},
+            "livepatch_awx_variables has livepatch_retry: the answer of a survey",
+        ),
+        (
+            {"livepatch_awx_inventories": ["production"]},
+            "Expected one inventory production, found 2: give livepatch_awx_inventories a full name, "
+            "production++Operations or production++Other.",
+        ),
+        (
+            {"livepatch_awx_credentials": ["fleet key"]},
+            "give livepatch_awx_credentials a full name, "
+            "fleet key++Machine+ssh++Operations or fleet key++Machine+ssh++Other.",
+        ),
+        (
+            {"livepatch_awx_credentials": ["fleet key++Operations"]},
+            "Expected one credential fleet key++Operations, found none: give",
+        ),
+        (
+            {"livepatch_awx_credentials": ["nothing"]},
+            "Expected one credential nothing, found none, or none that the token may see",
+        ),
+        (
+            {"livepatch_awx_credentials": ["fleet key++Machine+ssh++Operations", "fleet key++Machine+ssh++Other"]},
+            "is of the same type as another one of livepatch_awx_credentials, and a job has one of each",
+        ),
+        (
+            {"livepatch_awx_inventories": ["made"]},
+            "The inventory made is constructed, and the server takes no such inventory",
+        ),
+        ({"livepatch_awx_instance_groups": ["pods"]}, "Expected one instance group pods, found none"),
+        (
+            {"livepatch_awx_schedule": "FREQ=DAILY"},
+            "livepatch_awx_schedule is FREQ=DAILY: expected a beginning, a rule and its interval",
+        ),
     ],
 )
-def test_what_is_missing_or_belongs_to_others_is_said_before_anything_is_changed(server, collections, change, complaint):
+def test_what_is_missing_or_belongs_to_others_is_said_before_anything_is_changed(
+    server, collections, change, complaint
+):
     other = next(number for number, one in server.store.objects["organizations"].items() if one["name"] == "Other")
     server.store.add("execution_environments", {"name": "Theirs", "organization": other, "image": "theirs"})
     server.store.add("execution_environments", {"name": "Everybody's", "organization": None, "image": "of all"})
+    server.store.add("inventories", {"name": "made", "organization": other, "kind": "constructed"})
     status, output = setup(server, dict(SITE, **change), collections)
-    assert status == 2 and complaint in output
+    assert status == 2 and complaint in " ".join(output.split()), output
+    assert "Nothing was changed" in output or "answer of a survey" in output or "is empty: name" in output
     assert server.store.changed() == []
 
 
@@ -247,8 +488,21 @@ def test_the_data_is_written_for_those_who_set_their_server_up_with_another_coll
     assert "{{" not in json.dumps(exported)
 
 
+def test_a_relative_directory_lies_where_the_command_was_given_and_is_told(collections, tmp_path):
+    status, output = play(
+        "kernel.livepatch.awx", dict(SITE, livepatch_awx_export="configs"), collections[:1], directory=tmp_path
+    )
+    assert status == 0, output
+    assert (tmp_path / "configs/controller_templates.yml").is_file()
+    assert "The data for infra.aap_configuration is in %s/configs." % tmp_path in output
+
+
 def test_what_a_site_does_not_have_is_not_written(collections, tmp_path):
-    variables = {"livepatch_awx_inventories": ["production"], "livepatch_awx_export": str(tmp_path), "livepatch_awx_schedule": ""}
+    variables = {
+        "livepatch_awx_inventories": ["production"],
+        "livepatch_awx_export": str(tmp_path),
+        "livepatch_awx_schedule": "",
+    }
     status, output = play("kernel.livepatch.awx", variables, collections[:1])
     assert status == 0, output
     for name in ("controller_execution_environments", "controller_notifications", "controller_schedules"):
@@ -264,7 +518,10 @@ def options(collections, module):
 
 def complaints(collections, module, value):
     kept = ("type", "elements", "required", "choices", "aliases")
-    spec = {name: {key: option[key] for key in kept if key in option} for name, option in options(collections, module).items()}
+    spec = {
+        name: {key: option[key] for key in kept if key in option}
+        for name, option in options(collections, module).items()
+    }
     return ArgumentSpecValidator(spec).validate(value).error_messages
 
 
@@ -283,9 +540,8 @@ def test_every_object_is_one_that_the_real_module_accepts(exported, collections,
 def handed_over():
     """Yield (list, options) of each task that hands a list of the data to a module."""
     for task in yaml.safe_load((ROOT / "roles/awx/tasks/server.yml").read_text()):
-        (module,) = [key for key in task if key.startswith("awx.awx.")]
-        found = re.search(r"controller_\w+", task["loop"])
-        if found:
+        found = re.search(r"controller_\w+", task.get("loop", ""))
+        for module in [key for key in task if key.startswith("awx.awx.")] if found else []:
             yield found.group(0), set(task[module])
 
 
@@ -315,12 +571,20 @@ def test_an_approval_that_is_denied_or_not_given_in_time_stops_the_rollout_and_s
     nodes = {node["identifier"]: node for node in workflow["simplified_workflow_nodes"]}
     approvals = [node for name, node in nodes.items() if name.startswith("approve-0")]
     assert len(approvals) == 1 and all(node["failure_nodes"] == ["denied"] for node in approvals)
-    assert all(node["approval_node"]["timeout"] > 0 for node in approvals), "a server fails an approval that nobody gives"
-    template = next(one for one in exported["controller_templates"] if one["name"] == nodes["denied"]["unified_job_template"])
+    assert all(
+        node["approval_node"]["timeout"] > 0 for node in approvals
+    ), "a server fails an approval that nobody gives"
+    template = next(
+        one for one in exported["controller_templates"] if one["name"] == nodes["denied"]["unified_job_template"]
+    )
     rollout = Rollout(["h1"], tiers=[{"name": "canary", "hosts": 1}])
     rollout.begin(1)
-    journal.append(str(tmp_path / "hotfix3.jsonl"), rollout.entries, 1)
-    variables = {"livepatch_release": "hotfix3", "livepatch_journal_dir": str(tmp_path), **nodes["denied"]["extra_data"]}
+    journal.append(str(tmp_path / "hotfix3.jsonl"), rollout.entries)
+    variables = {
+        "livepatch_release": "hotfix3",
+        "livepatch_journal_dir": str(tmp_path),
+        **nodes["denied"]["extra_data"],
+    }
     status, output = play(template["playbook"], variables, collections[:1])
     assert status == 0, output
     (said,) = (json.loads(line) for line in (tmp_path / "hotfix3.jsonl.overrides").read_text().splitlines())

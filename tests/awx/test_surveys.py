@@ -62,12 +62,12 @@ def test_a_text_may_be_as_long_as_the_variable_and_no_longer(name):
         check("x" * (longest + 1), "it")
 
 
-def test_a_question_that_needs_an_answer_is_about_a_variable_that_has_no_empty_value():
+def test_an_answer_is_required_only_where_there_is_no_default_and_empty_only_where_that_means_something():
     for question in QUESTIONS.values():
-        needed = question["required"]
-        assert needed == (question["min"] > 0 if question["type"] == "text" else True)
+        may_be_empty = question["type"] == "text" and question["min"] == 0
+        assert question["required"] == (not question["default"] and not may_be_empty)
         if OPTIONS[question["variable"]].get("required"):
-            assert needed and not question["default"]
+            assert not may_be_empty
 
 
 def test_what_can_be_said_to_a_rollout_can_be_chosen():

@@ -37,7 +37,7 @@ class Checks:
         self.patched_at = {}  # name -> when its slice was opened
         self.shown = {}  # name -> what the last look has shown it to run
         self.planned_with = {}  # name -> what it ran when it was planned
-        self.steps, self.idle = Counter(), 0
+        self.steps, self.idle, self.waited = Counter(), 0, 0.0
 
     def need(self, holds, kind, text):
         if not holds:
@@ -100,9 +100,6 @@ class Checks:
         self.open.discard(name)
         if outcome in ("not_applicable", "rolled_back", "gone"):
             self.ours.discard(name)
-        machine = self.life.fleet.machines[name]
-        if outcome == "gone" and machine.runs_ours:
-            machine.brought = "left"  # It is in no inventory: whatever it runs is nobody's business here.
 
     def after_writing(self, state, entries):
         self.memory = self.state = state
@@ -154,6 +151,7 @@ class Checks:
     def told(self, name, result, since):
         """A host has answered a look, or not; result: checked."""
         machine = self.life.fleet.machines[name]
+        self.shown.pop(name, None)
         if result.get("failed") or result.get("unreachable") or result.get("boot_id") != machine.boot_id:
             return
         self.answered[name] = self.life.fleet.now
@@ -190,7 +188,7 @@ class Checks:
 
     def waits(self, state, now, until):
         self._step(state, now)
-        self.idle = self.idle + 1 if until <= now else 0
+        self.idle, self.waited = self.idle + 1 if now <= self.waited else 0, now
         self.need(self.idle < AT_ONCE, "endless", f"{self.idle} waits without time going by")
         self.need(until - now < 3 * DAY, "endless", f"waits for {until - now} s")
         self._arms(state)

@@ -40,7 +40,7 @@ class Scenario:
         self.seed, self.without, self.most = seed, frozenset(without), most
         self._streams = {}
         dice = self.dice("troubles")
-        busy = dice.choice((0.0, 0.15, 0.15, 0.3, 0.5))
+        busy = dice.choice((0.05, 0.1, 0.2, 0.3, 0.5))
         self.troubles = {one: dice.choice((0.05, 0.15, 0.4)) for one in TROUBLES if dice.random() < busy}
         for one in self.without:
             self.troubles.pop(one, None)

@@ -100,9 +100,9 @@ class World:
         self.life.tick()
         self.life.checks.waits(self.current.state, self.now(), until)
         for moment in sorted({*(when for when, unused in self.life.sayings if when <= until), until}):
-            self.life.advance(moment)
             if any(entry["id"] not in self.current.state.overrides for entry in self.life.said):
                 return
+            self.life.advance(max(moment, self.now()))
 
     def look(self, hosts):
         self.life.tick()
@@ -214,8 +214,8 @@ class Life:
         }
         moment = START
         for what in ("pause", "resume", "promote", "abort", "say_rollback"):
-            while scenario.strikes(what, "said"):
-                self.sayings.append((moment + self.dice(f"saying/{what}").expovariate(1 / 7200), what))
+            while scenario.strikes(what, "said", 2):
+                self.sayings.append((moment + self.dice(f"saying/{what}").expovariate(1 / 3600), what))
         self.sayings.sort()
 
     def request(self, retry):
@@ -337,7 +337,7 @@ class Life:
         self.tick()
         current = Memory(self)
         self.checks.replayed(current.state)
-        if current.state.tiers is None:
+        if current.state.tiers is None and not (current.state.before or current.state.rollback):
             raise RolloutError("The journal has no finished plan")
         return current
 
@@ -420,10 +420,10 @@ class Life:
         ended = self.rollout(last_tier=last_tier)
         for unused in range(dice.choice((0, 1, 2, 3, 6))):
             self.advance(self.fleet.now + dice.choice((1, 600, 7200, 30000)))
-            if self.scenario.strikes("rollback", "person") or (ended in ("stopped", "held") and dice.random() < 0.2):
+            if self.scenario.strikes("rollback", "person") or (ended != "complete" and dice.random() < 0.2):
                 ended = self.rollback()
             else:
-                wanted = ended in ("stopped", "refused by the state", "rolled_back") and dice.random() < 0.7
+                wanted = ended in ("stopped", "refused by the state", "rolled_back") and dice.random() < 0.5
                 ended = self.rollout(self._retry(wanted), last_tier if dice.random() < 0.7 else None)
         self.be_calm()
         if dice.random() < 0.5:
@@ -432,7 +432,7 @@ class Life:
         ended = self.rollback()
         self.checks.all_is_undone(ended)
         entries = self.disk.read()
-        if entries and self.checks.state.tiers is not None:
+        if entries and states.state(entries).tiers is not None:
             messages.report(states.state(entries), PATH)
             rollout_report.report(entries, PATH, self.clock())
 

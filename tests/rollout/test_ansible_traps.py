@@ -162,6 +162,19 @@ def test_a_limit_without_localhost_skips_the_plays_on_localhost(tmp_path):
     assert outcome.status == 0
 
 
+def test_a_tag_that_nothing_has_leaves_out_everything_and_the_run_is_a_success(tmp_path):
+    outcome = run(tmp_path, play(AFTER) + NEXT, arguments=["--tags", "x"])
+    assert not outcome.hosts("after") and not outcome.hosts("next play")
+    assert outcome.status == 0
+
+
+def test_a_task_that_is_to_run_always_can_be_left_out(tmp_path):
+    refuses = "{name: refuse, fail: {msg: no tags here}, tags: always}"
+    outcome = run(tmp_path, play(refuses, AFTER), arguments=["--skip-tags", "always"])
+    assert not outcome.hosts("refuse", "failed")
+    assert outcome.hosts("after") == ["h1", "h2", "h3", "h4", "h5"]
+
+
 @pytest.mark.parametrize("unreachable", [[], [2]], ids=["failed", "lost"])
 def test_a_host_that_is_not_ignored_takes_no_part_in_later_plays(tmp_path, unreachable):
     outcome = run(tmp_path, play(TOUCH, breaks(2)) + NEXT, lost=unreachable)

@@ -111,7 +111,7 @@ class Site:
         shutil.copy(self.rollouts.fleet.inventory, directory / "inventory" / "hosts.yml")
         settings = {"awx_job_id": number, "tower_job_id": number, "awx_user_name": "ann", "tower_user_name": "ann",
                     "livepatch_release": "hotfix1", "livepatch_journal_dir": str(self.rollouts.directory / "journals"),
-                    "livepatch_persist": False, "livepatch_tiers": SOAK}  # fmt: skip
+                    "livepatch_journal_volume": False, "livepatch_persist": False, "livepatch_tiers": SOAK}  # fmt: skip
         content = {"extravars": dict(settings, **variables), "envvars": dict(ENVIRONMENT, ANSIBLE_TIMEOUT="60"),
                    "settings": {"job_timeout": 900, "suppress_ansible_output": True}}  # fmt: skip
         for name, values in content.items():

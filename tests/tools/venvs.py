@@ -35,7 +35,7 @@ ENVIRONMENTS = {
     "current": ("requirements.txt", range(11, 15), max, ()),
     "target": ("requirements-target.txt", range(6, 7), min, ()),
     "fuzz": ("requirements-fuzz.txt", range(12, 14), max, ()),
-    "ee": ("requirements-ee.txt", range(11, 15), max, ()),
+    "ee": ("requirements-ee.txt", range(11, 14), max, ()),
     "events": ("requirements-events.txt", range(11, 14), max, ()),
     "docs": ("requirements-docs.txt", range(11, 15), max, ()),
     "hub": ("requirements-hub.txt", range(11, 15), max, ()),

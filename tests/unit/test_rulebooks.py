@@ -124,8 +124,7 @@ def test_a_release_is_checked_before_an_action_hands_it_on_and_stays_a_text(path
 
 @each
 def test_of_the_name_of_an_alert_only_letters_that_make_no_template_are_handed_on(path):
-    reasons = [extra_vars(arguments).get("livepatch_reason") for rule in rules(path) for unused, arguments in actions(rule)]
-    template, = (reason for reason in reasons if reason)
+    template, = {text for rule in rules(path) for unused, arguments in actions(rule) for text in texts(arguments) if "alertname" in text}
     hostile = "High {{ lookup('pipe', 'true') }} {% x %} {# y #} \n\\ $(id): 99.9"
     rendered = Environment().from_string(template).render(event={"labels": {"alertname": hostile}})
     assert rendered == "alert High  lookuppipe true   x   y   id: 99.9"
@@ -142,6 +141,14 @@ def test_the_same_alert_starts_an_action_once_in_a_while(path):
         if "event.labels" in " ".join(conditions(rule)):
             assert "once_within" in rule["throttle"]
             assert "event.labels.livepatch_release" in rule["throttle"]["group_by_attributes"]
+
+
+def test_the_words_of_a_halt_are_those_with_which_the_workflow_halts_again_so_that_it_is_said_once():
+    halt, ask = rules(ROOT / "extensions/eda/rulebooks/alerts_awx.yml")
+    (unused, started), (unused, posted) = actions(halt)
+    assert posted["event"]["livepatch_reason"] == extra_vars(started)["livepatch_reason"]
+    (unused, asking), = actions(ask)
+    assert extra_vars(asking)["livepatch_reason"] == "{{ event.livepatch_reason }}"
 
 
 def test_no_alert_alone_rolls_anything_back():

@@ -135,7 +135,9 @@ class Tally:
 
     def cohorts(self):
         """Return the cohorts (set) with hosts on either arm."""
-        return {stratum.cohort for stratum in (*self.hours["patched"], *self.hours["control"])}
+        known = {stratum.cohort for stratum in (*self.hours["patched"], *self.hours["control"])}
+        hit = {single.stratum.cohort for single in self.singles}
+        return known.union(hit, *(incident.groups for incident in self.shared))
 
     def rate_cells(self, history, certain=False):
         """Return {bin: (shares of events on patched hosts, patched hours, expected rate)}.

@@ -33,6 +33,7 @@ def judge(state, now, tier=None, slice=None, looked=False):
     if state.rules["report_only"] and not state.stop:
         verdict = "stop" if said_stops else "hold" if said_holds and tier is not None else "pass"
     reasons = said_stops + stops or said_holds + holds or [findings.sentence(state, evidence, now_tier)]
+    reasons += _elsewhere(state)
     prefix = meant if verdict == meant else f"report only, {meant}"
     return {
         "kind": "verdict",
@@ -125,6 +126,12 @@ def lost_cohorts(state):
         for cohort, hosts in found.items()
         if all(host.failure and host.own for host in hosts)
     }
+
+
+def _elsewhere(state):
+    """Say how many hosts can be compared with no longer: what they run has come to them by another way."""
+    number = sum(host.others for host in state.waiting())
+    return [f"{number} hosts that wait have changed their livepatch by another way: not compared with"] if number else []
 
 
 def _whole_cohort(state, cohort, names):

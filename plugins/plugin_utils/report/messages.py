@@ -6,7 +6,7 @@
 
 import shlex
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import awx, values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import findings, judge
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import summary
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal as journals
@@ -33,7 +33,7 @@ def stop_message(state, journal):
             _way_back(state, journal),
             "To go on, with the failed hosts tried again, once the reason is known: "
             + command(state, journal, None, livepatch_retry="REASON"),
-            _hint(journal),
+            _hint(state, journal),
         ]
     )
 
@@ -46,7 +46,7 @@ def rolled_back_message(state, journal):
             _way_back(state, journal),
             "To begin again, with the same plan, once the reason is known: "
             + command(state, journal, None, livepatch_retry="REASON"),
-            _hint(journal),
+            _hint(state, journal),
         ]
     )
 
@@ -63,7 +63,7 @@ def hold_message(state, journal):
             *([f"To judge that by: {power}."] if power else []),
             f"To look again, and go on as soon as nothing holds it back: {command(state, journal, None)}",
             _way_back(state, journal),
-            _hint(journal),
+            _hint(state, journal),
         ]
     )
 
@@ -84,7 +84,9 @@ def _hosts(number):
     return "1 host" if number == 1 else f"{number} hosts"
 
 
-def _hint(journal):
+def _hint(state, journal):
+    if "awx" in state.last_run:
+        return f"The journal: {journal}"
     return (
         f"Further variables of the first command, if it had any, belong to these commands too. The journal: {journal}"
     )
@@ -94,7 +96,7 @@ def status_lines(state, journal):
     """Return where the rollout stands, as lines for people (list of str)."""
     tiers = [
         f"tier {tier['name']}: {len(state.tier_hosts(tier['number']))} hosts, {_of_tier(state, tier)}"
-        for tier in state.tiers
+        for tier in state.tiers or []
     ]
     said = state.verdict
     verdict = [*said["reasons"], findings.power_line(said)] if said else []
@@ -135,8 +137,13 @@ def _of_tier(state, tier):
 
 
 def command(state, journal, playbook, **more):
-    """Return the command line (str) that runs a playbook of this collection, or, for None, the rollout's own, once more."""
+    """Return the command line (str) that runs a playbook of this collection, or, for None, the rollout's own, once more.
+
+    What a job of AWX says names what is to be started there instead.
+    """
     run = state.last_run
+    if "awx" in run:
+        return awx.start(playbook, state.release, run["awx"], **more)
     words = [
         "ansible-playbook",
         f"kernel.livepatch.{playbook}" if playbook else run.get("playbook") or "kernel.livepatch.rollout",

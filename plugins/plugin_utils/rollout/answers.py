@@ -138,7 +138,7 @@ def result(raw):
     try:
         found = {key: check(raw[key], key) for key, check in _FIELDS.items() if key in raw}
     except _Odd as odd:
-        return {"failed": True, "odd": True, "msg": f"an answer that the module cannot have given, {odd}"}
+        return {"failed": True, "msg": f"an answer that the module cannot have given, {odd}"}
     if found.get("failed") and is_timeout(raw):
         found.update(unreachable=True, timed_out=True)
     return found

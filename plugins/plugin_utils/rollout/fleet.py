@@ -25,7 +25,7 @@ def survey(raw, release, pattern=None, other_engines=None):
 
 def _host(name, entry, release, pattern, other_engines):
     facts, odd = answers.facts(entry.get("facts") or {})
-    problem = _facts_problem(entry, odd)
+    problem = _facts_problem(entry, facts, odd)
     facts = {} if problem else facts
     kernel = facts.get("kernel_release") or ""
     wanted = None if problem or not facts.get("supported") else _wanted(facts, release, pattern)
@@ -54,7 +54,7 @@ def _wanted(facts, release, pattern):
     )
 
 
-def _facts_problem(entry, odd):
+def _facts_problem(entry, facts, odd):
     result = answers.result(entry.get("result") or {})
     if entry.get("odd"):
         return "failed", entry["odd"]
@@ -64,6 +64,8 @@ def _facts_problem(entry, odd):
         return "failed", f"livepatch_facts failed: {result.get('msg') or 'no message'}"
     if odd or not entry.get("facts"):
         return "failed", odd or "no livepatch facts: kernel.livepatch.livepatch_facts did not run on this host"
+    if not facts.get("kernel_release"):
+        return "failed", "facts that livepatch_facts cannot have given, without a kernel release"
     return None
 
 
@@ -80,7 +82,7 @@ def _state_problem(facts, wanted, other_engines):
 
 def active_engines(facts):
     """Return the names of the other livepatch engines that have changed a host's kernel (list of str)."""
-    return [engine["name"] for engine in facts.get("engines") or () if engine["active"]]
+    return [engine["name"] for engine in facts.get("engines") or () if engine.get("active") and engine.get("name")]
 
 
 def check_names(names, inventory):

@@ -234,7 +234,8 @@ def refusal(holder, owner, path):
     if _near(holder, owner):
         return text + "Wait for it to end, or end it, then run the same command again."
     return (
-        text + "Wait for it to end. If it is gone for good (its machine, container or pod is lost), run the same command with "
+        text
+        + "Wait for it to end. If it is gone for good (its machine, container or pod is lost), run the same command with "
         f"-e 'livepatch_takeover=\"REASON\"' when it has been silent for {math.ceil(holder['allowed'] / 60)} minutes; "
         f"where no command can be given, remove {path} instead."
     )

@@ -7,6 +7,7 @@
 # Results of tasks are those of answers.result: checked already.
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout.state import another_machine
 
 STEPS = (("package", "livepatch_package"), ("apply", "livepatch"), ("look", "livepatch_health"))
 LOOKED = (
@@ -23,6 +24,11 @@ LOOKED = (
 UNSEEN = "the kernel log cannot be read to its end, so an alarm would not be seen"
 
 
+def open_slice(state):
+    """Return the Hosts of the slice that is open; those that a dead controller had begun elsewhere wait for theirs."""
+    return [host for host in map(state.hosts.get, (state.last_slice or {}).get("hosts", ())) if host and host.begun]
+
+
 def of_slice(state, results, now):
     """Return the outcome and look entries of the hosts whose slice was just patched.
 
@@ -30,9 +36,7 @@ def of_slice(state, results, now):
     A host that is lost on the way has {package: {unreachable: True}}.
     """
     entries = []
-    for host in state.hosts.values():
-        if not host.begun:
-            continue
+    for host in open_slice(state):
         found = results(host.name)
         entries.append(_of_slice(state, host, found, now))
         if found.get("look") and not found["look"].get("skipped"):
@@ -115,7 +119,7 @@ def of_looks(state, looks, now):
         entries.append(look_entry(name, look))
         if not host.is_("patched", "already"):
             continue
-        if _is_silent(look) and not state.tolerates_nothing(host.tier):
+        if another_machine(host, look, now) or _is_silent(look) and not state.tolerates_nothing(host.tier):
             continue
         worse = _of_look(host, look, now)
         entries += [worse] if worse else []
@@ -136,7 +140,7 @@ def _is_well(host, look):
         and bool(host.told)
         and look.get("counters") == host.told.get("counters")
         and (look.get("sources") or {}).get("kmsg") not in ("unreadable", "truncated")
-        and look.get("enabled") == (host.livepatch if host.is_("patched", "already") else host.enabled)
+        and look.get("enabled") == (host.livepatch if host.arm == "patched" else host.enabled)
     )
 
 
@@ -169,7 +173,7 @@ def of_sources(state, readings):
         entries.append({"kind": "reading", "source": reading["name"], **kept})
         for event in reading["events"]:
             host = state.hosts.get(event["host"])
-            if host is None or not (host.patched or host.control) or event["kind"] == "coredump":
+            if host is None or not host.counts or event["kind"] == "coredump":
                 continue
             known = host.crash if event["kind"] == "crash" else host.alarm
             # What a dump tells late may have happened before the host was patched.
@@ -286,6 +290,8 @@ def look_entry(name, look):
         return dict(entry, silent=_message(look) if look else "livepatch_health did not run")
     if look.get("failed"):
         return dict(entry, error=_message(look))
+    if not look.get("boot_id"):
+        return dict(entry, error="its answer has no boot id: expected what livepatch_health tells")
     entry.update({key: look[key] for key in LOOKED if key in look})
     if (look.get("sources") or {}).get("kmsg") in ("unreadable", "truncated"):
         entry["error"] = UNSEEN

@@ -21,7 +21,8 @@ class Run:
     look({host: since}) -> {host: checked result of livepatch_health}, with {} for a host whose look did not come back;
     keep({host: livepatch}) -> {host: checked result of livepatch_persistence};
     sources(state) -> readings (list) of the sources on the controller;
-    tell(state, number, verdict, found): show people how it gets on; found: the entries that led to the verdict.
+    tell(state, number, verdict, found): show people how it gets on; verdict: None where none was given; found: the entries
+    that led to it.
     """
 
     def __init__(self, session, world):
@@ -46,7 +47,7 @@ class Run:
 
     def close(self, results):
         """Write what became of the slice that is open; return the verdict (dict). results: as for outcomes.of_slice."""
-        begun = [host for host in self.state.hosts.values() if host.begun]
+        begun = outcomes.open_slice(self.state)
         if not begun:
             raise RolloutError("No slice is open: expected one that was begun by this run. Run the rollout's own command again.")
         found = outcomes.of_slice(self.state, results, self.world.now())
@@ -73,7 +74,7 @@ class Run:
             state = self.state
             said = self.session.take_overrides()
             self.session.add(outcomes.of_silence(state, self.world.now()))
-            if not state.remaining(number) and number not in state.soaks:
+            if not (state.stop or state.remaining(number) or number in state.soaks):
                 until = schedule.soak_until(state, number, self.world.now())
                 self.session.add([{"kind": "soak", "tier": number, "until": journal.now(lambda: until)}])
             verdict = self._judge(number, found, looked=looked, said=bool(said))
@@ -118,4 +119,6 @@ class Run:
         wanted = schedule.to_keep(self.state, number)
         answers = self.world.keep(wanted) if wanted else {}
         if answers:
-            self.session.add([outcomes.of_persistence({name: answers.get(name) or {} for name in wanted})])
+            found = [outcomes.of_persistence({name: answers.get(name) or {} for name in wanted})]
+            self.session.add(found)
+            self.world.tell(self.state, number, None, found)

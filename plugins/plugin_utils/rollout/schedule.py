@@ -35,9 +35,10 @@ def step(state, number, verdict, now):
     goal = judge.soak_end(state, number)
     if now < goal:
         return Step("wait", min(goal, due) if targets else goal, [])
-    # Whoever was not seen since the soak ended is looked at once more, on both arms.
-    unseen = [name for name in targets if state.hosts[name].seen < goal] if state.looked_at < goal else []
-    return Step("look", now, unseen) if unseen else Step("pass", now, [])
+    if state.looked_at < goal:
+        # Whoever was not seen since the soak ended is looked at once more, on both arms, and sources are asked.
+        return Step("look", now, [name for name in targets if state.hosts[name].seen < goal])
+    return Step("pass", now, [])
 
 
 def _on_hold(state, targets, due, now):
@@ -171,9 +172,17 @@ def arms_of(state, addresses):
 
     addresses: name -> address by which others may know the host.
     """
+    crashed = [host for host in state.hosts.values() if host.crash]
     control = [host.name for host in state.waiting() if host.arm == "control"]
     patched = [host.name for host in state.watched()]
-    return {"patched": patched, "control": control, "addresses": addresses, "last_tier": not control}
+    return {
+        "patched": patched,
+        "control": control,
+        "addresses": addresses,
+        "last_tier": not control,
+        "crashed": {arm: [host.name for host in crashed if host.arm == arm] for arm in ("patched", "control")},
+        "patched_at": {host.name: host.patched[0] for host in state.hosts.values() if host.patched},
+    }
 
 
 def to_keep(state, number):

@@ -70,14 +70,17 @@ class Session:
 
 
 def existing(path, owner, takeover=None):
-    """Return the Session of a journal that rollout_plan has made, or raise RolloutError; takeover: see Session."""
+    """Return the Session of a journal that rollout_plan has made, or raise RolloutError; takeover: see Session.
+
+    Where the plan of a new round was not finished, what former rounds brought can be rolled back all the same.
+    """
     if not os.path.isfile(path):
         raise RolloutError(
             f"There is no journal {path}: run kernel.livepatch.rollout_plan first, and give its journal."
         )
     session = Session(path, owner, takeover=takeover)
     with session:
-        if session.state.tiers is None:
+        if session.state.tiers is None and not (session.state.before or session.state.rollback):
             raise RolloutError(
                 f"The journal {path} has no finished plan: run the rollout again, it makes the plan anew."
             )

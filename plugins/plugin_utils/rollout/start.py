@@ -54,8 +54,8 @@ def opening(state, request, fleet):
 
 def _known(state, host):
     """A host whose vendor's name of the release is not known before it runs there: what was brought there once is called so."""
-    name = host["name"]
-    livepatch = host["livepatch"] or (state.before.get(name) or {}).get("livepatch")
+    had, known = state.before.get(host["name"]), state.hosts.get(host["name"])
+    livepatch = host["livepatch"] or (had and had["livepatch"]) or (known and known.livepatch)
     if host["problem"] or livepatch == host["livepatch"]:
         return host
     runs = host["enabled"] == livepatch and not host["facts"].get("transition")
@@ -201,11 +201,13 @@ def _resume(state, request, fleet):
         if request["retry"]:
             notes.append("livepatch_retry is ignored: nothing was stopped")
         return entries, notes
-    failed = {entry["host"] for entry in found if entry["kind"] == "outcome"} | {
-        host.name for host in state.hosts.values() if host.is_(*states.FAILURES, *states.WITHOUT, "rollback_failed")
-    }
+    ends = {host.name: host.outcome["outcome"] for host in state.hosts.values() if host.done}
+    ends.update({entry["host"]: entry["outcome"] for entry in found if entry["kind"] == "outcome"})
+    failed = {name for name, outcome in ends.items() if state.is_done_again(state.hosts[name], outcome, again["forgets"])}
     fresh = [entry for name in state.hosts if name in failed for entry in _refresh(state.hosts[name], fleet.get(name), True)]
     notes.append(f"retry by {again['user']}: {again['reason']} ({len(failed)} hosts are tried again)")
+    if state.aborted and not state.stop:
+        notes.append(f"it answers the {state.aborted['override']} that {state.aborted['user']} has asked for: {state.aborted['reason']}")
     if again["forgets"]:
         notes.append("the evidence until now, which had stopped the rollout, counts no longer")
     return [*entries, again, *fresh], notes
@@ -258,7 +260,7 @@ def _refresh(host, seen, always):
     unfit = _unfit(seen)
     if unfit:
         # One that was looked at to compare with is missed like a patched one.
-        lost = unfit[0] == "unreachable" and host.control
+        lost = unfit[0] == "unreachable" and host.control and host.counts
         look = [{"kind": "look", "host": host.name, "silent": unfit[1]}] if lost else []
         gone = seen or {"name": host.name, "kernel_release": host.kernel_release, "effective_release": None}
         return look + [_excluded(dict(gone, problem=unfit))]

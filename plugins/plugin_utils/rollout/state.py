@@ -46,6 +46,7 @@ class Host:
     effective_release: str
     planned: float
     arm: str = "control"
+    others: bool = False  # somebody else has changed its livepatch since it was planned
     control: tuple = None
     patched: tuple = None
     crash: tuple = None
@@ -68,6 +69,11 @@ class Host:
     def done(self):
         """Has it an outcome of this round?"""
         return self.outcome is not None
+
+    @property
+    def counts(self):
+        """Is it on an arm, so that what befalls it counts? On the control arm those are who are looked at."""
+        return self.arm == "patched" or (self.arm == "control" and self.control is not None)
 
     @property
     def watched(self):
@@ -150,6 +156,12 @@ class State:
         """Return the names of the tier's hosts that are still to be patched, in order."""
         return [host.name for host in self.tier_hosts(number) if not host.done]
 
+    def is_done_again(self, host, outcome, forgets):
+        """Is a Host with this outcome (str) done again after a retry? What only evidence speaks of is not, if that stays."""
+        if outcome not in (*FAILURES, *WITHOUT, "rollback_failed"):
+            return False
+        return forgets or outcome not in EVENTS or host.own or bool(host.begun) or self.tolerates_nothing(host.tier)
+
     def watched(self):
         """Return the Hosts that may have the livepatch and that looks are for, in order."""
         return [host for host in self.hosts.values() if host.watched]
@@ -166,9 +178,12 @@ class State:
         """Return the names of the hosts that run the release because of this rollout and have not failed."""
         return [host.name for host in self.hosts.values() if host.is_("patched")]
 
-    def to_roll_back(self):
-        """Return the names of the hosts that this round and former ones touched, the latest first."""
-        return list(reversed(self.before))
+    def to_roll_back(self, present=()):
+        """Return the names of the hosts that this round and former ones touched, the latest first.
+
+        Those that a rollback has found to be gone only where they are back: among `present` (a container of names).
+        """
+        return [name for name in reversed(self.before) if not self.before[name].get("gone") or name in present]
 
     def _was_patched(self):
         return any(host.patched for host in self.hosts.values())
@@ -270,7 +285,8 @@ def _host(current, entry):
             livepatch=entry.get("livepatch"),
             effective_release=entry.get("effective_release"),
         )
-        if _runs_anothers(known, entry):
+        fresh.others = bool(known and known.others) or _runs_anothers(known, entry)
+        if fresh.others:
             fresh.arm = ""
         if known is None:
             current.hosts[name] = fresh
@@ -281,7 +297,7 @@ def _host(current, entry):
     if known.boot_id and known.boot_id != entry["boot_id"]:
         _crash(known, moment, "rebooted")
     if known.arm == "control" and _runs_anothers(known, entry):
-        known.arm = ""
+        known.arm, known.others = "", True
     for key in ("kernel_release", "boot_id", "enabled", "livepatch", "effective_release"):
         setattr(known, key, entry.get(key))
 
@@ -289,7 +305,7 @@ def _host(current, entry):
 def _runs_anothers(known, entry):
     """Does a host run the release, though not by this rollout, or what somebody has brought there since it was planned?"""
     enabled = entry["enabled"]
-    return bool(enabled) and (enabled == entry.get("livepatch") or bool(known) and enabled != known.enabled)
+    return bool(enabled) and (enabled == entry.get("livepatch") or known is not None and (enabled != known.enabled or not known.arm))
 
 
 def _excluded(current, entry):
@@ -320,7 +336,7 @@ def _slice(current, entry):
         host.patched = host.patched or (moment, moment)
         had = {"enabled": host.enabled, "package": None, "package_now": None, "livepatch": host.livepatch, "sure": False}
         had.update(outcome=None, reason=None)
-        current.before.setdefault(name, had)
+        current.before.setdefault(name, had)["gone"] = False
 
 
 def _outcome(current, entry):
@@ -355,8 +371,10 @@ def _outcome(current, entry):
 def _had_before(current, name, entry):
     """Keep what a host had before the rollout first touched it; forget it when that is what it has again."""
     outcome, known = entry["outcome"], current.before.get(name)
-    if outcome in ("rolled_back", "gone") or (known and not known["sure"] and outcome in ("already", "not_applicable")):
+    if outcome == "rolled_back" or (known and not known["sure"] and outcome in ("already", "not_applicable")):
         current.before.pop(name, None)
+    elif known and outcome == "gone":
+        known["gone"] = True  # It may come back, with what this rollout brought.
     elif known:
         known.update(outcome=outcome, reason=entry["reason"])
         known["livepatch"] = entry.get("livepatch") or known["livepatch"]
@@ -411,12 +429,14 @@ def _is_well(host, moment):
 
 def _look(current, entry):
     host, moment = current.hosts[entry["host"]], journal.seconds(entry["time"])
+    if host.arm == "control" and entry.get("enabled", host.enabled) != host.enabled:
+        host.arm, host.others = "", True  # It is no control any more, nor is what befell it since.
     if host.arm == "control":
         host.control = host.control or (host.planned, host.planned)  # The plan was the first look at it.
     if "silent" in entry:
         host.lost = moment if host.lost is None else host.lost
         return
-    trouble = _another_machine(host, entry, moment) or entry.get("error")
+    trouble = another_machine(host, entry, moment) or entry.get("error")
     blind = host.blind or (moment, trouble) if trouble else None
     if trouble and ("boot_id" not in entry or trouble != entry.get("error")):
         host.blind = blind
@@ -425,23 +445,24 @@ def _look(current, entry):
     begin = host.patched[0] if host.arm == "patched" and host.patched else host.planned
     if known and boot_id and boot_id != known:
         # The host's uptime says when it happened.
-        if host.arm == "patched" or host.control:
+        if host.arm:
             _crash(host, max(moment - (entry.get("uptime_seconds") or 0), begin + 1), "rebooted")
     elif not trouble:
         _is_well(host, moment)
     host.lost, host.blind = None, blind
     host.boot_id = boot_id or known
-    for happened, kind, text in _happened(host, entry, moment, begin):
+    for happened, kind, text in _happened(host, entry, moment, begin) if host.arm else ():
         if kind == "crash":
             _crash(host, happened, text)
         else:
             host.alarm = host.alarm or (happened, text)
-    _runs(host, entry)
+    if host.arm == "patched" and not host.crash and _is_proven_without(host, entry):
+        host.arm = ""
     host.told = {key: entry[key] for key in ("sequence", "host_time", "counters", "uptime_seconds") if key in entry}
     host.told.update(at=moment, boot_id=boot_id)
 
 
-def _another_machine(host, entry, moment):
+def another_machine(host, entry, moment):
     """Say that a machine answers which was up when another one had that name: an address has moved; None if not so."""
     boot_id, uptime = entry.get("boot_id"), entry.get("uptime_seconds")
     if not boot_id or not host.boot_id or boot_id == host.boot_id or uptime is None:
@@ -451,16 +472,10 @@ def _another_machine(host, entry, moment):
     return f"another machine answers (boot id {boot_id}, up for {int(uptime)} s)"
 
 
-def _runs(host, entry):
-    """What a look says of the livepatch: who runs the release is no control, and who lacks it is not on the patched arm."""
-    if "enabled" not in entry:
-        return
-    enabled = entry["enabled"]
-    if host.arm == "control" and enabled != host.enabled:
-        host.arm = ""  # Somebody else has changed its livepatch.
-    elif host.arm == "patched" and host.livepatch and host.done and host.is_(*FAILURES) and not host.crash:
-        if enabled != host.livepatch and not entry.get("transition"):
-            host.arm = ""  # It is proven that the livepatch is not in.
+def _is_proven_without(host, entry):
+    """Does this look prove that the livepatch is not in a host which could not be patched?"""
+    enabled = entry.get("enabled", host.livepatch)
+    return bool(host.livepatch) and host.is_(*FAILURES) and enabled != host.livepatch
 
 
 def _happened(host, entry, moment, begin):
@@ -509,7 +524,7 @@ def _event(current, entry):
     """Something that a source on the controller tells of a host that is watched."""
     host = current.hosts[entry["host"]]
     since = host.patched[0] if host.patched else host.planned
-    if entry["at"] < since or not (host.patched or host.control):
+    if entry["at"] < since or not host.counts:
         return  # Of a host that nobody looks at: the other hosts of its arm would not have told.
     if entry["event"] == "crash":
         _crash(host, entry["at"], entry["text"])
@@ -543,17 +558,23 @@ def _soak(current, entry):
 
 
 def _retry(current, entry):
-    """A new round of the same plan: failed hosts and those rolled back are done again, the others are watched on."""
+    """A new round of the same plan: failed hosts and those rolled back are done again, the others are watched on.
+
+    An abort that was said after a stop stands: whoever gave the retry's reason may not have heard of it. So does a pause.
+    """
+    forgets = bool(entry.get("forgets"))
     current.rounds += 1
     current.retries.append(entry["reason"])
-    current.stop = current.aborted = current.paused = current.rollback = current.held_since = current.verdict = None
-    if entry.get("forgets"):
+    ended = max((journal.seconds(one["time"]) for one in (current.stop, current.rollback) if one), default=float("inf"))
+    if current.aborted and journal.seconds(current.aborted["time"]) <= ended:
+        current.aborted = None
+    current.stop = current.rollback = current.held_since = current.verdict = None
+    if forgets:
         current.evidence_from = journal.seconds(entry["time"])
-    for host in current.hosts.values():
-        if entry.get("forgets"):
-            host.lost = host.blind = None
-        if not host.is_(*FAILURES, *WITHOUT, "rollback_failed"):
-            continue
+    again = [host for host in current.hosts.values() if host.done and current.is_done_again(host, host.outcome["outcome"], forgets)]
+    for host in current.hosts.values() if forgets else ():
+        host.lost = host.blind = None
+    for host in again:
         # What befell it is forgiven with it. It is watched on where it may have the livepatch.
         without = host.is_(*WITHOUT) or host.arm == ""
         host.outcome = host.failure = host.crash = host.alarm = host.lost = host.blind = host.control = None
@@ -585,6 +606,9 @@ def _override_unread(current, entry):
 
 def _rollback(current, entry):
     current.rollback = entry
+    for name in entry["hosts"]:
+        if name in current.before:
+            current.before[name]["gone"] = False
 
 
 def _persisted(current, entry):

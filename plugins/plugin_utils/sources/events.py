@@ -4,6 +4,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import collections
 import json
 import os
 import re
@@ -61,13 +62,12 @@ def read(source, sides, since, now, fetch):
     gaps = []
     if not whole and lines.count[EARLY] == 0:
         gaps.append(f"the file is longer than {MAX_BYTES // 1024**2} MiB, and its beginning was not read: rotate it")
-    left_out = {what: number for what, number in lines.count.items() if number}
     notes = [
-        f"{number} {what}{f' ({lines.named()})' * (what == UNKNOWN)} left out" for what, number in left_out.items()
+        f"{number} {what}{f' ({lines.named()})' * (what == UNKNOWN)} left out" for what, number in lines.count.items()
     ]
     if lines.ahead:
         notes.append(f"{lines.ahead} events dated more than {common.AHEAD} s in the future taken for now")
-    return found(lines.events, sides, "events", sum(left_out.values()), notes, gaps)
+    return found(lines.events, sides, "events", sum(lines.count.values()), notes, gaps)
 
 
 class _Lines:
@@ -77,7 +77,7 @@ class _Lines:
         self.sides, self.since, self.now = sides, since, now
         self.events, self.seen, self.read, self.ahead = [], set(), 0, 0
         self.known, self.strangers = False, {}
-        self.count = dict.fromkeys(("broken lines", UNKNOWN, "events of hosts on no arm", EARLY, "duplicates"), 0)
+        self.count = collections.Counter()
 
     def take(self, line, last=False):
         """Take one line (bytes); last: no newline has come after it yet, so it may be half of one."""
@@ -85,7 +85,8 @@ class _Lines:
             return
         event = _event(line)
         if event is None:
-            self.count["broken lines"] += not last
+            if not last:
+                self.count["broken lines"] += 1
             return
         self.read += 1
         host = self.sides.find(event["host"])
@@ -95,8 +96,10 @@ class _Lines:
         elif host is None:
             self.count[UNKNOWN] += 1
             self.strangers[event["host"]] = True
-        elif host not in self.sides.patched and host not in self.sides.control:
+        elif not self.sides.counts(host):
             self.count["events of hosts on no arm"] += 1
+        elif not self.sides.counts(host, event["time"]):
+            self.count["events from before their host was patched"] += 1
         else:
             self._keep(dict(event, host=host))
 
@@ -140,7 +143,7 @@ def _event(line):
 def _kept(events, sides):
     """Return (events within bounds, how many were left out): those of patched hosts first, oldest first."""
     chosen, per_host = [], {}
-    for event in sorted(events, key=lambda event: (event["host"] not in sides.patched, event["time"])):
+    for event in sorted(events, key=lambda event: (event["host"] not in sides.all_patched, event["time"])):
         per_host[event["host"]] = per_host.get(event["host"], 0) + 1
         if per_host[event["host"]] <= MAX_EVENTS_PER_HOST and len(chosen) < MAX_EVENTS:
             chosen.append(event)
@@ -149,8 +152,9 @@ def _kept(events, sides):
 
 def found(events, sides, what, lost=0, notes=(), gaps=()):
     """Return the Found of events (dicts): the arms' numbers count them, a ratio compares them per host."""
-    counts = [sum(event["host"] in arm for event in events) for arm in (sides.patched, sides.control)]
-    sizes = [len(sides.patched), len(sides.control)]
+    arms = (sides.all_patched, sides.all_control)
+    counts = [sum(event["host"] in arm for event in events) for arm in arms]
+    sizes = [len(arm) for arm in arms]
     per_host = tuple(count / size if size else None for count, size in zip(counts, sizes))
     chosen, left_out = _kept(events, sides)
     if left_out:

@@ -224,7 +224,9 @@ def parsed(answer, where):
     begin = answer[:200].decode("utf-8", "replace").strip()
     if begin.startswith("<"):
         raise Missing(f"{where} answered HTML, perhaps a login page, not JSON: check url and credentials")
-    raise Missing(f"{where} answered no JSON, or not all of it ({len(answer)} bytes, beginning {values.words(begin, 60)!r})")
+    raise Missing(
+        f"{where} answered no JSON, or not all of it ({len(answer)} bytes, beginning {values.words(begin, 60)!r})"
+    )
 
 
 def _explained(error, source):
@@ -235,7 +237,9 @@ def _explained(error, source):
     inner = getattr(error, "reason", None)
     if isinstance(error, TimeoutError) or isinstance(inner, TimeoutError) or "timed out" in str(error):
         return f"did not answer within {source.timeout} s"
-    return f"did not answer: {values.words(source.masked(str(inner or error)) or type(error).__name__, common.MAX_WORD)}"
+    return (
+        f"did not answer: {values.words(source.masked(str(inner or error)) or type(error).__name__, common.MAX_WORD)}"
+    )
 
 
 def _hint(code):

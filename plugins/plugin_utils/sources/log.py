@@ -88,7 +88,7 @@ def _listed(source, now, reading):
                 f"none of the {len(names)} files in {directory} is named after a host of this rollout: "
                 "expected inventory names or addresses, like web1.log"
             )
-        known = [entry for entry in known if entry[1] in reading.sides.patched or entry[1] in reading.sides.control]
+        known = [entry for entry in known if reading.sides.counts(entry[1])]
     changed = [entry for entry in known if entry[2].st_mtime >= int(reading.since)]
     return sorted(changed, key=lambda entry: -entry[2].st_mtime)
 
@@ -175,7 +175,7 @@ class _Reading:
             named = match.group("host") if match else None
             owner = self.sides.find(named) if named else None
             self.known = self.known or owner is not None
-            if owner in self.sides.patched or owner in self.sides.control:
+            if self.sides.counts(owner):
                 found.setdefault(owner, []).append(line)
             elif named and not owner:
                 self.strangers[named] = True
@@ -200,7 +200,7 @@ class _Reading:
                 waiting.setdefault(record.seconds, []).append((record.text, moment))
         for alarm in kernel_alarms.alarms([record for record, unused in records]):
             moment = _moment(waiting.get(alarm.seconds, []), alarm.text)
-            if moment is not None and moment >= int(self.since):
+            if moment is not None and moment >= int(self.since) and self.sides.counts(host, moment):
                 self.events.append(
                     {
                         "host": host,

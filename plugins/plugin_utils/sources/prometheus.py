@@ -211,9 +211,7 @@ def _names(hosts, addresses):
 
 
 def _literal(word):
-    text = "".join(
-        one if PLAIN.fullmatch(one) else f"[{one}]" if QUOTABLE.fullmatch(one) else "." for one in word
-    )
+    text = "".join(one if PLAIN.fullmatch(one) else f"[{one}]" if QUOTABLE.fullmatch(one) else "." for one in word)
     return f"[^0-9a-zA-Z:]?{text}[^0-9a-zA-Z:]?" if ":" in word else text
 
 
@@ -325,9 +323,7 @@ class _Server:
     def aggregated(self, series):
         """Return the number (float) of several series: over time first, then over them."""
         function = AGGREGATES[self.source.options["aggregate"]]
-        return common.finite(
-            function([function(one.numbers()) for one in series]), "the aggregate of the series"
-        )
+        return common.finite(function([function(one.numbers()) for one in series]), "the aggregate of the series")
 
 
 def _result(answer, kind, url):
@@ -345,9 +341,7 @@ def _result(answer, kind, url):
         )
     if data.get("resultType") != kind:
         hint = ": take scalar() out of the query" if data.get("resultType") == "scalar" else ""
-        raise Missing(
-            f"the query gives a {values.words(data.get('resultType'), 40)}, expected a {kind}{hint}"
-        )
+        raise Missing(f"the query gives a {values.words(data.get('resultType'), 40)}, expected a {kind}{hint}")
     result = data.get("result")
     if not isinstance(result, list):
         raise Missing(f"{http.place(url)} answered JSON, but not as Prometheus does: check the url")

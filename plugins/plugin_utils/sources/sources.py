@@ -4,6 +4,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import math
 import re
 from dataclasses import replace
 
@@ -58,7 +59,9 @@ def read(source, arms, since, now, fetch):
     """Return the reading (dict, made for the journal) of a Source; it never raises for what the source answers.
 
     arms: {patched: [hosts], control: [hosts], addresses: {host: ansible_host} of all hosts of the rollout} and, when by the
-    plan no control is left, last_tier: True. since: when the rollout began; now: both seconds since 1970 by the controller.
+    plan no control is left, last_tier: True; crashed: {patched: [hosts], control: [hosts]}, which have left their arm, as what
+    happens to them is counted no more but has happened; patched_at: {host: seconds since 1970}, before which what happens to a
+    patched host is not the livepatch's. since: when the rollout began; now: both seconds since 1970 by the controller.
     fetch(url, *, data, headers, timeout) returns the body (bytes) of a POST of `data`, or of a GET when it is None.
     It does not follow redirects, as the headers may hold secrets, and raises for every answer but 2xx.
     http.body() reads a response within bounds.
@@ -72,14 +75,16 @@ def read(source, arms, since, now, fetch):
         found = TYPES[source.type].read(source, sides, since, now, fetch)
     except common.Missing as gap:
         return common.missing(source, gap, sides)
-    return common.judged(source, replace(found, gaps=(*found.gaps, *sides.gaps()), notes=(*found.notes, *sides.notes())), sides)
+    return common.judged(
+        source, replace(found, gaps=(*found.gaps, *sides.gaps()), notes=(*found.notes, *sides.notes())), sides
+    )
 
 
 class Arms:
     """The hosts that are compared, and which of them a label, a file name or an event means.
 
-    patched, control: host -> True, in order; last_tier: by the plan no control is left; addresses: host -> address, of all
-    hosts of the rollout. A host is known by its name and its address. By a name that is one of these with more, or fewer,
+    patched, control: hosts (keys), in order; all_patched, all_control: with those that have crashed; last_tier: by the plan no
+    control is left; addresses: host -> address, of all hosts of the rollout. A host is known by its name and its address. By a name that is one of these with more, or fewer,
     domains behind it ("web1.example.com" for "web1") it is known where no other host begins with the same label, and only
     by one such name at a time.
     """
@@ -88,12 +93,16 @@ class Arms:
         self.patched = dict.fromkeys(arms.get("patched") or (), True)
         self.control = {name: True for name in arms.get("control") or () if name not in self.patched}
         self.last_tier = bool(arms.get("last_tier"))
+        crashed = arms.get("crashed") or {}
+        self.all_patched = {**self.patched, **dict.fromkeys(crashed.get("patched") or ())}
+        self.all_control = {**self.control, **dict.fromkeys(crashed.get("control") or ())}
+        self.patched_at = arms.get("patched_at") or {}
         self.addresses = {name: str(address) for name, address in (arms.get("addresses") or {}).items() if address}
         self._known, self._labels = {}, {}
         self._called, self._doubts = {}, {}
         for name, address in self.addresses.items():
             self._learn(address, name)
-        for name in {**self.addresses, **self.control, **self.patched}:
+        for name in {**self.addresses, **self.all_control, **self.all_patched}:
             self._known.pop(name.lower(), None)  # A name outweighs an address.
             self._learn(name, name)
 
@@ -103,6 +112,12 @@ class Arms:
         self._known[key] = name if self._known.get(key, name) == name else None
         if not re.fullmatch(r"[0-9]*", key.partition(".")[0]):
             self._labels.setdefault(key.partition(".")[0], {}).setdefault(name, []).append(key)
+
+    def counts(self, host, moment=math.inf):
+        """Does what happened to this host, at this moment (seconds since 1970), count on an arm?"""
+        if host in self.all_patched:
+            return moment >= int(self.patched_at.get(host, 0))
+        return host in self.all_control
 
     def host(self, text):
         """Return the host (str) of one of the two arms that this means, else None."""

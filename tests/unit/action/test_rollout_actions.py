@@ -3,6 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import base64
 import fcntl
 import json
 import os
@@ -15,12 +16,14 @@ import time
 
 import pytest
 
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import awx
 from tests.tools.forked import Playbooks
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 HOSTS = ["h1", "h2", "h3", "h4"]
 COLLECTIONS = [os.path.join(ROOT, ".work", "collections")]
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+TOLD = {"ansible_connection": "told", "ansible_python_interpreter": sys.executable}
 TIERS = [{"name": "canary", "hosts": 2}, {"name": "rest", "share": "100%"}]
 
 
@@ -59,7 +62,10 @@ def results(name, **changed):
     }
     for key, change in changed.items():
         found["livepatch_result_" + key].update(change)
-    return found
+    # What the host answers when it is looked at later.
+    look = found["livepatch_result_look"]
+    answers = {} if look.get("unreachable") else {"livepatch_health": look, "livepatch_persistence": {"changed": True}}
+    return {**TOLD, "livepatch_become": False, "told_answers": answers, **found}
 
 
 def settings(home, collections):
@@ -70,6 +76,8 @@ def settings(home, collections):
         "ANSIBLE_HOME": str(home),
         "ANSIBLE_CALLBACKS_ENABLED": "kernel.livepatch.rollout",
         "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_PIPELINING": "1",
+        "ANSIBLE_CONNECTION_PLUGINS": os.path.join(os.path.dirname(os.path.abspath(__file__)), "connections"),
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "ANSIBLE_CALLBACK_PLUGINS": os.path.join(os.path.dirname(os.path.abspath(__file__)), "callbacks"),
     }
@@ -136,15 +144,18 @@ class Site:
         found = [json.loads(line) for line in self.journal.read_bytes().split(b"\n")[:-1]]
         return [entry for entry in found if kind in (None, entry["kind"])]
 
+    def of_tier(self, number):
+        """The hosts of a tier, in planned order."""
+        return [entry["host"] for entry in self.entries("host") if entry["tier"] == number]
+
     def result(self, name):
         """The last result that was registered under this name."""
         found = [json.loads(line) for line in (self.path / "results").read_text().splitlines()]
         return [result for register, result in found if register == name][-1]
 
-    def gate(self, tier, after, hosts=None, **options):
-        options.update({"journal": "{{ plan.journal }}", "tier": tier, "after": after})
+    def gate(self, step, **options):
         return {
-            "kernel.livepatch.rollout_gate": dict(options, **({"hosts": hosts} if hosts else {})),
+            "kernel.livepatch.rollout_gate": {"journal": "{{ plan.journal }}", "step": step, **options},
             "register": "gate",
         }
 
@@ -154,17 +165,15 @@ class Site:
             "register": "written",
         }
 
-    def tier(self, number):
-        """Patch and judge a whole tier in one slice."""
-        hosts = "{{ plan.tiers[%d].hosts }}" % (number - 1)
-        look_at = "{{ written.look_at | map(attribute='host') | list }}"
-        return [
-            self.entry("slice", tier=number, hosts=hosts),
-            self.gate(number, "slice", hosts, slice=1),
-            self.entry("soak", tier=number),
-            self.gate(number, "look", look_at),
-            self.gate(number, "tier"),
-        ]
+    def open(self, place=0, **options):
+        """Open a slice of those that are left, counted from 0."""
+        hosts = "{{ plan.hosts[plan.serial[:%d] | sum : plan.serial[:%d] | sum] }}" % (place, place + 1)
+        return self.gate("open", hosts=hosts, **options)
+
+    def tier(self, number, place=None, **options):
+        """Patch and judge a whole tier in one slice; place: which one of those that are left that is, counted from 0."""
+        opened = self.open(number - 1 if place is None else place, **options)
+        return [opened, self.gate("close"), self.gate("finish", last_tier=number, **options)]
 
 
 @pytest.fixture(scope="session")
@@ -183,24 +192,9 @@ def test_a_good_rollout_runs_to_its_end_and_its_output_tells_how_it_went(site):
     tasks = [site.plan(), *site.tier(1), *site.tier(2), site.entry("end", result="complete")]
     code, output = site.run(tasks)
     assert code == 0, output
-    assert [entry["kind"] for entry in site.entries() if entry["kind"] not in ("host", "look", "outcome")] == [
-        "rollout",
-        "run",
-        "planned",
-        "slice",
-        "verdict",
-        "soak",
-        "verdict",
-        "tier_done",
-        "verdict",
-        "slice",
-        "verdict",
-        "soak",
-        "verdict",
-        "tier_done",
-        "verdict",
-        "end",
-    ]
+    tier = ["slice", "verdict", "soak", "verdict", "tier_done", "persisted"]
+    kinds = [entry["kind"] for entry in site.entries() if entry["kind"] not in ("host", "look", "looks", "outcome")]
+    assert kinds == ["rollout", "run", "planned", *tier, *tier, "end"]
     assert {entry["outcome"] for entry in site.entries("outcome")} == {"patched"}
     assert site.result("written")["stats"]["livepatch_summary"]["counts"] == {"patched": 4}
     lines = [line for line in output.splitlines() if line.startswith("livepatch | ")]
@@ -208,7 +202,7 @@ def test_a_good_rollout_runs_to_its_end_and_its_output_tells_how_it_went(site):
     assert "livepatch | tier canary, slice 1: 2 patched; pass: 0 of 2 hosts of tier canary failed, 0 tolerated" in lines
     assert lines[-1] == f"livepatch | journal: {site.journal}"
     marks = [line.split()[4] for line in lines if line.startswith(("livepatch | tier canary  ", "livepatch | tier rest    "))]
-    assert marks == ["patch", "soak", "pass", "patch", "soak", "pass"], "each tier tells where it stands, once"
+    assert marks == ["soak", "pass", "soak", "pass"], "each tier tells where it stands, once"
     assert sum("6.1.0-1-hotfix3" in line and "patched" in line for line in lines) == 4
     assert "Traceback" not in output and "WARNING" not in output
 
@@ -218,18 +212,18 @@ def test_a_run_that_ends_after_a_tier_waits_and_the_next_one_goes_on_with_what_i
     code, output = site.run(first)
     assert code == 0, output
     plan, left = site.result("plan"), site.result("written")["stats"]["livepatch_summary"]
-    assert (plan["last_tier"], plan["open_tiers"]) == (1, [1])
-    assert [tier["hosts"] for tier in plan["tiers"]][1] == [] and len(plan["tiers"][1]["all_hosts"]) == 2
+    assert (plan["last_tier"], plan["hosts"], plan["serial"]) == (1, site.of_tier(1), [2])
+    assert [(tier["hosts"], tier["left"], tier["done"]) for tier in plan["tiers"]] == [(2, 2, False), (2, 2, False)]
     assert (left["result"], left["verdict"], left["counts"]) == ("waiting", "pass", {"patched": 2, "untouched": 2})
     assert [(tier["name"], tier["done"], tier["untouched"]) for tier in left["tiers"]] == [("canary", True, 0), ("rest", False, 2)]
     assert "livepatch | waiting, tier rest is next: 2 patched, 2 untouched" in output
 
-    for name in plan["tiers"][0]["all_hosts"]:
+    for name in site.of_tier(1):
         run(site, name)
-    second = [site.plan(last_tier="next", former=left), *site.tier(2), site.entry("end", result="waiting", tier=2)]
+    second = [site.plan(last_tier="next", former=left), *site.tier(2, 0), site.entry("end", result="waiting", tier=2)]
     code, output = site.run(second)
     assert code == 0, output
-    assert site.result("plan")["open_tiers"] == [2] and site.entries("end")[-1]["result"] == "complete"
+    assert site.result("plan")["hosts"] == site.of_tier(2) and site.entries("end")[-1]["result"] == "complete"
 
 
 def run(site, name):
@@ -243,7 +237,7 @@ def waiting(site):
     code, output = site.run([site.plan(last_tier=1), *site.tier(1), site.entry("end", result="waiting", tier=1)])
     assert code == 0, output
     site.left = site.result("written")["stats"]["livepatch_summary"]
-    for name in site.result("plan")["tiers"][0]["all_hosts"]:
+    for name in site.of_tier(1):
         run(site, name)
     return site
 
@@ -267,13 +261,13 @@ def test_a_workflow_that_is_started_twice_finds_its_tiers_done_and_touches_nobod
     code, output = waiting.run(again)
     assert code == 0, output
     plan = waiting.result("plan")
-    assert plan["open_tiers"] == [] and plan["tiers"][0]["hosts"] == [] and waiting.entries("outcome") == before
+    assert plan["hosts"] == [] and plan["serial"] == [1] and waiting.entries("outcome") == before
     assert "livepatch | waiting, tier rest is next: 2 patched, 2 untouched" in output
 
 
 def test_a_denied_rollout_goes_on_with_a_reason(waiting):
     assert say(waiting, "abort", "not approved in time")[0] == 0
-    tasks = [waiting.plan(last_tier="next", retry="approved after all"), *waiting.tier(2), waiting.entry("end", result="complete")]
+    tasks = [waiting.plan(last_tier="next", retry="approved after all"), *waiting.tier(2, 0), waiting.entry("end", result="complete")]
     code, output = waiting.run(tasks)
     assert code == 0, output
 
@@ -299,13 +293,13 @@ def test_a_job_does_not_begin_anew_what_was_rolled_back_while_it_waited(waiting)
     assert code == 2 and "which was rolled back since then" in output and "Nothing was touched" in output
 
 
-def test_a_stop_that_is_found_at_a_resume_leaves_every_open_tier_to_roll_back_and_ends_as_no_success(waiting):
+def test_a_stop_that_is_found_at_a_resume_leaves_hosts_to_roll_back_and_none_to_patch_and_ends_as_no_success(waiting):
     assert say(waiting, "rollback", "it leaks")[0] == 0
     plan = dict(waiting.plan(last_tier=1), ignore_errors=True)
     code, output = waiting.run([plan, waiting.entry("end", result="waiting", tier=1)])
     assert code == 2 and "The rollout is not waiting: it was stopped." in output
     found = waiting.result("plan")
-    assert found["rolls_back"] and found["rollback_asked"] and found["open_tiers"] == [2]
+    assert found["rolls_back"] and found["rollback_asked"] and found["hosts"] == []
 
 
 def test_a_tier_name_that_only_the_changed_variable_has_is_refused(waiting):
@@ -317,7 +311,7 @@ def test_a_tier_name_that_only_the_changed_variable_has_is_refused(waiting):
 def test_next_is_the_same_tier_again_where_the_run_was_lost_right_after_it(site):
     code, output = site.run([site.plan(last_tier="next"), *site.tier(1)])
     assert code == 0, output
-    for name in site.result("plan")["tiers"][0]["all_hosts"]:
+    for name in site.of_tier(1):
         run(site, name)
     code, output = site.run([site.plan(last_tier="next"), site.entry("end", result="waiting", tier=1)])
     assert code == 0 and site.result("plan")["last_tier"] == 1, output
@@ -400,12 +394,12 @@ def test_a_stop_is_refused_again_until_a_person_gives_a_reason(site):
     site.hosts["h1"] = results("h1", apply={"failed": True, "error": "stalled", "msg": "pid 7 (mount.nfs) blocks"})
     both = {"tiers": [{"name": "all", "share": "100%"}]}
     code, output = site.run(
-        [site.plan(**both), site.entry("slice", tier=1, hosts=HOSTS), site.gate(1, "slice", "{{ groups.all }}", slice=1)]
+        [site.plan(**both), site.open(), site.gate("close")]
     )
     assert code == 0, output
     gate = site.result("gate")
-    assert (gate["verdict"], gate["failures"]) == ("stop", {"h1": ["pid 7 (mount.nfs) blocks"]})
-    assert {entry["host"] for entry in gate["rollback"]} == set(HOSTS)
+    assert (gate["verdict"], gate["open"], gate["counts"]) == ("stop", False, {"patched": 3, "stalled": 1})
+    assert site.entries("verdict")[-1]["failures"] == {"h1": ["pid 7 (mount.nfs) blocks"]}
 
     code, output = site.run([site.plan(**both)])
     assert code == 2 and "was stopped after tier all, slice 1" in output
@@ -422,7 +416,7 @@ def test_a_stop_is_refused_again_until_a_person_gives_a_reason(site):
         [site.plan(retry="nfs is back", **both), *site.tier(1), site.entry("end", result="complete")]
     )
     assert code == 0, output
-    assert site.result("plan")["tiers"][0]["hosts"] == ["h1"]
+    assert site.result("plan")["hosts"] == ["h1"]
     assert [entry["reason"] for entry in site.entries("retry")] == ["nfs is back"]
 
 
@@ -430,9 +424,10 @@ def test_a_slice_is_refused_once_the_rollout_is_stopped(site):
     site.hosts["h1"] = results("h1", look={"unreachable": True})
     site.hosts["h2"] = results("h2", look={"unreachable": True})
     site.hosts["h3"] = results("h3", look={"unreachable": True})
-    tasks = [site.plan(), *site.tier(1)[:2], site.entry("slice", tier=2, hosts="{{ plan.tiers[1].hosts }}")]
-    code, output = site.run(tasks)
-    assert code == 2 and "was stopped after tier canary" in output
+    code, output = site.run([site.plan(), *site.tier(1)[:2], site.open(1)])
+    assert code == 0, output
+    gate = site.result("gate")
+    assert not gate["open"] and "was stopped after tier canary" in gate["stop_message"]
     assert [entry["tier"] for entry in site.entries("slice")] == [1]
 
 
@@ -445,35 +440,38 @@ def test_the_verdict_on_a_stopped_tier_is_stop_again_and_blames_no_further_host(
     code, output = site.run(tasks)
     assert code == 0, output
     gate = site.result("gate")
-    assert (gate["verdict"], set(gate["failures"])) == ("stop", {"h1"})
+    assert (gate["verdict"], gate["passed"]) == ("stop", False)
+    assert [set(entry["failures"]) for entry in site.entries("verdict")] == [{"h1"}]
     assert "was stopped after tier all, slice 1" in gate["stop_message"]
     assert not site.entries("tier_done")
 
 
 def test_a_stop_found_at_a_resume_offers_the_rollback_and_patches_and_soaks_nobody(site):
-    code, output = site.run([site.plan(), *site.tier(1)[:3]])
+    code, output = site.run([site.plan(), *site.tier(1)[:2]])
     assert code == 0, output
-    facts = site.hosts["h1"]["livepatch_result_facts"]["ansible_facts"]["livepatch"]
-    site.hosts["h1"]["livepatch_result_facts"]["ansible_facts"]["livepatch"] = dict(facts, boot_id="another")
-    for name in ("h2", "h3", "h4"):
-        site.hosts[name]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
-    code, output = site.run([dict(site.plan(), ignore_errors=True), site.entry("soak", tier=2)])
+    first = site.of_tier(1)[0]
+    site.hosts[first]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["boot_id"] = "another"
+    for name in site.of_tier(1)[1:]:
+        run(site, name)
+    code, output = site.run([dict(site.plan(), ignore_errors=True), site.gate("finish", last_tier=2)])
     assert code == 0, output
     plan = site.result("plan")
-    assert plan["verdict"] == "stop" and plan["rolls_back"]
-    assert [tier["hosts"] for tier in plan["tiers"]] == [[], []]
-    assert [entry["tier"] for entry in site.entries("soak")] == [1]
-    assert site.result("written")["look_at"] == []
+    assert plan["verdict"] == "stop" and plan["rolls_back"] and plan["hosts"] == []
+    assert site.result("gate")["verdict"] == "stop" and not site.entries("soak")
 
 
 def test_hosts_that_are_not_to_be_patched_now_are_refused(site):
-    tasks = [site.plan(), site.entry("slice", tier=1, hosts="{{ plan.tiers[1].hosts }}")]
-    code, output = site.run(tasks)
+    strangers = "{{ plan.hosts[:1] + plan.hosts[2:3] }}"
+    code, output = site.run([site.plan(), site.gate("open", hosts=strangers)])
     assert code == 2 and "is not to be patched in tier 1" in output
+    assert not site.entries("slice")
+    code, output = site.run([site.plan(), site.open(1)])
+    assert code == 0 and not site.result("gate")["open"], "the first tier comes first"
+    assert not site.entries("slice")
 
 
 def test_a_tier_gets_no_verdict_and_a_rollout_no_end_while_hosts_are_left(site):
-    first = dict(site.gate(1, "tier"), ignore_errors=True)
+    first = dict(site.gate("finish", last_tier=1), ignore_errors=True)
     code, output = site.run([site.plan(), first, site.entry("end", result="complete")])
     assert code == 2
     assert "2 hosts of tier canary have no outcome yet" in output
@@ -488,7 +486,9 @@ def test_a_rollback_is_written_before_and_after(site):
     tiers = [{"name": "all", "share": "100%"}]
     tasks = [
         site.plan(tiers=tiers, hosts=["h1", "h2"], slice=1),
-        *site.tier(1),
+        site.open(0),
+        site.gate("close"),
+        *site.tier(1, 1),
         site.entry("rollback", reason="wrong build"),
         dict(site.entry("rolled_back", hosts=["h1", "h2"]), register="rolled_back"),
         dict(site.entry("end", result="rolled_back"), register="end"),
@@ -497,7 +497,7 @@ def test_a_rollback_is_written_before_and_after(site):
     assert code == 0, output
     assert site.entries("rollback")[0]["reason"] == "wrong build"
     assert site.result("written")["serial"] == [1, 1], "the slices of the plan"
-    assert site.result("rolled_back")["counts"] == {"rolled_back": 1, "rollback_failed": 1}
+    assert site.result("end")["counts"] == {"rolled_back": 1, "rollback_failed": 1}
     assert [entry["host"] for entry in site.result("end")["rollback"]] == ["h2"]
     assert not site.entries("end"), "a rollback that has not reached everybody has no end"
     assert "livepatch | h2 is not rolled back: the rollback failed: no answer" in output
@@ -511,17 +511,17 @@ def test_a_host_that_would_enable_the_livepatch_at_its_next_boot_is_not_rolled_b
         site.plan(tiers=[{"name": "all", "share": "100%"}], hosts=["h1", "h2"]),
         *site.tier(1),
         site.entry("rollback"),
-        dict(site.entry("rolled_back", hosts=["h1", "h2"]), register="rolled_back"),
+        site.entry("rolled_back", hosts=["h1", "h2"]),
     ]
     code, output = site.run(tasks)
     assert code == 0, output
-    assert site.result("rolled_back")["counts"] == {"rolled_back": 1, "rollback_failed": 1}
+    assert [entry["outcome"] for entry in site.entries("outcome")[-2:]] == ["rolled_back", "rollback_failed"]
     assert "livepatch | h2 is not rolled back: the rollback failed (write_failed): disk full" in output
 
 
-def test_nobody_is_asked_to_keep_anything_in_check_mode(site):
-    code, output = site.run([site.plan(), site.entry("keep", tier=1)], "--check")
-    assert code == 0 and site.result("written")["keep"] == [], output
+def test_nobody_is_asked_to_keep_anything_where_that_is_not_wanted(site):
+    code, output = site.run([site.plan(), *site.tier(1, persist=False)])
+    assert code == 0 and site.entries("tier_done") and not site.entries("persisted"), output
 
 
 def test_the_report_is_written_from_the_journal_and_again_only_when_it_tells_something_new(site):
@@ -562,13 +562,13 @@ def test_who_keeps_the_livepatch_over_reboots_is_written_and_the_status_names_wh
         "h1": {"changed": True},
         "h2": {"failed": True, "error": "insecure_path", "msg": "anybody may write there"},
         "h3": {"failed": False, "error": "no_systemd", "msg": "expected systemd, found none"},
-        "h4": {"unreachable": True},
+        "h4": None,
     }
     for name, result in kept.items():
-        site.hosts[name].update(livepatch_result_persistence=result)
+        site.hosts[name]["told_answers"] = dict(site.hosts[name]["told_answers"], livepatch_persistence=result)
     tasks = [
         site.plan(tiers=[{"name": "all", "share": "100%"}]),
-        site.entry("persisted", hosts=HOSTS),
+        *site.tier(1),
         dict(site.entry("read"), register="status"),
     ]
     code, output = site.run(tasks)
@@ -637,7 +637,7 @@ def test_a_rollout_of_a_lost_pod_is_taken_over_for_a_reason_which_is_written_dow
     assert not site.entries("takeover")
     for name in site.entries("outcome"):
         site.hosts[name["host"]]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
-    tasks = [site.plan(takeover="its node is gone"), *site.tier(2), site.entry("end", result="complete")]
+    tasks = [site.plan(takeover="its node is gone"), *site.tier(2, 0), site.entry("end", result="complete")]
     code, output = site.run(tasks)
     assert code == 0, output
     assert re.search("taken over from bob on pod-1, process 7, job 12, silent for [0-9]+ min: its node is gone", output)
@@ -659,29 +659,43 @@ def test_what_a_lost_pod_had_patched_is_rolled_back_for_a_reason(site):
     assert [entry["kind"] for entry in site.entries()[-2:]] == ["takeover", "rollback"]
 
 
+SOAKS = [{"name": "canary", "hosts": 2, "soak": "2m"}, {"name": "rest", "share": "100%"}]
+
+
 def test_a_controller_that_was_taken_over_and_lives_nevertheless_waits_no_longer_and_touches_nobody(site):
-    tasks = [site.plan(), *site.tier(1), site.entry("wait", seconds=100), site.entry("slice", tier=2, hosts=["h1"])]
-    child = site.start(tasks)
-    wait_for(lambda: site.journal.exists() and site.entries("tier_done"))
+    child = site.start([site.plan(tiers=SOAKS), *site.tier(1)[:2], site.open(1)])
+    wait_for(lambda: site.journal.exists() and site.entries("soak"))
     lose_controller(site, 0)
     output = child.communicate(timeout=90)[0]
     assert child.returncode == 2 and "Another controller works on this rollout: bob on pod-1" in output, output
     assert len(site.entries("slice")) == 1
 
 
-def test_a_run_that_fails_gives_the_lock_back(site):
+def test_a_controller_that_is_told_to_end_while_it_waits_gives_the_lock_back(site):
+    child = site.start([site.plan(tiers=SOAKS), *site.tier(1)[:2], site.open(1)])
+    wait_for(lambda: site.journal.exists() and site.entries("soak"))
+    child.terminate()
+    child.communicate(timeout=90)
+    wait_for(lambda: (site.journals / "web.jsonl.lock").read_text() == "")
+    assert len(site.entries("slice")) == 1
+
+
+def test_a_step_that_fails_gives_the_lock_back_at_once_and_a_run_that_ends_anyway(site):
     path = site.journals / "web.jsonl.lock"
-    assert site.run([site.plan(), *site.tier(1)])[0] == 0
-    assert json.loads(path.read_text())["user"]
-    for bad in (site.plan(hosts=["h1"]), site.gate(2, "tier"), site.entry("end", result="complete")):
-        code, output = site.run([site.plan(), bad])
-        assert code == 2 and path.read_text() == "", output
+    content = {"ansible.builtin.slurp": {"src": str(path)}, "register": "lock"}
+    code, output = site.run([site.plan(), *site.tier(1), content])
+    assert code == 0 and json.loads(base64.b64decode(site.result("lock")["content"]))["user"], output
+    assert path.read_text() == ""
+    for name in site.of_tier(1):
+        run(site, name)
+    for bad in (site.plan(release="hotfix4"), site.gate("close"), site.entry("end", result="complete")):
+        code, output = site.run([site.plan(), dict(bad, ignore_errors=True), content])
+        assert code == 0 and site.result("lock")["content"] == "", output
 
 
 def test_a_rollout_can_be_told_from_elsewhere_to_stop_and_to_roll_back(site):
     say = {"journal": str(site.journal), "entry": "override", "override": "rollback", "reason": "errors in the shop"}
-    wait = site.gate(2, "wait")
-    tasks = [site.plan(), *site.tier(1), {"kernel.livepatch.rollout_journal": say, "register": "said"}, wait]
+    tasks = [site.plan(), *site.tier(1), {"kernel.livepatch.rollout_journal": say, "register": "said"}, site.open(1)]
     code, output = site.run(tasks)
     assert code == 0, output
     gate = site.result("gate")
@@ -693,12 +707,12 @@ def test_a_rollout_can_be_told_from_elsewhere_to_stop_and_to_roll_back(site):
 def test_an_alert_that_repeats_itself_is_written_once_and_again_after_a_retry(site):
     say = {"journal": str(site.journal), "entry": "override", "override": "abort", "reason": "alert CrashRate"}
     alert = {"kernel.livepatch.rollout_journal": say, "register": "said"}
-    code, output = site.run([site.plan(), *site.tier(1), alert, alert, site.gate(2, "wait"), alert])
+    code, output = site.run([site.plan(), *site.tier(1), alert, alert, site.open(1), alert])
     assert code == 0 and output.count("abort: said before, with the same reason") == 2, output
     assert len(site.entries("override")) == 1 and site.result("said")["changed"] is False
     for entry in site.entries("outcome"):
         site.hosts[entry["host"]]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
-    code, output = site.run([site.plan(retry="a false alert"), alert, site.gate(2, "wait")])
+    code, output = site.run([site.plan(retry="a false alert"), alert, site.open(0)])
     assert code == 0 and site.result("gate")["verdict"] == "stop", output
     assert len(site.entries("override")) == 2
 
@@ -710,34 +724,47 @@ def test_what_is_no_name_of_a_rollout_is_refused_before_its_journal_is_looked_fo
         assert code == 2 and "is not a name: expected letters" in site.result("said")["msg"], output
 
 
-def test_what_was_said_to_a_run_that_ended_does_not_stop_the_retry(site):
+def test_what_was_said_after_the_stop_stands_until_a_person_who_was_told_of_it_gives_a_reason(site):
     site.hosts["h1"] = results("h1", apply={"failed": True, "error": "stalled", "msg": "pid 7 blocks"})
-    hosts = "{{ plan.tiers[0].hosts }}"
     both = {"tiers": [{"name": "all", "share": "100%"}]}
     say = {"journal": "{{ plan.journal }}", "entry": "override", "override": "rollback", "reason": "a late alert"}
     late = {"kernel.livepatch.rollout_journal": say, "register": "said"}
-    tasks = [site.plan(**both), site.entry("slice", tier=1, hosts=hosts), site.gate(1, "slice", hosts, slice=1), late]
+    tasks = [site.plan(**both), site.open(), site.gate("close"), late]
     code, output = site.run(tasks)
     assert code == 0 and site.result("gate")["verdict"] == "stop", output
     site.hosts["h1"] = results("h1")
+    for name in HOSTS[1:]:
+        run(site, name)
     code, output = site.run([site.plan(retry="nfs is back", **both)])
-    assert code == 0, output
-    assert site.result("plan")["verdict"] == "pass"
+    assert code == 2 and ": a late alert" in output
+    code, output = site.run([site.plan(retry="the alert was of another release", **both)])
+    assert code == 0 and site.result("plan")["verdict"] == "pass", output
     assert [entry["reason"] for entry in site.entries("override")] == ["a late alert"]
 
 
-def test_waiting_ends_early_when_somebody_says_something(site):
-    tasks = [site.plan(), *site.tier(1), site.entry("wait", seconds=100)]
-    child = site.start(tasks)
-    wait_for(lambda: site.journal.exists() and site.entries("tier_done"))
+def test_waiting_ends_early_when_somebody_says_something_who_is_told_that_it_was_taken(site):
+    child = site.start([site.plan(tiers=SOAKS), *site.tier(1)[:2], site.open(1)])
+    wait_for(lambda: site.journal.exists() and site.entries("soak"))
     begin = time.monotonic()
-    say = {"journal": str(site.journal), "entry": "override", "override": "pause", "reason": "lunch"}
+    say = {"journal": str(site.journal), "entry": "override", "override": "abort", "reason": "lunch"}
     other = Site(site.path / "other", site.playbooks)
     other.path.mkdir()
-    assert other.run([{"kernel.livepatch.rollout_journal": say, "register": "said"}])[0] == 0
+    code, said = other.run([{"kernel.livepatch.rollout_journal": say, "register": "said"}])
+    assert code == 0 and other.result("said")["taken"] and "web: its controller has taken it" in said
     output = child.communicate(timeout=90)[0]
-    assert child.returncode == 0, output
-    assert time.monotonic() - begin < 60
+    assert child.returncode == 0 and "aborted by" in output, output
+    assert time.monotonic() - begin < 90 and len(site.entries("slice")) == 1
+
+
+def test_what_is_said_about_a_release_is_said_to_all_of_its_rollouts_that_are_not_over(site):
+    east, west = site.plan(rollout="east", hosts=HOSTS[:2]), site.plan(rollout="west", hosts=HOSTS[2:])
+    assert site.run([east, site.gate("finish", last_tier=0), west])[0] == 0
+    path = str(site.journals / "hotfix3.jsonl")
+    say = {"journal": path, "rollout": "hotfix3", "entry": "override", "override": "abort", "reason": "alert CrashRate"}
+    code, output = site.run([{"kernel.livepatch.rollout_journal": say, "register": "said"}])
+    assert code == 0, output
+    assert [os.path.basename(name) for name in site.result("said")["journals"]] == ["east.jsonl", "west.jsonl"]
+    assert "east: abort by" in output and "west: abort by" in output
 
 
 def test_nothing_can_be_said_to_a_rollout_that_is_complete(site):
@@ -751,30 +778,21 @@ def test_sources_are_read_after_a_look_and_a_dead_one_holds(site):
     events = site.path / "events.jsonl"
     told = [{"name": "ours", "type": "events", "path": str(events)}, {"name": "dead", "type": "events", "path": "/none"}]
     events.write_text("")
-    look = "{{ written.look_at | map(attribute='host') | list }}"
-    hosts = "{{ plan.tiers[0].hosts }}"
-    tasks = [
-        site.plan(sources=told),
-        site.entry("slice", tier=1, hosts=hosts),
-        site.gate(1, "slice", hosts, slice=1),
-        site.entry("soak", tier=1),
-        site.gate(1, "look", look, sources=told),
-    ]
-    code, output = site.run(tasks)
+    rules = {"control_hosts": 0, "max_hold": "1s", "look_interval": "1s"}
+    code, output = site.run([site.plan(sources=told, rules=rules), *site.tier(1, sources=told)])
     assert code == 0, output
     gate = site.result("gate")
-    assert gate["verdict"] == "hold" and gate["again"]
+    assert gate["verdict"] == "hold" and not gate["passed"] and "is on hold in tier canary" in gate["hold_message"]
     assert len(gate["reasons"]) == 1 and gate["reasons"][0].startswith("hold: dead: the file of ")
-    assert [(entry["source"], entry["verdict"]) for entry in site.entries("reading")] == [("ours", "pass"), ("dead", "hold")]
+    first = site.entries("reading")[:2]
+    assert [(entry["source"], entry["verdict"]) for entry in first] == [("ours", "pass"), ("dead", "hold")]
 
 
 def test_what_a_source_says_of_itself_is_shown_but_not_its_credentials_however_verbose_the_run_is(site):
     told = [{"name": "shop", "type": "prometheus", "url": "http://127.0.0.1:9", "query": "up", "rule": {"max": 1}}]
     told[0]["bearer_token"] = "hunter2-token"
-    tasks = [site.plan(sources=told)]
-    tasks += [dict(task) for task in site.tier(1)[:3]]
-    look = "{{ written.look_at | map(attribute='host') | list }}"
-    code, output = site.run([*tasks, site.gate(1, "look", look, sources=told)], "-vvvv")
+    rules = {"control_hosts": 0, "max_hold": "1s", "look_interval": "1s"}
+    code, output = site.run([site.plan(sources=told, rules=rules), *site.tier(1, sources=told)], "-vvvv")
     assert code == 0, output
     assert site.result("gate")["reasons"][0].startswith("hold: shop: "), site.result("gate")
     assert "hunter2" not in output and "hunter2" not in site.journal.read_text()
@@ -783,7 +801,7 @@ def test_what_a_source_says_of_itself_is_shown_but_not_its_credentials_however_v
 def test_a_controller_killed_in_a_slice_loses_nothing_and_the_next_one_goes_on(site):
     waiting = {"ansible.builtin.wait_for": {"path": str(site.path / "go"), "timeout": 60}}
     child = site.start(
-        [site.plan(), *site.tier(1), site.entry("slice", tier=2, hosts="{{ plan.tiers[1].hosts }}"), waiting]
+        [site.plan(), *site.tier(1), site.open(1), waiting]
     )
     wait_for(lambda: site.journal.exists() and len(site.entries("slice")) == 2)
     child.send_signal(signal.SIGKILL)
@@ -795,11 +813,11 @@ def test_a_controller_killed_in_a_slice_loses_nothing_and_the_next_one_goes_on(s
     done = {entry["host"] for entry in site.entries("outcome")}
     for name in done:
         site.hosts[name]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
-    code, output = site.run([site.plan(), *site.tier(2), site.entry("end", result="complete")])
+    code, output = site.run([site.plan(), *site.tier(2, 0), site.entry("end", result="complete")])
     assert code == 0, output
     plan = site.result("plan")
     assert plan["resumed"] and [tier["done"] for tier in plan["tiers"]] == [True, False]
-    assert set(plan["tiers"][1]["hosts"]) == set(HOSTS) - done
+    assert set(plan["hosts"]) == set(HOSTS) - done
     assert [entry["host"] for entry in site.entries("outcome")].count(next(iter(done))) == 1
     assert len(site.entries("planned")) == 1
 
@@ -809,7 +827,7 @@ def test_check_mode_shows_the_plan_and_writes_nothing(site):
     code, output = site.run(tasks, "--check")
     assert code == 0, output
     assert len(site.result("plan")["tiers"]) == 2
-    assert site.result("written")["rollback"] == [] and site.result("written")["slice"] == 0
+    assert site.result("written")["rollback"] == {} and site.result("gate")["open"]
     assert not site.journals.exists()
 
 
@@ -858,7 +876,7 @@ def test_bad_input_is_refused_with_its_reason_before_anything_is_written(site):
 
 def test_a_journal_that_is_not_one_or_cannot_be_written_is_refused(site):
     site.journals.mkdir()
-    site.journal.write_text('{"kind": "note", "schema": 1}\ngarbage\n{"kind": "end"}\n')
+    site.journal.write_text('{"kind": "note", "schema": 2}\ngarbage\n{"kind": "end"}\n')
     (site.path / "file").write_text("")
     tasks = [
         dict(site.plan(), ignore_errors=True),
@@ -873,15 +891,20 @@ def test_a_journal_that_is_not_one_or_cannot_be_written_is_refused(site):
 
 
 def test_a_journal_of_another_release_or_fleet_is_refused(site):
+    site.hosts["h5"] = results("h5")
     tasks = [
-        site.plan(),
+        site.plan(hosts=HOSTS),
         dict(site.plan(release="hotfix4"), ignore_errors=True),
-        dict(site.plan(hosts=["h1"]), register="fleet", ignore_errors=True),
+        dict(site.plan(hosts=["h5"]), register="fleet", ignore_errors=True),
+        dict(site.plan(hosts=HOSTS), register="again"),
+        dict(site.entry("rollback", release="hotfix4", journal=str(site.journal)), register="rollback", ignore_errors=True),
     ]
     code, output = site.run(tasks)
     assert code == 0, output
     assert "is of release hotfix3, not hotfix4" in site.result("plan")["msg"]
-    assert "of another fleet: 3 of its 4 hosts" in site.result("fleet")["msg"]
+    assert "is of another fleet: none of its 4 hosts is among the hosts of this run" in site.result("fleet")["msg"]
+    assert "is of release hotfix3, not hotfix4: expected the release that is to be rolled back" in site.result("rollback")["msg"]
+    assert not site.entries("rollback")
 
 
 def test_a_template_in_cohort_and_domain_is_filled_in(site):
@@ -901,3 +924,31 @@ def wait_for(condition, seconds=60):
     while not condition():
         assert time.monotonic() < deadline, "the playbook did not get there"
         time.sleep(0.1)
+
+
+def test_a_job_of_awx_without_the_volume_of_the_journals_refuses_to_begin_and_touches_nothing(site):
+    job = {"awx_job_id": 7, "awx_job_template_name": "Livepatch rollout"}
+    tasks = [dict(site.plan(journal_dir=str(site.path / "none")), vars=job)]
+    code, output = site.run(tasks)
+    assert code == 2 and "none is not there. Expected the volume of the journals" in output
+    assert not (site.path / "none").exists()
+
+
+def test_what_a_stopped_job_of_awx_says_names_templates_and_questions(site):
+    site.hosts["h1"] = results("h1", apply={"failed": True, "error": "stalled", "msg": "pid 7 blocks"})
+    job = {"awx_job_id": 7, "awx_job_template_name": "Livepatch rollout", "awx_user_name": "ann"}
+    plan = dict(site.plan(tiers=[{"name": "all", "share": "100%"}], volume=False), vars=job)
+    code, output = site.run([plan, site.open(), site.gate("close")])
+    assert code == 0, output
+    said = site.result("gate")["stop_message"]
+    assert "start the template Livepatch rollback (Release: hotfix3)" in said
+    assert "start the template Livepatch rollout (Release: hotfix3, Go on after a stop: REASON)" in said
+    assert "ansible-playbook" not in said
+
+
+def test_a_denial_in_awx_names_its_workflow_job_where_the_server_cannot_be_asked(site):
+    assert site.run([site.plan()])[0] == 0
+    say = {"journal": str(site.journal), "entry": "override", "override": "abort", "reason": awx.DENIED}
+    job = {"awx_job_id": 9, "awx_workflow_job_id": 8, "awx_user_name": "who-started-it"}
+    code, output = site.run([{"kernel.livepatch.rollout_journal": say, "register": "said", "vars": job}])
+    assert code == 0 and f"web: abort by workflow job 8: {awx.DENIED}" in output, output

@@ -3,18 +3,26 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import os
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 from ansible_collections.kernel.livepatch.plugins.callback.rollout import CallbackModule
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import lock
 
 
 @pytest.fixture
 def callback():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     found = CallbackModule()
     found.printed = []
     found._display = SimpleNamespace(display=lambda text, **unused: found.printed.append(text))
-    return found
+    yield found
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def give(callback, action, failed=False, **data):
@@ -40,7 +48,12 @@ def test_a_run_on_hold_ends_with_what_holds_it(callback):
 
 
 def test_progress_is_not_printed_as_the_actions_tell_it_themselves(callback):
-    give(callback, "kernel.livepatch.rollout_gate", progress=["pass"], timeline=[{"tier": "a", "mark": "soak", "line": "x"}])
+    give(
+        callback,
+        "kernel.livepatch.rollout_gate",
+        progress=["pass"],
+        timeline=[{"tier": "a", "mark": "soak", "line": "x"}],
+    )
     assert callback.printed == []
 
 
@@ -63,3 +76,56 @@ def test_what_hosts_say_acts_on_no_terminal_and_no_line_of_it_looks_like_one_of_
     assert callback.printed[0] == "livepatch | web1   [2J livepatch | web1  patched"
     assert callback.printed[-2:] == ["livepatch | crash:  abc 31m  more", "livepatch | next"]
     assert all(line.isprintable() for line in callback.printed)
+
+
+def test_the_end_of_a_run_gives_its_own_lock_back_and_no_other(callback, tmp_path):
+    journal = str(tmp_path / "web.jsonl")
+    give(callback, "kernel.livepatch.rollout_plan", journal=journal)
+    lock.take(journal, lock.owner(os.getppid(), "bob"))
+    callback.v2_playbook_on_stats(None)
+    assert lock.holder(journal, lock.owner(os.getpid(), "ann"))["user"] == "bob"
+    lock.release(journal, lock.owner(os.getppid(), "bob"))
+    lock.take(journal, lock.owner(os.getpid(), "ann"))
+    callback.v2_playbook_on_stats(None)
+    assert os.path.getsize(journal + ".lock") == 0
+
+
+def test_a_lock_that_cannot_be_given_back_does_not_break_the_end(callback, tmp_path):
+    (tmp_path / "web.jsonl.lock").mkdir()
+    give(callback, "kernel.livepatch.rollout_plan", journal=str(tmp_path / "web.jsonl"))
+    callback.v2_playbook_on_stats(None)
+    assert len(callback.printed) == 1
+
+
+RUN = """
+import os, signal, sys, time
+from types import SimpleNamespace
+from ansible_collections.kernel.livepatch.plugins.callback.rollout import CallbackModule
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import lock
+
+if sys.argv[2] == "handled":  # as by ansible-core from 2.19 on
+    signal.signal(signal.SIGTERM, lambda number, frame: (print("ended", flush=True), os._exit(7)))
+lock.take(sys.argv[1], lock.owner(os.getpid(), "ann"))
+callback = CallbackModule()
+task, result = SimpleNamespace(action="kernel.livepatch.rollout_plan"), {"journal": sys.argv[1]}
+callback.v2_runner_on_ok(SimpleNamespace(task=task, result=result, _task=task, _result=result))
+print("tasks run", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    "way, number, status", [("", signal.SIGTERM, -15), ("", signal.SIGINT, -2), ("handled", signal.SIGTERM, 7)]
+)
+def test_a_run_that_is_told_to_end_while_tasks_run_gives_the_lock_back_and_ends_as_ever(tmp_path, way, number, status):
+    journal = str(tmp_path / "web.jsonl")
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+    command = [sys.executable, "-c", RUN, journal, way]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+    ) as child:
+        assert child.stdout.readline() == "tasks run\n"
+        child.send_signal(number)
+        assert child.communicate(timeout=30)[0] == ("ended\n" if way else "")
+    assert child.returncode == status
+    assert os.path.getsize(journal + ".lock") == 0

@@ -184,9 +184,8 @@ class Rollout:
             until = schedule.soak_until(self.state, tier, self.now)
             self.write([{"kind": "soak", "tier": tier, "until": journal.now(lambda: until)}])
         names = schedule.to_look_at(self.state) if names is None else names
-        state = self.state
-        answers = {name: self._look(state.hosts[name], bad.get(name.replace("-", "_"), {})) for name in names}
-        self.write(outcomes.of_looks(state, answers, self.now))
+        said = {name: self.answer(name, **bad.get(name.replace("-", "_"), {})) for name in names}
+        self.write(outcomes.of_looks(self.state, said, self.now))
         self.write(outcomes.of_silence(self.state, self.now))
         verdict = self.judge(tier, looked=True)
         step = schedule.step(self.state, tier, verdict, self.now)
@@ -194,11 +193,11 @@ class Rollout:
             self.write([{"kind": "tier_done", "tier": tier}])
         return verdict
 
-    @staticmethod
-    def _look(host, steps):
-        """What a host says that is as it was, but for these steps."""
+    def answer(self, name, look=None, **unused):
+        """What a host says to a look that is as it was, but for `look`."""
+        host = self.state.hosts[name]
         as_it_was = {} if host.arm == "patched" else {"enabled": host.enabled, "effective_release": host.effective_release}
-        return good(host.name, look={**as_it_was, **steps.get("look", {})})["look"]
+        return good(name, look={**as_it_was, **(look or {})})["look"]
 
     def pass_tier(self, tier):
         self.write([{"kind": "tier_done", "tier": tier}])

@@ -6,12 +6,13 @@
 import random
 
 import pytest
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import arms, findings, judge, rules
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import outcomes, schedule
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
 
-from tests.unit.plugin_utils.rollouts import Rollout, hosts
+from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, hosts
 
 TIERS = [
     {"name": "canary", "hosts": 2},
@@ -484,3 +485,314 @@ def test_a_patched_host_is_read_on_from_where_its_livepatch_came_in_and_not_from
     found.patch(3, **{key(other): LOST for other in found.state.remaining(3)})
     since = schedule.since(found.state.hosts[name])
     assert since == {"boot_id": f"boot-{name}", "sequence": 5}
+
+
+TIMED_OUT = {
+    "failed": True,
+    "msg": "The livepatch action failed to execute in the expected time frame (300) and was terminated",
+    "name": None,
+    "proven": None,
+    "since": None,
+    "before": None,
+}
+
+
+@pytest.mark.parametrize(
+    "apply, outcome, since",
+    [
+        (TIMED_OUT, "unreachable", True),
+        ({"failed": True, "error": "stalled", "msg": "pid 7 blocks", "proven": False}, "stalled", False),
+        ({"failed": True, "error": "vermagic", "msg": "other kernel", "proven": False, "name": None}, "failed", False),
+    ],
+    ids=["timed out", "stalled", "failed"],
+)
+def test_whatever_a_task_said_a_host_is_watched_with_the_livepatch_from_its_slice_on(apply, outcome, since):
+    found = rollout(60, slice="100%")
+    found.patch(1)
+    found.look(1)
+    name = found.state.remaining(2)[0]
+    found.patch(2, **{key(name): {"apply": apply, "look": SILENT}})
+    host = found.state.hosts[name]
+    assert (host.outcome["outcome"], host.arm) == (outcome, "patched")
+    assert (host.lost is not None) == since, "who does not answer in time is silent"
+    assert name in schedule.to_look_at(found.state) and name not in arms.control_sample(found.state)
+    found.look(2, after=1800, **{key(name): crashed(1700)})
+    assert found.state.hosts[name].crash and tally(found).incidents == {"patched": 1, "control": 0}
+
+
+def test_hosts_that_hang_when_the_livepatch_comes_in_stop_a_rollout_though_their_canaries_did_not():
+    found = rollout(400, slice=20, max_failures="50%", tiers=[TIERS[0], {"name": "all", "share": "100%"}])
+    found.patch(1)
+    found.look(1)
+    while not found.state.stop and found.state.remaining(2):
+        bad = {key(name): {"apply": TIMED_OUT, "look": SILENT} for name in found.state.remaining(2)[:1]}
+        if found.patch(2, **bad)["verdict"] != "pass":
+            found.look(2, after=1000, **{key(name): LOST for name in lost(found)})
+        if found.state.held_since is not None:
+            break
+    assert len(found.state.remaining(2)) > 100 and len(lost(found)) < 12
+
+
+def test_a_host_that_could_not_be_patched_is_on_no_arm_once_a_look_proves_that_it_does_not_run_the_livepatch():
+    found = rollout(60, slice="100%")
+    found.patch(1)
+    found.look(1)
+    name = found.state.remaining(2)[0]
+    refused = {"apply": {"failed": True, "error": "vermagic", "msg": "other kernel", "name": None}, "look": SILENT}
+    found.patch(2, **{key(name): refused})
+    found.look(2, after=600, **{key(name): {"look": {"enabled": None}}})
+    assert found.state.hosts[name].arm == "" and name not in schedule.to_look_at(found.state)
+    assert not found.crashes() and found.state.hosts[name].patched[1] > found.state.hosts[name].patched[0]
+
+
+def test_hosts_that_vanish_while_the_controller_is_dead_are_evidence_as_if_it_had_lived():
+    both = []
+    for dead in (False, True):
+        found = rollout(200, slice=20, tiers=[TIERS[0], {"name": "all", "share": "100%"}], max_failures=10)
+        found.patch(1)
+        found.look(1)
+        for unused in range(2):
+            found.patch(2)
+        found.look(2, after=900)
+        victims = found.state.remaining(2)[:4]
+        booted = {"boot_id": "new", "rebooted": True, "enabled": None, "uptime_seconds": 5}
+        if dead:
+            found.begin(2)
+            found.now += 10
+            found.open(**{key(name): {"boot_id": f"new {name}"} for name in victims})
+            found.judge(2)
+        else:
+            found.patch(2, **{key(name): {"look": booted} for name in victims})
+        assert set(found.crashes()) == set(victims)
+        both.append(found.state.verdict["evidence"]["crashes"])
+    assert both[1]["patched"]["incidents"] == both[0]["patched"]["incidents"] == 4
+    assert both[1]["e"] > 20 and both[0]["e"] > 20
+
+
+def test_a_begun_host_that_is_gone_when_the_controller_comes_back_is_silent_on_the_patched_arm():
+    found = rollout(60, slice="100%")
+    found.patch(1)
+    found.look(1)
+    victims = found.state.remaining(2)[:3]
+    found.begin(2)
+    found.open(**{key(name): None for name in victims})
+    assert [found.outcome(name) for name in victims] == ["unreachable"] * 3
+    assert set(victims) <= set(schedule.to_look_at(found.state)) and set(lost(found)) == set(victims)
+    found.now += 1000
+    assert tally(found).incidents == {"patched": 3, "control": 0}
+
+
+def test_a_host_that_patches_itself_is_compared_with_no_longer_from_the_first_look_that_shows_it_and_this_is_said():
+    found = in_second_tier(count=60)
+    first, second, third = found.waiting()[:3]
+    itself = {"look": {"enabled": "hotfix3"}}
+    verdict = found.look(2, after=600, **{key(first): itself, key(second): {"look": {**crashed(5)["look"], "enabled": "hotfix3"}}})
+    assert verdict["verdict"] == "pass"
+    assert verdict["reasons"][-1] == "pass: 2 hosts that wait have changed their livepatch by another way: not compared with"
+    assert not {first, second} & set(arms.control_sample(found.state)) and third in arms.control_sample(found.state)
+    assert tally(found).incidents == {"patched": 0, "control": 0}, "the livepatch may be why it crashed"
+    event = {"host": first, "kind": "crash", "time": found.now, "signature": None, "text": "Kernel panic"}
+    reading = {"name": "netconsole", "type": "log", "verdict": "pass", "reason": "1 event", "events": [event]}
+    found.write(outcomes.of_sources(found.state, [reading]))
+    assert tally(found).incidents == {"patched": 0, "control": 0}
+    assert first in found.state.remaining(3), "it is patched, or found patched, in its turn"
+
+
+def test_a_host_that_patched_itself_is_seen_at_a_resume_too():
+    found = in_second_tier(count=60)
+    name = found.waiting()[0]
+    found.open(**{key(name): {"enabled": "hotfix3"}})
+    assert found.state.hosts[name].arm == "" and name not in arms.control_sample(found.state)
+
+
+def test_canaries_that_somebody_else_has_patched_are_watched_like_any_others():
+    found = rollout(20)
+    idle = {"package": {"changed": False, "outcome": "already_installed"}, "apply": {"changed": False}}
+    names = found.tier(1)
+    found.patch(1, **{key(name): idle for name in names})
+    assert [found.outcome(name) for name in names] == ["already"] * 2
+    assert set(names) <= set(schedule.to_look_at(found.state))
+    verdict = found.look(1, after=100, **{key(names[0]): crashed(50)})
+    assert verdict["verdict"] == "stop" and found.outcome(names[0]) == "rebooted"
+
+
+def test_a_pause_holds_a_rollout_that_only_reports_whatever_else_there_is_to_report():
+    found = in_second_tier(count=200, rules=rules.parse({"report_only": True}))
+    found.say("pause")
+    verdict = found.look(2, after=1800, **{key(name): crashed(60) for name in found.tier(2)})
+    assert verdict["verdict"] == "hold" and any("crashes on" in reason for reason in verdict["reasons"])
+    assert found.state.shut(2, found.tier(2)[:1])
+    assert said(found, "abort")["verdict"] == "stop"
+
+
+def test_a_host_that_was_rebooted_between_plan_and_slice_is_on_neither_arm():
+    found = rollout(60, slice="100%", rules=rules.parse({"control_hosts": 1}))
+    found.patch(1)
+    found.look(1)
+    name = found.state.remaining(2)[0]
+    assert found.state.hosts[name].control is None, "nobody has looked at it"
+    anew = {"apply": {"since": {"boot_id": "habit", "sequence": 5}}, "look": {"boot_id": "habit", "uptime_seconds": 5000}}
+    found.now += 10000
+    found.patch(2, **{key(name): anew})
+    assert found.outcome(name) == "patched" and not found.failures()
+    hours = tally(found).total("patched")
+    found.look(2, after=3600, **{key(name): {"look": {"boot_id": "habit again", "uptime_seconds": 60}}})
+    assert tally(found).incidents == {"patched": 0, "control": 0}
+    others = [host for host in found.state.hosts.values() if host.patched and host.name != name]
+    assert tally(found).total("patched") == pytest.approx(sum(end - begin for begin, end in (host.patched for host in others)) / 3600)
+    assert tally(found).total("patched") > hours
+
+
+@pytest.mark.parametrize("arm", ["canary of yesterday", "control host", "patched host"])
+def test_a_look_that_fails_is_neither_a_failure_nor_a_crash_and_holds_after_the_grace_where_it_is_of_a_patched_host(arm):
+    found = in_second_tier(count=60)
+    name = {"canary of yesterday": found.tier(1)[0], "control host": found.waiting()[0], "patched host": found.tier(2)[0]}[arm]
+    failing = {"look": {"failed": True, "msg": "sudo: a password is required", "boot_id": None, "sequence": None}}
+    before = found.state.verdict["evidence"]["crashes"]["e"]
+    assert found.look(2, after=300, **{key(name): failing})["verdict"] == "pass"
+    for unused in range(4):
+        verdict = found.look(2, after=600, **{key(name): failing})
+    assert verdict["verdict"] == ("pass" if arm == "control host" else "hold")
+    if arm != "control host":
+        assert verdict["reasons"] == [
+            f"hold: {name} is patched, and the looks at them fail: {name}: sudo: a password is required"
+        ]
+    assert tally(found).incidents == {"patched": 0, "control": 0} and not found.failures() and not lost(found)
+    assert verdict["evidence"]["crashes"]["e"] == pytest.approx(before)
+    assert found.look(2, after=600)["verdict"] == "pass"
+
+
+def test_a_machine_that_was_up_before_the_host_was_last_seen_is_another_one_and_no_crash():
+    found = in_second_tier(count=60)
+    names = found.tier(2)[:3] + found.waiting()[:2]
+    moved = {"look": {"boot_id": "other", "rebooted": True, "enabled": None, "uptime_seconds": 10**6}}
+    assert found.look(2, after=300, **{key(name): moved for name in names})["verdict"] == "pass"
+    assert not found.crashes() and not found.failures(), "nothing is counted"
+    verdict = found.look(2, after=1000, **{key(name): moved for name in names})
+    assert verdict["verdict"] == "hold"
+    assert "another machine answers (boot id other, up for 1000000 s)" in verdict["reasons"][0]
+    assert found.look(2, after=100)["verdict"] == "pass"
+    booted = {"look": {"boot_id": "other", "rebooted": True, "enabled": None, "uptime_seconds": 50}}
+    found.look(2, after=100, **{key(names[0]): booted})
+    assert set(found.crashes()) == {names[0]}
+
+
+def test_a_tier_of_one_host_may_not_fail_whatever_is_tolerated():
+    found = rollout(11, tiers=[{"name": "canary", "hosts": 10}, {"name": "rest", "share": "100%"}], max_failures="2 or 1%")
+    found.patch(1)
+    found.look(1)
+    (name,) = found.state.remaining(2)
+    verdict = found.patch(2, **{key(name): {"apply": {"failed": True, "error": "vermagic", "msg": "other kernel"}, "look": SILENT}})
+    assert verdict["verdict"] == "stop"
+    assert verdict["reasons"][0].startswith("stop: 1 of 1 hosts of tier rest failed, 0 tolerated")
+
+
+def test_a_kind_of_hosts_that_is_met_first_in_a_later_tier_may_not_fail_as_a_whole_and_the_plan_says_which_kinds_it_lacks():
+    kernels = {f"host_{number}": {"kernel_release": f"6.{number // 4}"} for number in range(1, 13)}
+    found = Rollout(
+        hosts(12), kernels, tiers=[{"name": "canary", "hosts": 1}, {"name": "rest", "share": "100%"}], slice="100%", max_failures=5
+    )
+    seen = found.state.hosts[found.tier(1)[0]].cohort
+    lacking = sorted({f"6.{number // 4}" for number in range(1, 13)} - {seen})
+    assert f"the first tier canary has no host of cohort {', '.join(lacking)}: give it more hosts to try these first" in found.notes
+    found.patch(1)
+    found.look(1)
+    refused = {"apply": {"failed": True, "error": "vermagic", "msg": "other kernel"}, "look": SILENT}
+    kind = [name for name in found.tier(2) if found.state.hosts[name].cohort == lacking[0]]
+    verdict = found.patch(2, **{key(name): refused for name in kind})
+    assert verdict["verdict"] == "stop"
+    assert verdict["reasons"][0].startswith(f"stop: every host of cohort {lacking[0]} that was patched so far has failed")
+
+
+def test_hosts_that_run_the_livepatch_and_are_tried_again_are_no_control_hosts():
+    found = in_second_tier(count=60)
+    names = found.tier(2)[:3]
+    found.look(2, after=1800, **{key(name): crashed(60) for name in found.tier(2)})
+    assert found.state.stop
+    found.open(retry="the switch was it", **{key(name): {"enabled": "hotfix3", "boot_id": f"new {name}"} for name in names})
+    assert set(names) <= set(found.state.remaining(2))
+    assert not set(names) & set(arms.control_sample(found.state)) and set(names) <= set(found.watched())
+
+
+@pytest.mark.parametrize("crashes", [0, 1])
+def test_a_retry_is_taken_after_a_stop_alone_and_forgets_evidence_only_where_that_had_stopped(crashes):
+    found = in_second_tier(count=200)
+    found.look(2, after=3600, **{key(name): crashed(60) for name in found.tier(2)[:crashes]})
+    found.open(retry="habit")
+    assert not any(entry["kind"] == "retry" for entry in found.entries) and found.state.evidence_from == 0
+    assert tally(found).incidents["patched"] == crashes
+    refused = {"apply": {"failed": True, "error": "vermagic", "msg": "other kernel"}, "look": SILENT}
+    found.pass_tier(2)
+    found.patch(3, **{key(name): refused for name in found.state.remaining(3)[:10]})
+    assert found.state.stop and not found.state.stop["by_evidence"]
+    found.open(retry="a package was broken")
+    assert found.state.evidence_from == 0 and tally(found).incidents["patched"] == crashes
+
+
+def test_each_reason_for_a_retry_is_taken_once():
+    found = in_second_tier(count=60)
+    found.look(2, after=1800, **{key(name): crashed(60) for name in found.tier(2)})
+    found.open(retry="the switch was it")
+    assert not found.state.stop
+    found.open(retry="the switch was it")
+    assert sum(entry["kind"] == "retry" for entry in found.entries) == 1 and not found.state.stop
+    found.say("abort")
+    found.judge(2)
+    with pytest.raises(RolloutError, match="which a former retry of this rollout has given already"):
+        found.open(retry="the switch was it")
+    found.open(retry="now the other switch")
+    assert not found.state.stop and not found.state.aborted
+
+
+@pytest.mark.parametrize("override", ["abort", "pause"])
+def test_what_was_said_after_the_stop_is_not_forgiven_by_a_retry(override):
+    found = in_second_tier(count=60)
+    found.say("pause")
+    found.look(2, after=1800, **{key(name): crashed(60) for name in found.tier(2)})
+    found.now += 60
+    found.say(override, reason="wait for me")
+    found.open(retry="the switch was it")
+    verdict = found.judge(2)
+    assert verdict["reasons"][0] == f"{'stop: aborted' if override == 'abort' else 'hold: paused'} by ann: wait for me"
+
+
+def test_the_door_lets_nobody_through_who_is_not_to_be_patched_now():
+    found = rollout(12, slice=2)
+    first, later = found.tier(1), found.tier(2)
+    assert found.state.shut(1, first) is None
+    assert found.state.shut(2, later[:2]) == "tier canary has not passed"
+    assert found.state.shut(9, first) == "the plan has no tier 9"
+    assert found.state.shut(0, first) == "the plan has no tier 0"
+    assert found.state.shut(1, []) == found.state.shut(1, first[:1] * 2) == "its hosts are none, or named twice"
+    assert found.state.shut(1, later[:1]) == f"{later[0]} is not to be patched in tier 1"
+    assert found.state.shut(1, ["nobody"]) == "nobody is not to be patched in tier 1"
+    found.patch(1)
+    assert found.state.shut(1, first[:1]) == f"{first[0]} is not to be patched in tier 1"
+    found.look(1)
+    assert found.state.shut(1, first) == "tier 1 has passed already"
+    assert found.state.shut(2, later[:2]) is None
+    for override, why in (("pause", "it is paused"), ("resume", None), ("abort", "it is halted")):
+        found.say(override)
+        assert found.state.shut(2, later[:2]) == why
+    with pytest.raises(RolloutError, match="No host may be patched now: it is halted"):
+        found.begin(2)
+
+
+def test_a_tier_of_the_later_ones_is_not_begun_while_nobody_is_patched():
+    found = rollout(12)
+    found.pass_tier(1)
+    assert found.state.shut(2, found.tier(2)[:1]) == "nobody was patched before"
+
+
+def test_sources_are_asked_about_both_arms_with_those_that_have_crashed_and_when_each_was_patched():
+    found = Rollout(hosts(6), rules=rules.parse({"control_hosts": 9}))
+    found.look(1, names=hosts(6), after=900)
+    begun = found.now
+    found.patch(1)
+    patched, control = found.watched()[0], found.waiting()[0]
+    names = [found.watched()[0], *found.waiting()]
+    found.look(1, names=names, after=900, **{key(name): REBOOTED for name in (patched, control)})
+    arms = schedule.arms_of(found.state, {})
+    assert arms["crashed"] == {"patched": [patched], "control": [control]}
+    assert patched not in arms["patched"]
+    assert arms["patched_at"][patched] >= begun and control not in arms["patched_at"]

@@ -233,3 +233,29 @@ def test_tiers_that_do_not_fit_the_fleet_are_refused_with_the_reason(tiers, mess
 def test_a_group_whose_hosts_all_run_the_release_already_is_skipped_not_refused():
     tiers = plan.parse_tiers([{"name": "rc", "group": "rc"}, {"name": "rest", "share": "100%"}], 1)
     assert len(make([("a", 0)] * 4, tiers, groups={"rc": ["done"]}, already=["done"])) == 1
+
+
+@pytest.mark.parametrize("more", [[], ["done"]])
+def test_a_first_tier_of_a_group_whose_hosts_are_down_is_refused_by_their_names(more):
+    tiers = plan.parse_tiers([{"name": "rc", "group": "rc"}, {"name": "rest", "share": "100%"}], 1)
+    with pytest.raises(RolloutError, match=r"No host of the first tier 'rc' \(group 'rc'\) can be patched now: down1, down2 cannot"):
+        make([("a", 0)] * 4, tiers, groups={"rc": ["down1", "down2", *more]}, excluded=["down1", "down2"], already=more)
+
+
+def test_a_first_tier_of_a_group_of_which_some_hosts_are_down_is_made_of_the_others():
+    tiers = plan.parse_tiers([{"name": "rc", "group": "rc"}, {"name": "rest", "share": "100%"}], 1)
+    planned = make([("a", 0)] * 4, tiers, groups={"rc": ["down", "h2"]}, excluded=["down"])
+    assert names(planned)[0] == ["h2"]
+
+
+def test_a_group_is_the_first_tier_too_where_those_before_it_run_the_release_already():
+    tiers = [{"name": "rc", "group": "rc"}, {"name": "beta", "group": "beta"}, {"name": "rest", "share": "100%"}]
+    groups = {"rc": ["done"], "beta": ["down"]}
+    with pytest.raises(RolloutError, match="No host of the first tier 'beta'"):
+        make([("a", 0)] * 4, plan.parse_tiers(tiers, 1), groups=groups, excluded=["down"], already=["done"])
+
+
+def test_a_later_tier_of_a_group_whose_hosts_are_down_is_skipped():
+    tiers = plan.parse_tiers([{"name": "first", "hosts": 1}, {"name": "rc", "group": "rc"}, {"name": "rest", "share": "100%"}], 1)
+    planned = make([("a", 0)] * 4, tiers, groups={"rc": ["down"]}, excluded=["down"])
+    assert [tier["name"] for tier in planned] == ["first", "rest"]

@@ -129,6 +129,27 @@ def test_an_event_of_a_host_that_is_no_longer_compared_is_not_one_of_an_unknown_
     assert (found["verdict"], found["lost"]) == ("pass", 2) and "2 events of hosts on no arm left out" in found["reason"]
 
 
+def test_what_happened_to_a_host_counts_on_although_it_has_crashed_and_is_compared_no_more(events):
+    events.write(CRASH, {**CRASH, "host": "web3"})
+    spec = {"name": "e", "type": "events", "path": str(events.path), "rule": {"max": 0}}
+    arms = {"patched": ["web2"], "control": ["web4"], "crashed": {"patched": ["web1"], "control": ["web3"]}}
+    found = sources.read(sources.check([spec])[0], arms, SINCE, NOW, None)
+    assert (found["verdict"], found["patched"], found["control"]) == ("hold", 1, 1)
+    assert "1 events on 2 patched hosts, 1 on 2 control hosts" in found["reason"]
+
+
+def test_what_happened_to_a_host_before_it_was_patched_is_not_the_livepatchs(events):
+    events.write(CRASH, {**CRASH, "host": "web2"})
+    spec = {"name": "e", "type": "events", "path": str(events.path), **STOP}
+    arms = {**ARMS, "patched_at": {"web1": NOW - 59.5, "web2": NOW - 59}}
+    found = sources.read(sources.check([spec])[0], arms, SINCE, NOW, None)
+    assert (found["verdict"], found["patched"]) == ("stop", 1), "a time in whole seconds may be rounded"
+    arms["patched_at"]["web1"] = NOW - 50
+    found = sources.read(sources.check([spec])[0], arms, SINCE, NOW, None)
+    assert (found["verdict"], found["lost"]) == ("pass", 2)
+    assert "2 events from before their host was patched left out" in found["reason"]
+
+
 def test_a_long_file_is_read_in_a_time_that_grows_with_it(events):
     events.write(*crashes("web1", 40000))
     begin = time.monotonic()

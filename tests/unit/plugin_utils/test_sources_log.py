@@ -202,6 +202,15 @@ def test_a_file_of_a_host_that_is_no_longer_compared_shows_that_names_fit_and_is
     assert (found["status"], found["events"]) == ("ok", [])
 
 
+def test_alarms_of_a_host_count_from_its_slice_on_and_after_its_crash_too(logs):
+    logs.write("web1.log", f"{iso(NOW - 90)} web1 kernel: {OOPS}", f"{iso(NOW - 60)} web1 kernel: {PANIC}")
+    logs.write("web9.log", f"{iso(NOW - 60)} web9 kernel: {PANIC}")
+    arms = {**ARMS, "crashed": {"patched": ["web9"]}, "patched_at": {"web1": NOW - 70}}
+    found = logs.read(arms)
+    assert [(event["host"], event["kind"]) for event in found["events"]] == [("web1", "crash"), ("web9", "crash")]
+    assert "2 kernel alarms on 3 patched hosts" in found["reason"]
+
+
 def test_lines_that_name_only_unknown_hosts_hold(logs):
     path = logs.write("all", *[f"{iso(NOW - 60)} db{number} kernel: [1.0] {PANIC}" for number in range(9)])
     spec = {"directory": str(path), "pattern": r"^\S+ (?P<host>\S+) kernel:", "rule": {"max": 0}, "on_violation": "stop"}

@@ -77,6 +77,22 @@ def test_an_engine_that_comes_after_a_host_was_patched_takes_nothing_from_it_at_
     assert outcome(rollout, done) == "patched" and begun in rollout.state.remaining(1) and not rollout.failures()
 
 
+def test_rack_0_is_a_rack_and_only_a_host_of_which_nothing_was_said_has_no_failure_domain():
+    found = raw(hosts(3))
+    found["host-1"].update(domain=0, cohort=0)
+    found["host-2"].update(domain="r1\n", cohort=None)
+    seen = fleet.survey(found, "hotfix3")
+    assert [(host["domain"], host["cohort"]) for host in seen.values()] == [("0", "0"), ("r1 ", "6.1.0-1"), ("", "6.1.0-1")]
+
+
+def test_a_host_whose_variables_cannot_be_filled_in_is_left_out_and_named():
+    found = raw(hosts(2))
+    found["host-1"]["odd"] = "livepatch_domain cannot be filled in: 'rack' is undefined"
+    seen = fleet.survey(found, "hotfix3")
+    assert seen["host-1"]["problem"] == ("failed", "livepatch_domain cannot be filled in: 'rack' is undefined")
+    assert seen["host-2"]["problem"] is None
+
+
 def kept(rollout, tier=1):
     return list(schedule.to_keep(rollout.state, tier))
 

@@ -1,0 +1,229 @@
+# Tests of a whole run: it waits, looks, judges and opens slices on hosts and a clock that are played.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import pytest
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge, rules
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import answers, run, schedule
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.plugin_utils.rollouts import Rollout, good, hosts
+
+TIERS = [
+    {"name": "canary", "hosts": 2, "soak": "30m"},
+    {"name": "rest", "share": "50%", "soak": "1h"},
+    {"name": "all", "share": "100%", "soak": "1h"},
+]
+TOO_MANY = 2000
+
+
+class Played:
+    """A session and a world in one: hosts that are as they were, but for what `troubles` says of them.
+
+    troubles: name -> function of (host, now) that returns what its look says otherwise, None for one that is well; it is
+    asked for the results of a slice too.
+    """
+
+    def __init__(self, rollout, troubles=None):
+        self.rollout, self.troubles = rollout, troubles or {}
+        self.looks, self.kept, self.waits, self.said, self.told = [], [], [], [], 0
+        self.when_looking = lambda: None
+
+    @property
+    def state(self):
+        return self.rollout.state
+
+    def add(self, entries):
+        if entries:
+            self.rollout.write(entries)
+
+    def take_overrides(self):
+        said, self.said = self.said, []
+        for override in said:
+            self.rollout.say(override)
+        return said
+
+    def now(self):
+        return self.rollout.now
+
+    def wait(self, until):
+        assert until > self.rollout.now, "nobody waits for what has been"
+        self.waits.append(until - self.rollout.now)
+        assert len(self.waits) + len(self.looks) < TOO_MANY, "it spins"
+        self.rollout.now = until
+
+    def look(self, since):
+        self.looks.append(list(since))
+        assert len(self.waits) + len(self.looks) < TOO_MANY, "it spins"
+        self.rollout.now += 1
+        self.when_looking()
+        return {name: self._look(name) for name in since}
+
+    def _trouble(self, name):
+        return self.troubles.get(name, lambda host, now: None)(self.state.hosts[name], self.rollout.now)
+
+    def _look(self, name):
+        return self.rollout.answer(name, look=self._trouble(name) or {})
+
+    def results(self, name):
+        trouble = self._trouble(name)
+        return good(name, look=trouble) if trouble else good(name)
+
+    def keep(self, wanted):
+        self.kept.append(wanted)
+        return {name: answers.result({"changed": True}) for name in wanted}
+
+    def sources(self, state):
+        return []
+
+    def tell(self, state, number, verdict, found):
+        self.told += 1
+
+    def go(self, last=None):
+        """One run, as the playbook does it; return whether all its tiers have passed."""
+        self.opened = []
+        last = last or len(self.state.tiers)
+        names, sizes = schedule.to_patch(self.state, last)
+        going = run.Run(self, self)
+        for size in sizes:
+            batch, names = names[:size], names[size:]
+            if not batch:
+                break
+            if not going.open(batch):
+                return False
+            self.opened.append(batch)
+            self.rollout.now += 60
+            if going.close(self.results)["verdict"] == "stop":
+                return False
+        return going.finish(last)
+
+
+def rollout(count=12, **options):
+    options.setdefault("rules", rules.parse({}))
+    return Rollout(hosts(count), **{"tiers": TIERS, "slice": "50%", **options})
+
+
+def crash(at):
+    """A host that was booted anew at that moment."""
+
+    def trouble(host, now):
+        if now < at:
+            return None
+        return {"boot_id": "new", "rebooted": host.arm == "patched", "uptime_seconds": int(now - at), "sequence": 3}
+
+    return trouble
+
+
+def test_a_run_patches_all_tiers_one_after_the_other_and_watches_each_for_as_long_as_planned():
+    found = rollout()
+    world, begin = Played(found), found.now
+    assert world.go()
+    assert judge.counts(found.state) == {"patched": 12} and found.state.tiers_done == {1, 2, 3}
+    assert [len(batch) for batch in world.opened] == [1, 1, 2, 2, 3, 3]
+    assert 2.5 * 3600 <= found.now - begin < 3 * 3600
+    assert [sorted(wanted) for wanted in world.kept] == [sorted(found.tier(number)) for number in (1, 2, 3)]
+    looked = [host for host in found.state.hosts.values() if host.patched[1] >= found.state.soaks[3]]
+    assert len(looked) == 12, "all are looked at once more when the last soak is over"
+
+
+def test_a_run_that_ends_after_a_tier_is_gone_on_with_by_the_next_one():
+    found = rollout()
+    assert Played(found).go(1) and found.state.tiers_done == {1}
+    found.open()
+    again = Played(found)
+    assert again.go() and found.state.tiers_done == {1, 2, 3}
+    assert again.kept[0].keys() == set(found.tier(2)), "who was asked once to keep it is not asked again"
+
+
+def test_nobody_is_patched_after_a_canary_has_crashed_in_its_soak():
+    found = rollout()
+    world = Played(found, {found.tier(1)[0]: crash(found.now + 900)})
+    assert not world.go()
+    assert found.state.stop and len(found.state.patched()) == 1 and len(world.opened) == 2
+    assert world.kept == [], "what was stopped is not to be there after a reboot"
+
+
+def test_where_nobody_is_left_to_look_at_a_run_waits_for_its_slice_and_does_not_spin():
+    tiers = [{"name": "canary", "hosts": 1}, {"name": "rest", "share": "100%", "spread": "1h", "soak": "2h"}]
+    found = rollout(6, tiers=tiers, slice=1, rules=rules.parse({"control_hosts": 0}))
+    first, second = found.tier(1)[0], found.tier(2)[0]
+    world = Played(found, {first: crash(found.now + 100), second: crash(found.now + 100)})
+    world.go()
+    assert len(world.waits) + len(world.looks) < 50
+
+
+@pytest.mark.parametrize("override, held", [("pause", True), ("abort", False)])
+def test_what_somebody_says_is_heard_while_hosts_are_looked_at_and_nobody_is_patched_any_more(override, held, monkeypatch):
+    monkeypatch.setattr(run, "LOOKS_AT_ONCE", 4)
+    found = rollout(rules=rules.parse({"max_hold": "2h"}))
+    world = Played(found)
+    world.when_looking = lambda: world.said.append(override) if len(world.looks) == 1 else None
+    assert not world.go()
+    assert (found.state.held_since is not None) == held and bool(found.state.stop) != held
+    assert len(world.opened) <= 2
+    if override == "abort":
+        assert len(world.looks) == 1, "nobody else is looked at"
+
+
+def test_a_hold_lasts_as_long_as_it_may_and_is_over_when_nothing_holds_the_rollout_any_more():
+    found = rollout(rules=rules.parse({"max_hold": "2h"}))
+    silent = found.tier(2)[0]
+    begin = found.now
+    world = Played(found, {silent: lambda host, now: {"unreachable": True, "boot_id": None} if now < begin + 5400 else None})
+    assert world.go() is True
+    assert "hold" in {verdict["verdict"] for verdict in found.verdicts()} or found.outcome(silent) == "unreachable"
+
+
+def test_hosts_of_a_later_tier_are_not_opened_before_the_earlier_one_is_patched():
+    found = rollout()
+    going = run.Run(Played(found), Played(found))
+    assert not going.open(found.tier(2)[:2])
+    assert not found.state.last_slice
+    with pytest.raises(RolloutError, match="is no host of the plan"):
+        going.open(["nobody"])
+    with pytest.raises(RolloutError, match="No slice is open"):
+        going.close(good)
+
+
+TROUBLES = {
+    "well": lambda begin: lambda host, now: None,
+    "crash": crash,
+    "silent": lambda begin: lambda host, now: {"unreachable": True, "boot_id": None} if now >= begin else None,
+    "comes back": lambda begin: lambda host, now: {"unreachable": True} if begin <= now < begin + 1200 else None,
+    "blind": lambda begin: lambda host, now: {"failed": True, "msg": "sudo: a password is required"} if now >= begin else None,
+    "another": lambda begin: lambda host, now: {"boot_id": "x", "uptime_seconds": 10**6} if now >= begin else None,
+    "patches itself": lambda begin: lambda host, now: {"enabled": "hotfix3"} if now >= begin else None,
+    "alarm": lambda begin: lambda host, now: (
+        {"events": [{"kind": "warning", "age_seconds": 5, "signature": "w", "text": "WARNING: at x"}]} if now >= begin else None
+    ),
+}
+
+
+@given(
+    troubles=st.lists(st.tuples(st.integers(1, 12), st.sampled_from(sorted(TROUBLES)), st.integers(0, 12000)), max_size=8),
+    control=st.sampled_from([0, 1, 5000]),
+    lives=st.integers(1, 3),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_hosts_do_a_run_ends_and_nobody_is_patched_while_it_is_not_to_go_on(troubles, control, lives):
+    found = rollout(rules=rules.parse({"control_hosts": control, "max_hold": "1h"}))
+    begin = found.now
+    acts = {f"host-{number}": TROUBLES[kind](begin + after) for number, kind, after in troubles}
+    for unused in range(lives):
+        world = Played(found, acts)
+        passed = world.go()
+        if passed:
+            break
+        assert found.state.stop or found.state.held_since is not None, "who does not go on says why"
+        found.open()
+    shut = False
+    for entry in found.entries:
+        if entry["kind"] == "slice":
+            assert not shut
+        elif entry["kind"] == "verdict":
+            shut = entry["verdict"] != "pass"
+    if passed:
+        assert all(host.done for host in found.state.hosts.values() if host.name not in found.state.excluded)
