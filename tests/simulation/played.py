@@ -81,7 +81,9 @@ class Played:
             apply["since"] = {"boot_id": before[name], "sequence": 5}
             package = {"changed": True, "outcome": "installed", "package": "hotfix-3-1.x86_64", "before": None}
             look = self._look(self.names.index(name), True)
-            return {step: answers.result(found) for step, found in (("package", package), ("apply", apply), ("look", look))}
+            return {
+                step: answers.result(found) for step, found in (("package", package), ("apply", apply), ("look", look))
+            }
 
         self.write(outcomes.of_slice(self.state, results, self.world.seconds(self.now)))
 

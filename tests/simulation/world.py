@@ -143,7 +143,11 @@ class World:
 
     def control_event(self):
         """Return when (hours) each host is lost without being patched."""
-        return self.first if self._gone is None else numpy.where(self._gone, numpy.minimum(self.first, LOST_AT), self.first)
+        return (
+            self.first
+            if self._gone is None
+            else numpy.where(self._gone, numpy.minimum(self.first, LOST_AT), self.first)
+        )
 
     def patch(self, size, now):
         """Patch the next slice; return how many of its hosts crash, hang or fail in their transition."""
