@@ -69,5 +69,5 @@ def _reasons(path):
     if not path:
         return {}
     state = states.state(list(journal.read(path)))
-    told = {**state.excluded, **state.outcomes}
+    told = {**state.excluded, **{host.name: host.outcome for host in state.hosts.values() if host.done}}
     return {name: (entry["outcome"], entry.get("reason")) for name, entry in told.items()}
