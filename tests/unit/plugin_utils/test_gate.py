@@ -63,7 +63,7 @@ def one(**steps):
         ),
         (NO_BUILD, "not_applicable", "no repository has a build for kernel 6.1.0-1"),
         (
-            {"package": {"failed": True, "error": "image_based", "image_based": "ostree"}},
+            {"apply": {"failed": True, "error": "image_based", "image_based": "ostree"}},
             "not_applicable",
             "its system is an image (ostree) that does not have the package",
         ),
