@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge, rules
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal, lock, looking, session, view
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal, lock, schedule, session
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
 
 from tests.unit.plugin_utils import rollouts
@@ -39,13 +39,14 @@ class Written(rollouts.Rollout):
 
     def write(self, entries, run=None):
         if entries:
-            number = self.known.runs if run is None else run
-            states.advance(self.known, journal.append(self.path, entries, number, lambda: self.now))
+            stamped = journal.stamped(entries, self.known.runs if run is None else run, lambda: self.now)
+            states.advance(self.known, stamped)
+            journal.append(self.path, stamped)
 
     def look_around(self, tier, after):
         """Look at all that looks are for, `after` seconds from now; return what that cost."""
-        names = [entry["host"] for entry in view.to_look_at(self.state)]
-        told = {name: {"look": PATCHED if name in self.state.patched_at else CONTROL} for name in names}
+        names = schedule.to_look_at(self.state)
+        told = {name: {"look": PATCHED if self.state.hosts[name].arm == "patched" else CONTROL} for name in names}
         size, begun = os.path.getsize(self.path), time.process_time()
         self.look(tier, names, after, **{name.replace("-", "_"): look for name, look in told.items()})
         spent, grown = time.process_time() - begun, os.path.getsize(self.path) - size
@@ -61,12 +62,15 @@ def write(path, hosts, interval):
     for tier in rollout.state.tiers:
         number = tier["number"]
         while number not in rollout.state.tiers_done:
-            if rollout.state.remaining(number) and view.slice_due(rollout.state, number) <= rollout.now:
+            verdict = judge.judge(rollout.state, rollout.now, number)
+            step = schedule.step(rollout.state, number, verdict, rollout.now)
+            if step.do == "slice":
                 rollout.patch(number)
                 continue
-            verdict = judge.judge(rollout.state, rollout.now, number)
-            wait = looking.turn(rollout.state, number, verdict, rollout.now)["wait"]
-            rounds.append(rollout.look_around(number, max(wait, 1)))
+            if step.do == "wait":
+                rollout.now = step.at
+                continue
+            rounds.append(rollout.look_around(number, 1))
             looks += rounds[-1]["hosts"]
     return {"hours": (rollout.now - begun) / 3600, "looks": looks, "rounds": len(rounds), "last_round": rounds[-1]}
 
@@ -77,11 +81,13 @@ def act(path):
     steps = {}
     with _timed(steps, "open"):
         current = session.existing(path, owner)
-    state, now, tier = current.state, time.time(), len(current.state.tiers)
+    state, now, tier = current.state, journal.seconds(current.state.verdict["time"]), len(current.state.tiers)
     with _timed(steps, "judge"):
         verdict = judge.judge(state, now, tier)
-    with _timed(steps, "turn"):
-        looking.turn(state, tier, verdict, now)
+    with _timed(steps, "what comes next"):
+        schedule.step(state, tier, verdict, now)
+    with _timed(steps, "close"), current:
+        current.release()
     return steps
 
 
