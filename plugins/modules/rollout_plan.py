@@ -92,7 +92,8 @@ options:
   takeover:
     description:
       - Why the controller that has the lock is gone for good, where it ran on another machine, in another container or in another pod.
-      - Refused while that one was heard of within the time that its tasks may take, 45 minutes at least. Goes into the journal with the name of the user and whom it was
+      - Refused while that one was heard of within the time that its tasks may take, 45 minutes at least, or 5 minutes where it only waited.
+        Goes into the journal with the name of the user and whom it was
         taken from. Ignored when nobody else has the lock.
     type: raw
   module_pattern:

@@ -85,8 +85,17 @@ def imported(directory, archive):
 
 def documentation(directory):
     """Check the markup of the documentation and every reference in it, as the community package does."""
-    run(environment("docs"), directory / "source/ansible_collections/kernel/livepatch", "antsibull-docs", "lint-collection-docs",
-        "--plugin-docs", "--validate-collection-refs=all", ".", ANSIBLE_COLLECTIONS_PATH=str(directory / "source"))  # fmt: skip
+    for unused in range(3):
+        try:
+            run(environment("docs"), directory / "source/ansible_collections/kernel/livepatch", "antsibull-docs", "lint-collection-docs",
+                "--plugin-docs", "--validate-collection-refs=all", ".", ANSIBLE_COLLECTIONS_PATH=str(directory / "source"))  # fmt: skip
+            return
+        except SystemExit as error:
+            # The pages name its temporary directory, and one whose name by chance ends with "_" is a reference in their markup.
+            if 'Unknown target name: "antsibull-docs-' not in str(error):
+                raise
+            said = error
+    raise said
 
 
 def execution_environment(directory):

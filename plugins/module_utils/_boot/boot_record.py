@@ -197,7 +197,8 @@ settle() {
     sha256=$(field "$run/boot" sha256)
     boots=$(($(field "$run/boot" boots) - 1))
     if [ "$(field "$run/boot" place)" != "$(place)" ]; then
-        reason="${guards%/*} was mounted after its count had been written, so that boots cannot be counted; mount it before @SERVICE@ and make the livepatch persistent again"
+        reason="${guards%/*} was mounted after its count had been written, so that boots cannot be counted"
+        reason="$reason; mount it before @SERVICE@ and make the livepatch persistent again"
         put "${unguarded%/*}" unguarded "reason=$reason" && say unguarded 0 "$reason"
         return 0
     fi

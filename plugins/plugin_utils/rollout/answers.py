@@ -108,7 +108,6 @@ _FIELDS = {
     "kernel_release": _text,
     "image_based": _text,
     # livepatch
-    "health": lambda value, what: _of(_FIELDS)(value, what),
     "name": _name,
     "proven": _flag,
     "since": _SINCE,
@@ -127,6 +126,9 @@ _FIELDS = {
     # livepatch_persistence
     "boot_guard": _of({"state": _name, "reason": _text}),
 }
+
+
+_FIELDS["health"] = _of(dict(_FIELDS))  # of livepatch: what livepatch_health would have said
 
 
 def result(raw):

@@ -65,7 +65,8 @@ def check(source, spec, what):
         "min_series": _min_series(spec, way, what),
         "unit": common.text(spec, "unit", what, 20),
     }
-    return replace(source, options=options, **dict(access, url=access["url"].rstrip("/")))
+    access["url"] = access["url"].rstrip("/")
+    return replace(source, options=options, **access)
 
 
 def _way(source, query, spec, what):
@@ -183,7 +184,7 @@ def _too_few(server, sides, found, stale, wanted, strangers):
 def _by_arm(server, sides):
     """Ask once for each arm (or once at all, where the query compares the arms itself)."""
     source = server.source
-    query, least = source.options["query"], _wanted(source.options["min_series"], len(sides.patched))
+    least = _wanted(source.options["min_series"], len(sides.patched))
     patched = _names(sides.patched, sides.addresses)
     control = _names(sides.control, sides.addresses) if sides.control else None
     if source.options["way"] == "both":
