@@ -107,7 +107,7 @@ findings:
         - What it is. B(Errors) V(not_found), V(bad_module_file), V(bad_name), V(package_modified), V(package_failed),
           V(no_package_manager), V(no_module_in_package), V(other_kernel), V(not_a_livepatch), V(architecture),
           V(vermagic), V(unsupported), V(not_root), V(modules_disabled), V(ftrace_disabled), V(signature_enforced),
-          V(locked_down), V(transition_pending), V(other_code), V(unload_refused), V(busy), V(replace_mismatch),
+          V(locked_down), V(transition_pending), V(other_code), V(already_forced), V(unload_refused), V(busy), V(replace_mismatch),
           V(replaces_others), V(function_missing), V(function_ambiguous), V(function_untraceable), V(symbol_missing),
           V(depends_missing), V(function_held),
           V(other_engine).

@@ -143,7 +143,7 @@ def denial(variables, asked, fetch):
 def _job(node):
     """Return the approval of a node that was denied or not given in time (dict), or None."""
     job = _dict(_dict(_dict(node).get("summary_fields")).get("job"))
-    fits = job.get("type") == "workflow_approval" and job.get("status") == "failed" and type(job.get("id")) is int
+    fits = job.get("type") == "workflow_approval" and job.get("status") == "failed" and isinstance(job.get("id"), int)
     return job if fits else None
 
 

@@ -137,5 +137,3 @@ def lines(found):
         for step, cost in found[name].items():
             yield "  %-42s %10.2f s CPU, %.2f s, %.0f MB in all" % (
                 "%s: %s" % (title, step), cost["cpu"], cost["wall"], cost["megabytes"])  # fmt: skip
-
-

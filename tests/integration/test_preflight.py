@@ -219,7 +219,8 @@ def test_modules_tasks_and_transitions_that_stand_in_the_way_are_found(looks):
         results.only("kernel thread", "task_in_function", "kernel thread kswapd0", "in kswapd")
         assert results["kernel thread, real"]["error"] == "stalled"
         assert results.ids("its own transition", "error") == [] and "in_transition" in results.ids("its own transition")
-        assert results.refused("in a transition", "transition_pending", "stalls is being enabled")
+        assert results.only("in a transition", "transition_fresh", "stalls is being enabled")
+        assert results["in a transition, real"]["error"] == "busy", "a run that waits for a second only"
         assert_clean(results)
 
 

@@ -208,7 +208,8 @@ def test_what_was_made_persistent_is_there_after_a_reboot_before_sshd_and_withou
     assert facts["ansible_facts"]["livepatch"]["boot_guard"]["state"] == "survived"
     assert_quartet(*results)
     left = machine.shell("find /etc/livepatch /var/lib/livepatch /run/livepatch/boot* -type f; ls /etc/systemd/system")
-    assert "livepatch" not in left
+    copy = "/var/lib/livepatch/%s/hotfix1.ko\n" % machine.guest.kernel_release
+    assert copy in left and "livepatch" not in left.replace(copy, ""), "it runs, so its copy is kept"
     machine.shell("systemctl --quiet disable %s docker-like.socket" % " ".join(CLOUD))
 
 

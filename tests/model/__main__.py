@@ -9,7 +9,6 @@ import multiprocessing
 import sys
 import time
 
-from tests.model import ROOT  # noqa: F401  (makes the checkout importable as a collection)
 from tests.model import search
 
 

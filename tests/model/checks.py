@@ -229,5 +229,3 @@ def _brief(entry):
         "enabled", "boot_id", "source", "event", "forgets", "well", "failed",
     )}  # fmt: skip
     return f"{entry['kind']} " + ", ".join(f"{key} {str(value)[:120]}" for key, value in words.items())
-
-

@@ -147,7 +147,7 @@ class Fleet:
     def advance(self, to):
         while self.queue and self.queue[0][0] <= to:
             self.now = max(self.now, self.queue[0][0])
-            unused, unused, what, name = heapq.heappop(self.queue)
+            what, name = heapq.heappop(self.queue)[2:]
             getattr(self, f"_{what}")(self.machines.get(name) or name)
         self.now = max(self.now, to)
 

@@ -12,7 +12,6 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import mes
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
     answers,
     journal,
-    outcomes,
     run,
     schedule,
     session,
@@ -187,8 +186,10 @@ class Life:
         dice, scenario = self.dice("options"), self.scenario
         self.groups = {"web": [name for name in self.fleet.machines if dice.random() < 0.3]}
         self.groups["rc"] = [name for name in self.fleet.machines if name not in self.groups["web"] and dice.random() < 0.3]
-        soak, spread = lambda: dice.choice((0, 0, 600, 3600, 7200)), lambda: dice.choice((0, 0, 0, 1800))
-        tier = lambda name, **more: dict(name=name, soak=soak(), spread=spread(), **more)  # noqa: E731
+
+        def tier(name, **more):
+            return dict(name=name, soak=dice.choice((0, 0, 600, 3600, 7200)), spread=dice.choice((0, 0, 0, 1800)), **more)
+
         plans = [
             [tier("canary", hosts=dice.choice((1, 2, 12)), max_share="10%"), tier("half", share="50%"), tier("rest", share="100%")],
             [tier("canary", hosts=2), tier("rest", share="100%", max_failures=dice.choice((0, 1, 5, "50%")))],

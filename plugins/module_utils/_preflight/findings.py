@@ -63,6 +63,7 @@ KINDS = OrderedDict(
             "other_code",
             Kind(ERROR, "other_code", "Build it under a new module name, or disable and unload the other one first."),
         ),
+        ("already_forced", Kind(ERROR, "already_forced", "Use a livepatch of another name until the next boot.")),
         ("unload_refused", Kind(ERROR, "unload_refused", "Unload what uses it, or use a livepatch of another name.")),
         ("busy", Kind(ERROR, "busy", "Run again: somebody else is loading or unloading a module of that name.")),
         ("replace_mismatch", Kind(ERROR, "replace_mismatch", "Correct the option replace, or the build.")),

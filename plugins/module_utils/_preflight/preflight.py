@@ -131,6 +131,7 @@ class Preflight(object):
         try:
             self.plan = steps.plan(steps.settled(host), self._wanted())
         except LivepatchError as error:
+            error = checks.for_good(error, self.root, self.log)
             self.findings.add(error.code, error.message)
             return
         self._check_replaced(host.patches.get(name))

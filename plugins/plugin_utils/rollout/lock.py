@@ -282,7 +282,7 @@ def _boot_id():
 def _allowed(holder):
     """Return for how long (seconds) this holder may be silent; a lock of another version does not say."""
     found = holder.get("silence")
-    return found if type(found) is int and 0 < found <= MOST_SILENCE else SILENCE
+    return found if isinstance(found, int) and not isinstance(found, bool) and 0 < found <= MOST_SILENCE else SILENCE
 
 
 def _user():

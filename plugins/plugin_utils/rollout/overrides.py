@@ -124,7 +124,7 @@ def _entry(line):
         texts = all(isinstance(said[key], str) and said[key].strip() for key in ("user", "reason"))
         if said["override"] == "promote":
             entry["tier"] = said["tier"]
-            known = known and type(said["tier"]) is int and 1 <= said["tier"] <= MAX_TIER
+            known = known and isinstance(said["tier"], int) and not isinstance(said["tier"], bool) and 1 <= said["tier"] <= MAX_TIER
         if TIME.fullmatch(str(said.get("time"))):
             entry["said"] = said["time"]
         if known and texts:

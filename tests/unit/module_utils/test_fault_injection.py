@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import (
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import (  # pylint: disable=unused-import
     copies,
     transaction,  # noqa: F401
 )

@@ -128,7 +128,12 @@ def test_a_line_written_by_hand_is_taken_once_whatever_it_has_besides(path):
     assert ids(overrides.new(path, set())) == {entry["id"]}, "its id is the same each time"
 
 
-@given(st.lists(st.binary(max_size=60) | st.dictionaries(st.sampled_from([*BY_HAND, "id", "tier", "time"]), st.none() | st.integers() | st.text(max_size=9) | st.sampled_from([*overrides.OVERRIDES, "override"])).map(lambda line: json.dumps(line).encode())))
+FIELDS = st.sampled_from([*BY_HAND, "id", "tier", "time"])
+CONTENT = st.none() | st.integers() | st.text(max_size=9) | st.sampled_from([*overrides.OVERRIDES, "override"])
+LINES = st.dictionaries(FIELDS, CONTENT).map(lambda line: json.dumps(line).encode())
+
+
+@given(st.lists(st.binary(max_size=60) | LINES))
 @settings(max_examples=150, deadline=None, database=None, derandomize=True)
 def test_no_bytes_of_the_file_raise(tmp_path_factory, lines):
     path = str(tmp_path_factory.mktemp("said") / "web.jsonl")

@@ -36,9 +36,9 @@ def refusal(host, release, **more):
     return refusal_with(host.kernel, **host.options(release, **more))
 
 
-def loads(host, transition=0, code=CODE):
+def loads(host, transition=0, code=None):
     """A scriptlet that loads the livepatch of its package, as those of some vendors do."""
-    host.scriptlet = lambda name: host.kernel.insert(name, code[name], transition=transition)
+    host.scriptlet = lambda name: host.kernel.insert(name, (code or CODE)[name], transition=transition)
 
 
 PREDICTED = (
@@ -178,7 +178,10 @@ def test_a_livepatch_whose_package_has_gone_is_enabled_by_name_from_the_copy(hos
 
 def test_copies_that_nothing_names_are_deleted(host):
     root = host.kernel.root
-    kept = lambda: sorted(os.listdir(os.path.join(root, "var/lib/livepatch", elf.KERNEL)))  # noqa: E731
+
+    def kept():
+        return sorted(os.listdir(os.path.join(root, "var/lib/livepatch", elf.KERNEL)))
+
     run(host, "hotfix1")
     host.kernel.data("var/lib/livepatch/6.1.0-1-amd64/old.ko", b"x")
     host.kernel.data("var/lib/livepatch/6.1.0-2-amd64/recorded.ko", b"x")
