@@ -122,7 +122,7 @@ def _require_reason(state):
 def _result(current):
     state = current.state
     verdict = "stop" if state.stop else "hold" if state.held_since is not None else "pass"
-    result = {"changed": True, "verdict": verdict, "journal": current.path, "rolls_back": False}
+    result = {"changed": current.changed, "verdict": verdict, "journal": current.path, "rolls_back": False}
     if verdict == "pass":
         return result
     report = messages.report(state, current.path)

@@ -159,7 +159,7 @@ def test_a_job_is_halted_by_another_and_a_third_goes_on_all_of_which_the_events_
     wait_for(site.written("soak", tier=1))
     said, status = site.run("halt", livepatch_reason="errors in the shop")
     assert status == "successful"
-    assert "livepatch | abort by ann: errors in the shop" in said.output
+    assert "livepatch | hotfix1: abort by ann: errors in the shop" in said.output
     assert first.wait() == "failed"
     gate = first.results("kernel.livepatch.rollout_gate")
     assert [result["verdict"] for result in gate][0] == "pass" and gate[-1]["verdict"] == "stop"

@@ -14,13 +14,14 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import jo
 class Session:
     """The journal at `path`, locked for `owner` (from lock.owner) unless `dry`: then nothing is written.
 
-    takeover: why whoever has the lock elsewhere is gone (str); notes: lines for people that tell what was made of it.
+    takeover: why whoever has the lock elsewhere is gone (str); notes: lines for people that tell what was made of it;
+    changed: whether anything was written.
     As a context manager it gives the lock back when something fails: that ends the run.
     """
 
     def __init__(self, path, owner, dry=False, clock=time.time, takeover=None):
         self.path, self.owner, self.dry, self.clock = path, owner, dry, clock
-        self.notes = []
+        self.notes, self.changed = [], False
         gone = None if dry else lock.take(path, owner, takeover)
         with self:
             self.state, self._offset, self._size = snapshot.read(path)
@@ -51,6 +52,7 @@ class Session:
         """
         if not entries:
             return
+        self.changed = True
         stamped = journal.stamped(entries, self.state.runs if run is None else run, self.clock)
         self.state = state.advance(self.state, stamped)
         if not self.dry:
