@@ -19,9 +19,11 @@ class Session:
     As a context manager it gives the lock back when something fails: that ends the run.
     """
 
+    changed = False
+
     def __init__(self, path, owner, dry=False, clock=time.time, takeover=None):
         self.path, self.owner, self.dry, self.clock = path, owner, dry, clock
-        self.notes, self.changed = [], False
+        self.notes = []
         gone = None if dry else lock.take(path, owner, takeover)
         with self:
             self.state, self._offset, self._size = snapshot.read(path)

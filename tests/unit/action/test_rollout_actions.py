@@ -954,3 +954,19 @@ def test_a_denial_in_awx_names_its_workflow_job_where_the_server_cannot_be_asked
     job = {"awx_job_id": 9, "awx_workflow_job_id": 8, "awx_user_name": "who-started-it"}
     code, output = site.run([{"kernel.livepatch.rollout_journal": say, "register": "said", "vars": job}])
     assert code == 0 and f"web: abort by workflow job 8: {awx.DENIED}" in output, output
+
+
+def test_what_former_rounds_brought_is_rolled_back_though_the_plan_of_a_new_one_was_not_finished(site):
+    all_at_once = {"tiers": [{"name": "all", "share": "100%"}]}
+    code, output = site.run([site.plan(**all_at_once), *site.tier(1), site.entry("end", result="complete")])
+    assert code == 0, output
+    with open(site.journal, "a", encoding="utf-8") as stream:  # a controller died while it planned anew
+        stream.write(json.dumps(site.entries("rollout")[0]) + "\n")
+    for name in HOSTS:
+        site.hosts[name]["livepatch_result_rollback"] = {"changed": True, "name": None}
+    back = [site.entry("rollback"), site.entry("rolled_back", hosts=HOSTS), site.entry("end", result="rolled_back")]
+    for task in back:
+        task["kernel.livepatch.rollout_journal"]["journal"] = str(site.journal)
+    code, output = site.run(back)
+    assert code == 0 and site.entries("rollback")[0]["hosts"] == site.of_tier(1)[::-1], output
+    assert site.entries("end")[-1]["result"] == "rolled_back"

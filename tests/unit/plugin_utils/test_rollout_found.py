@@ -3,11 +3,9 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-import os
 
-from ansible_collections.kernel.livepatch.plugins.action import rollout_journal
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import rules
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal, lock, outcomes, session
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import outcomes
 
 from tests.unit.plugin_utils.rollouts import Rollout, good, hosts
 
@@ -90,24 +88,6 @@ def test_another_machine_that_answers_the_first_look_at_a_host_is_told_by_its_up
     rollout.look(1, [waiting], **{waiting.replace("-", "_"): {"look": {"boot_id": "elsewhere", "uptime_seconds": 1e6}}})
     assert "another machine answers" in rollout.state.hosts[waiting].blind[1]
     assert rollout.state.hosts[waiting].boot_id == f"boot-{waiting}"
-
-
-def test_what_former_rounds_brought_is_rolled_back_though_the_plan_of_a_new_one_was_not_finished(tmp_path):
-    rollout = Rollout(hosts(2), tiers=[{"name": "all", "share": "100%"}], slice="100%")
-    rollout.patch(1)
-    rollout.look(1)
-    rollout.write([{"kind": "end", "result": "complete"}])
-    rollout.write([entry for entry in rollout.entries if entry["kind"] == "rollout"], run=2)
-    path = tmp_path / "web.jsonl"
-    journal.append(str(path), rollout.entries)
-    current = session.existing(str(path), lock.owner(os.getpid(), "ann"))
-    target = rollout_journal._rollback(current, {"release": None, "reason": "asked for"}, dict.fromkeys(hosts(2), {}))
-    assert sorted(target["hosts"]) == hosts(2)
-    done = {"livepatch_result_rollback": {"changed": True, "name": None}}
-    rollout_journal._rolled_back(current, {"hosts": hosts(2)}, dict.fromkeys(hosts(2), done))
-    current = session.existing(str(path), lock.owner(os.getpid(), "ann"))
-    rollout_journal._end(current, {"result": "rolled_back"}, None)
-    assert current.state.ended == "rolled_back"
 
 
 def test_a_host_that_was_gone_at_a_rollback_and_is_back_goes_back_to_what_it_had_before_the_rollout():
