@@ -85,8 +85,8 @@ class Arms:
 
     patched, control: hosts (keys), in order; all_patched, all_control: with those that have crashed; last_tier: by the plan no
     control is left; addresses: host -> address, of all hosts of the rollout. A host is known by its name and its address. By a
-    name that is one of these with more, or fewer, domains behind it ("web1.example.com" for "web1") it is known where no other host begins with the same label, and only
-    by one such name at a time.
+    name that is one of these with more, or fewer, domains behind it ("web1.example.com" for "web1") it is known where
+    no other host begins with the same label, and only by one such name at a time.
     """
 
     def __init__(self, arms):
