@@ -64,6 +64,7 @@ class Memory(session.Session):
 
     def __init__(self, life):
         self.life, self.disk, self.path, self.dry, self.notes = life, life.disk, PATH, False, []
+        self.changed = False
         self.owner = {"user": "ann"}
         self.clock = life.clock
         self.state = states.state(self.disk.read())
@@ -71,6 +72,7 @@ class Memory(session.Session):
     def add(self, entries, run=None):
         if not entries:
             return
+        self.changed = True
         stamped = journal.stamped(entries, self.state.runs if run is None else run, self.clock)
         self.life.checks.before_writing(self.state, stamped)
         self.state = states.advance(self.state, stamped)
