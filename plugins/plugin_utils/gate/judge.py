@@ -171,8 +171,12 @@ def _control_was_seen(state, waiting, tier):
 
 
 def soak_end(state, tier):
-    """Return when (seconds since 1970) the soak of a tier is over: as planned, or when a person has ended it."""
-    return min(state.soaks.get(tier, float("inf")), state.promoted.get(tier, float("inf")))
+    """Return when (seconds since 1970) the soak of a tier is over: as planned, or when a person has ended it.
+
+    Not before its last host is done: what was said earlier ends no soak without a look.
+    """
+    said = max(state.promoted.get(tier, float("inf")), state.finished_at.get(tier, 0.0))
+    return min(state.soaks.get(tier, float("inf")), said)
 
 
 def soak_is_over(state, tier, now):

@@ -64,7 +64,7 @@ def _of_slice(state, host, results, now):
         "changed": changed,
         "package": package.get("package"),
         "package_before": package.get("before"),
-        "enabled_before": host.enabled if again else (apply.get("before") or {}).get("enabled", host.enabled),
+        "enabled_before": host.enabled if again else _enabled_before(apply, host.enabled),
         "livepatch": look.get("enabled") or apply.get("name"),
         "effective_release": look.get("effective_release") or apply.get("effective_release"),
         "age_seconds": _age(outcome, look),
@@ -79,18 +79,32 @@ def _of_slice(state, host, results, now):
     return entry
 
 
+def _enabled_before(apply, planned):
+    """Return the livepatch (str or None) that ran before; what the package was before, a text, says nothing of it."""
+    before = apply.get("before")
+    return before.get("enabled", planned) if isinstance(before, dict) else planned
+
+
 def _slice_outcome(host, package, apply, look, elapsed):
     rebooted = _rebooted_in_slice(host, apply, look, elapsed)
     if rebooted:
         return "rebooted", rebooted
     if apply.get("error") == "image_based":
         return "not_applicable", f"its system is an image ({apply.get('image_based')}) that does not have the package"
+    lacks = package.get("outcome") == "not_applicable"
+    no_build = f"no repository has a build for kernel {package.get('kernel_release') or ''}".strip()
+    if lacks and apply.get("failed") and not (apply.get("error") or apply.get("unreachable")):
+        return "failed", no_build
     for result, (unused, module) in zip((package, apply), STEPS):
         problem = _problem(result, module)
         if problem:
             return problem
-        if package.get("outcome") == "not_applicable":
-            return "not_applicable", f"no repository has a build for kernel {package.get('kernel_release') or ''}".strip()
+    if lacks:
+        runs = _enabled_before(apply, None)
+        # A controller that died may have brought it, from a repository that had it then.
+        if runs and (runs == host.livepatch or runs != host.enabled):
+            return "failed", f"{no_build}, but it runs {runs}"
+        return "not_applicable", no_build
     if not _ran(apply):
         return "failed", "livepatch did not run"
     if apply.get("proven") is not True:

@@ -78,7 +78,7 @@ class Run:
                 until = schedule.soak_until(state, number, self.world.now())
                 self.session.add([{"kind": "soak", "tier": number, "until": journal.now(lambda: until)}])
             verdict = self._judge(number, found, looked=looked, said=bool(said))
-            step = schedule.step(state, number, verdict, self.world.now())
+            step = schedule.step(self.state, number, verdict, self.world.now())
             found, looked = [], False
             if step.do == "look":
                 found, looked = self._look(step.hosts), True

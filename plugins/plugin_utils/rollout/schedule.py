@@ -24,7 +24,8 @@ def step(state, number, verdict, now):
         return Step("stop", now, [])
     if number in state.tiers_done:
         return Step("pass", now, [])
-    targets, due = to_look_at(state), look_due(state)
+    # A look of later than now is one of a clock that was wrong.
+    targets, due = to_look_at(state), 0.0 if state.looked_at > now else look_due(state)
     if verdict["verdict"] == "hold":
         return _on_hold(state, targets, due, now)
     if targets and now >= due:
@@ -188,9 +189,9 @@ def arms_of(state, addresses):
 def to_keep(state, number):
     """Return {host: livepatch} of the hosts of tier `number` that were not asked yet to keep it over reboots.
 
-    None after a stop: what has just been stopped is not to be there after a reboot.
+    None after a stop: what has just been stopped is not to be there after a reboot. None either while nobody is to be touched.
     """
-    if state.stop:
+    if state.stop or state.rollback or state.aborted or state.paused or state.held_since is not None:
         return {}
     return {
         host.name: host.outcome["livepatch"]

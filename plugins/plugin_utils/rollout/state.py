@@ -77,8 +77,9 @@ class Host:
 
     @property
     def watched(self):
-        """Is it on the patched arm, and are looks for it?"""
-        return self.arm == "patched" and self.crash is None
+        """Is it on the patched arm, and are looks for it? So it is where it crashed before it was patched."""
+        before = bool(self.crash and self.patched) and self.crash[0] < self.patched[0]
+        return self.arm == "patched" and (self.crash is None or before)
 
     def is_(self, *outcomes):
         """Tell whether its outcome is one of these."""
@@ -583,8 +584,8 @@ def _retry(current, entry):
         host.arm, host.patched = ("", None) if without else ("patched", (moment, moment))
         host.boot_id = None
         current.tiers_done.discard(host.tier)
-        current.promoted.pop(host.tier, None)
-        current.soaks.pop(host.tier, None)
+        for moments in (current.promoted, current.soaks, current.begun_at, current.finished_at):
+            moments.pop(host.tier, None)
 
 
 def _override(current, entry):

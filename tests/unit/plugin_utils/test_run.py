@@ -6,7 +6,7 @@
 import pytest
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge, rules
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import answers, run, schedule
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import answers, journal, run, schedule
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -227,3 +227,129 @@ def test_whatever_hosts_do_a_run_ends_and_nobody_is_patched_while_it_is_not_to_g
             shut = entry["verdict"] != "pass"
     if passed:
         assert all(host.done for host in found.state.hosts.values() if host.name not in found.state.excluded)
+
+
+def test_canaries_that_were_booted_anew_just_before_their_slice_are_watched_through_the_soak_all_the_same():
+    found = rollout(slice="100%")
+    names = found.tier(1)
+
+    def anew(host, now):
+        return {"boot_id": f"new-{host.name}", "rebooted": False}
+
+    def results(name):
+        since = {"boot_id": f"new-{name}", "sequence": 5}
+        return good(name, apply={"since": since}, look={"boot_id": since["boot_id"]})
+
+    world = Played(found, dict.fromkeys(names, anew))
+    going = run.Run(world, world)
+    assert going.open(names) and going.close(results)["verdict"] == "pass"
+    assert found.watched() == names, "they have the livepatch, whatever befell them before"
+    patched = found.now
+    assert going.open(found.tier(2)[:1]) and found.now >= patched + 1800 and world.looks
+
+    found = rollout(slice="100%")
+    world = Played(found, {**dict.fromkeys(names, anew), names[0]: lambda host, now: crash(now)(host, now) if world.looks else anew(host, now)})
+    going = run.Run(world, world)
+    assert going.open(names) and going.close(results)["verdict"] == "pass"
+    assert not going.open(found.tier(2)[:1]) and found.state.stop, "a canary crashed with the livepatch"
+
+
+def test_nobody_is_asked_to_keep_a_livepatch_over_reboots_while_the_rollout_is_paused():
+    found = rollout(slice="100%")
+    world = Played(found)
+    world.keep = lambda wanted: {}  # it was not asked for
+    assert world.go(1)
+    found.say("pause")
+    found.open()
+    again = Played(found)
+    assert not run.Run(again, again).open(found.tier(2)) and not again.kept
+    found.say("resume")
+    found.open()
+    again = Played(found)
+    assert run.Run(again, again).open(found.tier(2)) and list(again.kept[0]) == found.tier(1)
+
+
+def test_a_soak_whose_end_was_asked_for_before_its_tier_was_patched_ends_with_a_look():
+    found = rollout(slice="100%")
+    world = Played(found)
+    assert world.go(1)
+    found.say("promote", tier=2)
+    found.open()
+    going = run.Run(world, world)
+    assert going.open(found.tier(2))
+    found.now += 60
+    going.close(world.results)
+    patched = found.now
+    assert going.open(found.tier(3)) and found.now < patched + 60, "it does not soak"
+    assert all(found.state.hosts[name].seen >= patched for name in found.watched()), "the canaries too"
+
+
+def test_a_clock_that_was_ahead_for_one_look_does_not_spare_a_tier_its_later_looks():
+    found = rollout(slice="100%")
+    world = Played(found)
+    going = run.Run(world, world)
+    assert going.open(found.tier(1))
+    going.close(world.results)
+    until = found.now + 1800
+    found.write([{"kind": "soak", "tier": 1, "until": journal.now(lambda: until)}])
+    found.now += 86400
+    found.write([{"kind": "looks", "well": dict.fromkeys(found.tier(1))}])
+    found.judge(1, looked=True)
+    found.now = until - 600
+    looks = len(world.looks)
+    assert going.open(found.tier(2)) and found.now >= until
+    assert len(world.looks) >= looks + 2, "at once, and when the soak is over"
+
+
+def test_a_tier_that_is_tried_again_soaks_as_long_as_planned_though_its_slices_were_to_be_spread():
+    tiers = [{"name": "canary", "hosts": 2, "soak": "4h", "spread": "4h"}, {"name": "all", "share": "100%"}]
+    found = rollout(slice="100%", tiers=tiers)
+    world = Played(found)
+    going, names = run.Run(world, world), found.tier(1)
+    assert going.open(names)
+    bad = {"failed": True, "msg": "no", "proven": False}
+    assert going.close(lambda name: good(name, apply=bad) if name == names[0] else good(name))["verdict"] == "stop"
+    found.now += 86400
+    found.open(retry="mended")
+    world = Played(found)
+    going = run.Run(world, world)
+    assert going.open(found.state.remaining(1))
+    going.close(world.results)
+    patched = found.now
+    assert going.open(found.tier(2)) and found.now >= patched + 4 * 3600
+
+
+def _closed(found, name, said):
+    """Patch the first tier, where one host answers otherwise, as what the controller makes of its one result."""
+    world = Played(found)
+    going = run.Run(world, world)
+    assert going.open(found.tier(1))
+    checked = answers.result(said)
+    one = {"package": {"outcome": checked.get("outcome")}, "apply": checked, "look": checked.get("health") or {}}
+    return going.close(lambda other: one if other == name else good(other))
+
+
+def test_a_host_without_a_build_that_runs_the_release_since_a_controller_died_is_watched_and_rolled_back():
+    found = rollout(slice="100%")
+    names = found.tier(1)
+    world = Played(found)
+    assert run.Run(world, world).open(names)
+    found.open(**{name.replace("-", "_"): {"enabled": "hotfix3"} for name in names})
+    said = {"outcome": "not_applicable", "before": {"enabled": "hotfix3"}, "health": None}
+    assert _closed(found, names[0], said)["verdict"] == "stop"
+    assert found.failures()[names[0]].endswith("but it runs hotfix3")
+    assert names[0] in found.watched() and names[0] in found.state.to_roll_back()
+
+
+def test_a_missing_build_that_is_to_be_a_failure_is_one():
+    found = rollout(slice="100%")
+    name = found.tier(1)[0]
+    said = {"failed": True, "outcome": "not_applicable", "before": {"enabled": None}, "health": None}
+    assert _closed(found, name, said)["verdict"] == "stop" and found.outcome(name) == "failed"
+
+
+def test_an_answer_with_a_text_where_the_former_livepatch_is_told_ends_no_run():
+    found = rollout(slice="100%")
+    name = found.tier(1)[0]
+    said = {"changed": True, "name": "hotfix3", "proven": True, "before": "hotfix2", "health": None}
+    assert _closed(found, name, said)["verdict"] == "pass" and found.outcome(name) == "patched"
