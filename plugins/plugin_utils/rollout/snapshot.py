@@ -69,13 +69,13 @@ def write(journal_path, state, offset):
 
 
 def _edges(journal_path, offset):
-    """Return what tells this journal, up to this byte, from any other (str); None where it is shorter, or does not end a line."""
+    """Return what tells this journal, up to this byte, from any other (str); ValueError where that is not the end of a line."""
     with open(journal_path, "rb") as stream:
         first = stream.read(min(EDGE, offset))
         stream.seek(max(0, offset - EDGE))
         last = stream.read(min(EDGE, offset))
         if stream.tell() != offset or not last.endswith(b"\n"):
-            return None
+            raise ValueError(f"byte {offset} is not the end of a line")
     return hashlib.sha256(first + last).hexdigest()
 
 

@@ -112,3 +112,15 @@ def test_where_no_snapshot_can_be_written_the_journal_is_read(path, found, monke
     monkeypatch.setattr(snapshot.tempfile, "mkstemp", full)
     assert snapshot.write(path, found.state, journal.size(path)) == 0
     assert snapshot.read(path)[1] == 0
+
+
+@pytest.mark.parametrize("torn_bytes, new", [(3000, 1), (60, 400)])
+def test_of_a_journal_with_a_torn_last_line_there_is_no_snapshot(path, found, torn_bytes, new):
+    with open(path, "a", encoding="utf-8") as stream:
+        stream.write("x" * torn_bytes)
+    assert snapshot.write(path, states.state(journal.read(path)), journal.size(path)) == 0
+    assert snapshot.read(path)[1] == 0
+    said = {"kind": "override", "id": "b" * 32, "override": "abort", "user": "ann", "reason": "r" * new}
+    journal.append(path, journal.stamped([said], 1))
+    kept, offset, unused = snapshot.read(path)
+    assert states.advance(kept, journal.read(path, offset)).aborted
