@@ -148,7 +148,7 @@ def _is_well(host, look):
         and not look.get("unreachable")
         and not look.get("events")
         and not look.get("rebooted")
-        and bool(look.get("boot_id"))
+        and not _lacking(look)
         and look["boot_id"] == host.boot_id
         and host.told.get("boot_id", host.boot_id) == host.boot_id
         and bool(host.told)
@@ -304,14 +304,22 @@ def look_entry(name, look):
         return dict(entry, silent=_message(look) if look else "livepatch_health did not run")
     if look.get("failed"):
         return dict(entry, error=_message(look))
-    if not look.get("boot_id"):
-        return dict(entry, error="its answer has no boot id: expected what livepatch_health tells")
+    lacking = _lacking(look)
+    if lacking:
+        return dict(entry, error=f"its answer has no {lacking}: expected what livepatch_health tells")
     entry.update({key: look[key] for key in LOOKED if key in look})
     if (look.get("sources") or {}).get("kmsg") in ("unreadable", "truncated"):
         entry["error"] = UNSEEN
     if look.get("time"):
         entry["host_time"] = look["time"]  # of the host's own clock: only differences of it mean anything
     return entry
+
+
+def _lacking(look):
+    """Return what (str) a look does not tell that every look tells, None if nothing: what is not told is not well."""
+    if not look.get("boot_id"):
+        return "boot id"
+    return next((key for key in ("enabled", "events", "sources") if key not in look), None)
 
 
 def _is_silent(look):

@@ -353,3 +353,16 @@ def test_an_answer_with_a_text_where_the_former_livepatch_is_told_ends_no_run():
     name = found.tier(1)[0]
     said = {"changed": True, "name": "hotfix3", "proven": True, "before": "hotfix2", "health": None}
     assert _closed(found, name, said)["verdict"] == "pass" and found.outcome(name) == "patched"
+
+
+@pytest.mark.parametrize("lacking", ["enabled", "events", "sources"])
+def test_a_look_that_does_not_tell_what_every_look_tells_is_not_one_of_a_host_that_is_well(lacking):
+    found = rollout(slice="100%")
+    world = Played(found)
+    going = run.Run(world, world)
+    assert going.open(found.tier(1))
+    going.close(world.results)
+    whole = world.look
+    world.look = lambda since: {name: {key: look[key] for key in look if key != lacking} for name, look in whole(since).items()}
+    assert not going.open(found.tier(2))
+    assert f"its answer has no {lacking}" in found.state.verdict["reasons"][0] and found.state.verdict["verdict"] == "hold"
