@@ -248,7 +248,8 @@ def test_canaries_that_were_booted_anew_just_before_their_slice_are_watched_thro
     assert going.open(found.tier(2)[:1]) and found.now >= patched + 1800 and world.looks
 
     found = rollout(slice="100%")
-    world = Played(found, {**dict.fromkeys(names, anew), names[0]: lambda host, now: crash(now)(host, now) if world.looks else anew(host, now)})
+    later = {names[0]: lambda host, now: (crash(now) if world.looks else anew)(host, now)}
+    world = Played(found, {**dict.fromkeys(names, anew), **later})
     going = run.Run(world, world)
     assert going.open(names) and going.close(results)["verdict"] == "pass"
     assert not going.open(found.tier(2)[:1]) and found.state.stop, "a canary crashed with the livepatch"
