@@ -146,6 +146,7 @@ def _untold(state, now, now_tier, slice, looked):
     minutes = round(state.rules["unreachable_grace"] / 60)
     if silent:
         yield f"{named(silent)} patched and silent: a host that does not answer for {minutes} min counts as crashed"
+    yield from _weightless(state)
     over = slice is None and soak_is_over(state, now_tier["tier"], now)
     grace = 0 if over else state.rules["unreachable_grace"]
     blind = [host for host in state.watched() if host.blind and now - host.blind[0] >= grace]
@@ -163,6 +164,21 @@ def _untold(state, now, now_tier, slice, looked):
     waiting = [host for host in state.waiting() if host.arm == "control"]
     if waiting and state.watched() and state.rules["control_hosts"] and not _control_was_seen(state, waiting, now_tier):
         yield f"none of the {len(waiting)} hosts without the livepatch was looked at: there is nothing to compare with"
+
+
+def _weightless(state):
+    """Hosts that were hit after their slice, and before it already: they weigh nothing on either arm, so they are counted here."""
+    for tier in state.tiers:
+        hosts = [
+            host.name
+            for host in state.tier_hosts(tier["number"])
+            if host.crash and host.patched and host.crash[0] < host.patched[0] and host.is_("rebooted", "unreachable", "alarmed")
+        ]
+        if len(hosts) > tier["max_failures"]:
+            yield (
+                f"{named(hosts)} in trouble after they were patched, and were so before it already: that is no evidence, but more "
+                f"hosts of tier {tier['name']} than the {tier['max_failures']} that it tolerates"
+            )
 
 
 def _control_was_seen(state, waiting, tier):

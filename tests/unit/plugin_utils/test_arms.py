@@ -797,3 +797,18 @@ def test_sources_are_asked_about_both_arms_with_those_that_have_crashed_and_when
     assert arms["crashed"] == {"patched": [patched], "control": [control]}
     assert patched not in arms["patched"]
     assert arms["patched_at"][patched] >= begun and control not in arms["patched_at"]
+
+
+def test_hosts_that_reboot_before_their_slice_and_again_after_it_weigh_nothing_and_hold_where_they_are_many():
+    found = rollout(60, max_failures=2, tiers=[TIERS[0], {"name": "rest", "share": "100%", "soak": "4h"}])
+    found.patch(1)
+    found.look(1)
+    again = found.state.remaining(2)[:5]
+    anew = {"apply": {"since": {"boot_id": "habit", "sequence": 5}}, "look": {"boot_id": "habit", "uptime_seconds": 5000}}
+    while found.state.remaining(2):
+        found.patch(2, **{key(name): anew for name in again})
+    dead = {"look": {"boot_id": "third", "rebooted": True, "enabled": None, "uptime_seconds": 100}}
+    few = found.look(2, after=1000, **{key(name): dead for name in again[:2]})
+    assert few["verdict"] == "pass" and few["evidence"]["crashes"]["patched"]["incidents"] == 0
+    many = found.look(2, after=1000, **{key(name): dead for name in again})
+    assert many["verdict"] == "hold" and "were so before it already" in many["reasons"][0]
