@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,8 +13,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tools")]
 from collection import link  # noqa: E402
-from tests.bench import scale  # noqa: E402
+from forked import SECONDS  # noqa: E402
 
+# It waits for all of its children, so it is a process of its own.
+RUN = """
+import json, pathlib, sys
+from tests.bench import scale
+
+print(json.dumps(scale.rollout(6, pathlib.Path(sys.argv[1]), forks=3, variables=json.loads(sys.argv[2]))))
+"""
 TIERS = [{"name": "canary", "hosts": 1, "soak": "1s"}, {"name": "rest", "share": "100%"}]
 OWN = {"livepatch_become": False, "livepatch_coredump_directories": ["/srv/cores"], "livepatch_guard_minutes": 33}
 
@@ -27,8 +35,10 @@ def site(tmp_path_factory):
     (directory / "group_vars" / "stubs.json").write_text(json.dumps({"stub_told": True}))
     (directory / "host_vars").mkdir()
     (directory / "host_vars" / "host-2.json").write_text(json.dumps(OWN))
-    figures = scale.rollout(6, directory, forks=3, variables={"livepatch_tiers": TIERS, "livepatch_slice": 1})
-    return figures, directory
+    variables = json.dumps({"livepatch_tiers": TIERS, "livepatch_slice": 1})
+    command = [sys.executable, "-c", RUN, str(directory), variables]
+    done = subprocess.run(command, cwd=str(ROOT), stdout=subprocess.PIPE, text=True, check=True, timeout=SECONDS)
+    return json.loads(done.stdout.splitlines()[-1]), directory
 
 
 def told(directory, host, module):
