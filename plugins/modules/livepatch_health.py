@@ -17,6 +17,9 @@ description:
     position, and which programs have dumped core. Alarms are warnings, C(BUG)s, oopses, lockups, RCU stalls and hung
     tasks.
   - It only reads. Whether what it found is a reason to stop is for others to decide.
+  - What the kernel has counted or marked and its log does not tell is an event too, of the kind V(untold). It needs no
+    words, so it is the same on every architecture, and no noisy log hides it. It takes RV(counters) and RV(taint) of the
+    moment before in O(since).
   - One alarm is one event, however many lines the kernel writes for it. What programs write into the log of the
     kernel is never an alarm. One crash is one event, however many sources tell of it; time, signature and text are
     those of the source that knows most.
@@ -25,7 +28,8 @@ description:
     has overwritten records of its log.
   - Every reading is bounded. The log of the kernel to its newest 100000 records or 16 MiB, and 10 seconds; a directory to 2000
     entries; a file of a dump to its last MiB; kdump, pstore and core dumps to 5 seconds each; C(journalctl) to its last
-    5000 messages and 20 seconds. At most 50 events are returned, the oldest, core dumps last. When a bound was met
+    5000 messages and 20 seconds. At most 50 events are returned, V(crash) and V(untold) first, then the first of each
+    signature, new ones before known ones, then the oldest, core dumps last. When a bound was met
     RV(sources) and RV(reasons) say so.
   - The module never opens a core dump or the memory image of a crash.
 extends_documentation_fragment:
@@ -42,8 +46,8 @@ attributes:
 options:
   since:
     description:
-      - From where on to read, as M(kernel.livepatch.livepatch) returns it, or RV(boot_id), RV(sequence) and RV(time) of
-        an earlier run of this module.
+      - From where on to read, as M(kernel.livepatch.livepatch) returns it, or RV(boot_id), RV(sequence), RV(time),
+        RV(taint) and RV(counters) of an earlier run of this module.
       - Without it everything of this boot is read.
       - Files are reported by the second. What was written in the very second of a look belongs to the next one.
     type: dict
@@ -65,10 +69,12 @@ options:
             the host was booted anew, else from this boot on.
         type: str
       taint:
-        description: What tainted the kernel then, as a number.
+        description:
+          - What tainted the kernel then, as a number. Without it no V(untold) event is told of it.
         type: int
       counters:
-        description: The kernel's own counts then, as RV(counters).
+        description:
+          - The kernel's own counts then, as RV(counters). Without them no V(untold) event is told of them.
         type: dict
   kdump_directories:
     description:
@@ -120,6 +126,8 @@ EXAMPLES = r"""
       boot_id: "{{ health.boot_id }}"
       sequence: "{{ health.sequence }}"
       time: "{{ health.time }}"
+      taint: "{{ health.taint }}"
+      counters: "{{ health.counters }}"
   become: true
 
 - name: Look at a host that keeps its dumps elsewhere
@@ -189,11 +197,12 @@ events:
   contains:
     kind:
       description:
-        - V(crash) is an unexpected boot or a kernel panic, V(coredump) is a program that dumped core. The others are as
+        - V(crash) is an unexpected boot or a kernel panic, V(coredump) is a program that dumped core. V(untold) is what the
+          kernel has counted or marked since O(since), and nothing tells of; C(text) says what is known. The others are as
           the kernel calls them.
       type: str
       sample: warning
-      choices: [crash, oops, bug, warning, lockup, rcu_stall, hung_task, coredump]
+      choices: [crash, oops, bug, warning, lockup, rcu_stall, hung_task, untold, coredump]
     time:
       description: When, in UTC, by the clock of the host.
       type: str
@@ -215,7 +224,8 @@ events:
         - The signature of a crash is that of the panic, or of the alarm that led to it, for example
           V(crash:ext4_evict_inode); V(crash:reboot) when nothing but the new boot is known; V(crash:kdump),
           V(crash:pstore) and V(crash:systemd-pstore) when a dump tells no reason. That of a core dump is V(coredump:)
-          and the name of the program.
+          and the name of the program. That of V(untold) names the counter, or what taints the kernel, for example
+          V(untold:oops_count) or V(untold:taint_D).
       type: str
       sample: warning:ext4_evict_inode
     text:
@@ -223,10 +233,11 @@ events:
       type: str
       sample: "WARNING: CPU: 0 PID: 123 at fs/ext4/inode.c:19 ext4_evict_inode+0x117/0x1a8 [ext4]"
     source:
-      description: Where it was read. V(boot) is the boot id, V(kmsg) the log of the kernel.
+      description: Where it was read. V(boot) is the boot id, V(kmsg) the log of the kernel, V(counters) and V(taint) are what
+        RV(counters) and RV(taint) tell.
       type: str
       sample: kmsg
-      choices: [boot, kmsg, journal, kdump, pstore, systemd-pstore, coredump]
+      choices: [boot, kmsg, journal, kdump, pstore, systemd-pstore, coredump, counters, taint]
     effective_release:
       description:
         - What ran at that moment, by the lines of the kernel about its livepatches, or what runs now if its log has no
@@ -235,7 +246,10 @@ events:
       type: str
       sample: 6.1.0-56-amd64-hotfix3
     new:
-      description: Whether the signature was not there before the window. V(false) for those of RV(known_signatures).
+      description:
+        - Whether the signature was not there before the window. V(false) for those of RV(known_signatures).
+        - Always V(true) for V(untold), as nobody knows whether it is what was counted before. RV(signatures) and
+          RV(known_signatures) say how often that was.
       type: bool
       sample: true
 events_left_out:
@@ -243,14 +257,23 @@ events_left_out:
   returned: success
   type: int
   sample: 0
+signatures:
+  description:
+    - How often each signature came in the window, C(count), and of how many seconds of it the log still tells, C(seconds).
+      At most the 50 most frequent ones.
+    - Alarms of one signature within ten seconds of the first of them count once, as many come in bursts. Of V(untold) it
+      is what was counted.
+    - With RV(known_signatures) it says whether something comes more often than before.
+  returned: success
+  type: dict
+  sample: {"warning:ext4_evict_inode": {"count": 3, "seconds": 300}}
 known_signatures:
   description:
-    - Signatures of the alarms that the log of this boot still has from before O(since.sequence), sorted, at most 50.
-      Such an alarm is not the doing of what was changed then.
+    - The same for the alarms that the log of this boot still has from before O(since.sequence), at most 50. Such an alarm
+      is not the doing of what was changed then, if it comes no more often. Also what was counted before, as V(untold).
   returned: success
-  type: list
-  elements: str
-  sample: ["warning:ext4_evict_inode"]
+  type: dict
+  sample: {"warning:ext4_evict_inode": {"count": 40, "seconds": 86400}}
 taint:
   description: What taints the kernel, as a number. V(null) where it cannot be read.
   returned: success
@@ -306,8 +329,7 @@ sources:
       choices: [read, absent, truncated, unreadable]
 reasons:
   description:
-    - Why a source could not be read in full, what the kernel has counted but its log no longer has, and what is wrong
-      with the clock, in words.
+    - Why a source could not be read in full, and what is wrong with the clock, in words.
   returned: success
   type: list
   elements: str

@@ -53,5 +53,5 @@ def one_input(data):
     new = log.new_alarms()
     assert len(new) <= len(log.alarms)
     assert all(alarm.sequence is None or alarm.sequence >= begin for alarm in new)
-    json.dumps([new, sorted(log.known_signatures()), log.uncounted({"oops_count": 3, "warn_count": None}), log.reasons])
+    json.dumps([new, log.known(), log.signatures(300.0), log.told(), log.reasons])
     log.history("6.1", ["a"]).at(5.0)

@@ -15,7 +15,7 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 REBOOT_SECONDS = 400
 # The guests have neither journalctl nor a directory of kdump or systemd-coredump.
 SOURCES = {"kmsg": "read", "journal": "absent", "kdump": "absent", "pstore": "read", "coredump": "absent"}
-POSITION = ("boot_id", "sequence", "time")
+POSITION = ("boot_id", "sequence", "time", "taint", "counters")
 # The memory that the guests leave alone (PSTORE in tests/lab/guest.py).
 RAMOOPS = "modprobe ramoops mem_address=0x10000000 mem_size=0x100000 record_size=0x20000 ecc=1"
 # The shell that ends here is the one that dumps core. The second of the dump ends before the next look.
@@ -88,6 +88,11 @@ def on_guests(fleet, in_guest, tasks_in):
     return on
 
 
+def known(result):
+    """The signatures of alarms that the log has from before the window."""
+    return [signature for signature in result["known_signatures"] if not signature.startswith("untold:")]
+
+
 def shell(text):
     return {"name": "shell", "ansible.builtin.raw": text}
 
@@ -129,7 +134,7 @@ def test_a_healthy_host_has_no_event_and_programs_cannot_make_one(some, on_guest
     for host, (before, result, in_check_mode, unprivileged) in on_guests(guests, act).items():
         assert result["events"] == [], host
         assert (result["rebooted"], result["changed"], result["sources"]) == (False, False, SOURCES)
-        assert (result["reasons"], result["known_signatures"]) == ([], [])
+        assert (result["reasons"], result["signatures"]) == ([], {})
         assert 0 < result["window_seconds"] == result["up_seconds"] < 300
         assert result["window_seconds"] == seconds(result["time"]) - seconds(before["time"])
         assert result["effective_release"] == guests[host].kernel_release
@@ -154,7 +159,7 @@ def test_a_log_that_has_turned_over_is_reported_as_lost(some, on_guests):
 
 
 # Afterwards the kernel holds the livepatch that oopsed, until the panic of another test boots these machines again.
-def test_warnings_and_oopses_of_a_livepatch_are_told_with_a_stable_signature(some, on_guests, harmful):
+def test_warnings_and_oopses_of_a_livepatch_are_told_by_their_lines_and_by_the_kernels_counts_without_them(some, on_guests, harmful):
     def act(guest, run):
         before = run(shell("dmesg -C"), look({}))[1]
         load = shell("insmod /root/warns.ko delay_ms=500 every_ms=2000")
@@ -162,25 +167,30 @@ def test_warnings_and_oopses_of_a_livepatch_are_told_with_a_stable_signature(som
         later = run(wait_for_lines(len(warned["events"]) + 1, "WARNING: "), look(position(warned)))[1]
         between = run(shell(TAKE_DOWN), look({}))[1]
         load = shell("insmod /root/oopses.ko delay_ms=500")
-        return warned, later, between, run(load, wait_for_lines(1, "Oops"), look(position(between)))[2]
+        oopsed = run(load, wait_for_lines(1, "Oops"), look(position(between)))[2]
+        flood = shell("python3 - << 'EOF'\n%sEOF" % FLOOD)
+        lost = run(flood, look(position(before)), look(position(between)))[1:]
+        return before, warned, later, between, oopsed, *lost
 
     guests = some("5.10", "7.2")
-    for host, (warned, later, between, oopsed) in on_guests(guests, act).items():
+    for host, (before, warned, later, between, oopsed, lost, lost_oops) in on_guests(guests, act).items():
         assert len(warned["events"]) >= 2, host
         assert {(event["kind"], event["signature"]) for event in warned["events"]} == {
             ("warning", "warning:warn_now")
         }, host
         assert all(event["new"] and event["source"] == "kmsg" for event in warned["events"])
+        assert warned["signatures"]["warning:warn_now"]["count"] >= 1
+        assert warned["counters"]["warn_count"] - before["counters"]["warn_count"] == len(warned["events"])
         release = guests[host].kernel_release
         assert {event["effective_release"] for event in warned["events"]} == {release + "-warns"}
-        assert later["events"] and later["known_signatures"] == ["warning:warn_now"]
+        assert later["events"] and known(later) == ["warning:warn_now"]
         assert not any(event["new"] for event in later["events"]), "the same warning again is nothing new"
         assert warned["counters"]["warn_count"] >= 2
         assert warned["effective_release"] == guests[host].kernel_release + "-warns"
         assert [(event["kind"], event["signature"]) for event in oopsed["events"]] == [
             ("oops", "oops:follow_bad_pointer")
         ], host
-        assert oopsed["events"][0]["new"] and "warning:warn_now" in oopsed["known_signatures"]
+        assert oopsed["events"][0]["new"] and "warning:warn_now" in known(oopsed)
         assert oopsed["events"][0]["effective_release"] == release + "-oopses"
         assert 0 <= oopsed["events"][0]["age_seconds"] <= oopsed["window_seconds"] + 1
         assert oopsed["counters"]["oops_count"] >= 1
@@ -188,6 +198,11 @@ def test_warnings_and_oopses_of_a_livepatch_are_told_with_a_stable_signature(som
         assert (
             abs(seconds(oopsed["events"][0]["time"]) - time.time()) < 600
         ), "the time of the event is that of the host"
+        assert lost["sources"]["kmsg"] == lost_oops["sources"]["kmsg"] == "lost", host
+        assert {event["signature"] for event in lost["events"]} == {"untold:warn_count", "untold:oops_count"}, host
+        (event,) = lost_oops["events"]
+        assert (event["kind"], event["signature"], event["new"]) == ("untold", "untold:oops_count", True), host
+        assert "rose by 1" in event["text"] and "overwritten" in event["text"]
 
 
 def test_a_core_dump_and_a_crash_dump_are_told_by_their_files(some, on_guests, harmful):

@@ -15,8 +15,11 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._health import dm
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.kernel_log import Record
 
-# Which alarms each counter of the kernel counts.
-_COUNTED = (("oops_count", ("oops", "bug"), "oopses and BUGs"), ("warn_count", ("warning",), "warnings"))
+# Alarms of one signature within so many seconds of the first of them are one occurrence: what comes in bursts is as frequent
+# as its bursts.
+BURST_SECONDS = 10
+# The kernel's clock for its log is not corrected, and parts from that of the host.
+_CLOCK_SECONDS = 600
 
 THIS_BOOT, PREVIOUS_BOOT = 0, -1
 
@@ -52,6 +55,10 @@ class BootLog(object):
         self._records = list(reading.earlier) + list(reading.records)
         self._whole = bool(self._records) and self._records[0].sequence == 0
         self._gap_begin = None
+        # Seconds from the boot to the beginning of the window, None where nobody knows.
+        self.begin = self._beginning(None) if since_boot is None else max(0.0, since_boot)
+        incomplete = reading.status in (kernel_log.LOST, kernel_log.TRUNCATED)
+        self._gap_end = reading.records[0].seconds if incomplete and reading.records else 0.0
         if reading.status == kernel_log.LOST:
             self._fill(journal(THIS_BOOT), since_boot)
         self.alarms = kernel_alarms.alarms(self._records)
@@ -60,32 +67,44 @@ class BootLog(object):
         """Return the alarms (list of Alarm) in the window. One from the journal has no sequence."""
         return [alarm for alarm in self.alarms if not self._is_earlier(alarm)]
 
-    def known_signatures(self):
-        """Return the signatures (set of str) of the alarms before the window."""
-        return set(alarm.signature for alarm in self.alarms if self._is_earlier(alarm))
+    def told(self):
+        """Return the kinds (list of str) of the alarms that tell of what was counted in the window.
+
+        The kernel counts an alarm after its first line: one that was being written when the window began may be among them.
+        """
+        return [alarm.kind for alarm in self.alarms if not self._is_earlier(alarm) or self._was_being_written(alarm)]
+
+    def known(self):
+        """Return {signature: (occurrences, seconds)} of the alarms before the window, in the time of which the log tells."""
+        first = 0.0 if self._whole or not self._records else self._records[0].seconds
+        seconds = 0.0 if self.begin is None else max(0.0, self.begin - first)
+        found = occurrences(alarm for alarm in self.alarms if self._is_earlier(alarm))
+        return {signature: (count, seconds) for signature, count in found.items()}
+
+    def signatures(self, now):
+        """Return {signature: (occurrences, seconds)} of the alarms in the window, in the time of which the log tells.
+
+        now: seconds since boot.
+        """
+        begin = 0.0 if self._begin == 0 or self.begin is None else self.begin
+        seconds = max(0.0, now - max(begin, self._gap_end))
+        return {signature: (count, seconds) for signature, count in occurrences(self.new_alarms()).items()}
 
     def history(self, kernel_release, enabled):
         """Return the livepatch_log.History of this boot. enabled: names of the livepatches that are enabled now."""
         return livepatch_log.History(self._records, self._whole, kernel_release, enabled)
 
-    def uncounted(self, counters):
-        """Return a sentence for each counter that has counted more than there is in a log that has lost records."""
-        if self.reading.status != kernel_log.LOST:
-            return []
-        sentences = []
-        for name, kinds, words in _COUNTED:
-            seen = sum(alarm.kind in kinds for alarm in self.alarms)
-            if counters.get(name) is not None and counters[name] > seen:
-                sentences.append(
-                    "%s is %d, but the log has only %d %s of this boot: the others were overwritten, and may be of "
-                    "this window" % (name, counters[name], seen, words)
-                )
-        return sentences
-
     def _is_earlier(self, alarm):
         if alarm.sequence is not None:
             return alarm.sequence < self._begin
         return alarm.seconds < self._gap_begin
+
+    def _was_being_written(self, alarm):
+        """Was it in the last lines before the window?"""
+        last = self.reading.earlier[-1].seconds if self.reading.earlier else None
+        if last is None or alarm.sequence is None or last - alarm.seconds > kernel_alarms.ALARM_SECONDS:
+            return False
+        return self.begin - alarm.seconds <= _CLOCK_SECONDS
 
     def _fill(self, journal, since_boot):
         """Put what the kernel has lost into its place, as far as the journal has kept it."""
@@ -108,6 +127,8 @@ class BootLog(object):
         merged = [record for record in lost if record.seconds <= end] + self._records
         self._records = sorted(merged, key=lambda record: record.seconds)
         self._whole = self._whole or (journal.status == bounded.READ and dmesg.is_whole(journal.records))
+        if journal.records[0].seconds <= self._gap_begin:
+            self._gap_end = 0.0
 
     def _beginning(self, since_boot):
         """Seconds since boot from which on a lost record belongs to the window, None when that is not known."""
@@ -116,6 +137,16 @@ class BootLog(object):
         if self.reading.earlier:
             return self.reading.earlier[-1].seconds
         return since_boot
+
+
+def occurrences(alarms):
+    """Return {signature: how often it came (int)} of alarms, oldest first; a burst is one occurrence."""
+    found, begun = {}, {}
+    for alarm in alarms:
+        if alarm.signature not in begun or alarm.seconds - begun[alarm.signature] > BURST_SECONDS:
+            begun[alarm.signature] = alarm.seconds
+            found[alarm.signature] = found.get(alarm.signature, 0) + 1
+    return found
 
 
 def read_journal(run_command, find, boot):

@@ -18,11 +18,12 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._health import (
     dumps,
     kernel_alarms,
     livepatch_log,
+    untold,
 )
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log, sysfs
 
 MAX_EVENTS = 50
-MAX_KNOWN = 50
+MAX_SIGNATURES = 50
 
 KMSG, JOURNAL, KDUMP, PSTORE, COREDUMP = "kmsg", "journal", "kdump", "pstore", "coredump"
 
@@ -47,9 +48,9 @@ def look(
 ):
     """Return the module's result (dict) for what happened after `since`; LivepatchError for a wrong option.
 
-    since: {"boot_id": str or None, "sequence": int or None, "time": str or None}, as this function and the module
-    livepatch return it. read_log: function from a sequence to a kernel_log.Reading. now: function to seconds since
-    1970. journal: function from a boot to a boot_log.Journal, None for a host without one; it starts a process.
+    since: {"boot_id": str, "sequence": int, "time": str, "counters": dict, "taint": int}, as this function and the module
+    livepatch return it; each may be None or missing. read_log: function from a sequence to a kernel_log.Reading. now:
+    function to seconds since 1970. journal: function from a boot to a boot_log.Journal, None for a host without one; it starts a process.
     """
     return _Look(since, root, read_log, now(), journal or _no_journal).at(kdump_directories, coredump_directories)
 
@@ -62,6 +63,7 @@ class _Look(object):
         self.window = Window(since, root, now)
         self.host = sysfs.read_host(root)
         self.journal = journal
+        self.before, self.marks = untold.at_begin(since, self.window.rebooted), untold.read(root)
         begin = 0 if self.window.rebooted else since.get("sequence") or 0
         since_boot = None if self.window.begin is None else self.window.begin - self.window.booted
         self.log = boot_log.BootLog(read_log(begin), begin, since_boot, journal)
@@ -73,12 +75,18 @@ class _Look(object):
     def at(self, kdump_directories, coredump_directories):
         """Return the result (dict)."""
         crashes = self._crashes(kdump_directories)
-        counters = sysfs.counters(self.root)
-        known = self.log.known_signatures()
+        known, counted = self.log.known(), self.log.signatures(self.window.uptime)
+        unsaid = self._untold(crashes)
         events = [self._crash(crash) for crash in crashes if not self._is_told(crash)] + self._alarms()
-        found = self._dumped(coredump_directories)
-        kept = _chosen(events, found)
-        self.reasons += self.log.uncounted(counters)
+        events = [
+            dict(event, new=event["signature"] not in known) for event in events + self._dumped(coredump_directories)
+        ]
+        events += [self._unsaid(one) for one in unsaid]
+        kept = _chosen(events)
+        if self.log.begin is not None:
+            known.update(untold.known(self.before, self.log.begin))
+            seconds = max(0.0, self.window.uptime - self.log.begin)
+            counted.update((one.signature, (one.count, seconds)) for one in unsaid)
         return {
             "boot_id": self.window.boot_id,
             "time": times.to_text(self.window.now),
@@ -89,11 +97,12 @@ class _Look(object):
             "effective_release": self.host.effective_release,
             "enabled": self.host.topmost,
             "sequence": self.log.reading.next_sequence,
-            "events": [dict(event, new=event["signature"] not in known) for event in kept],
-            "events_left_out": len(events) + len(found) - len(kept),
-            "known_signatures": sorted(known)[:MAX_KNOWN],
-            "taint": sysfs.taint(self.root)["value"],
-            "counters": counters,
+            "events": kept,
+            "events_left_out": len(events) - len(kept),
+            "signatures": _counts(counted),
+            "known_signatures": _counts(known),
+            "taint": self.marks.taint,
+            "counters": self.marks.counters,
             "sources": dict(self.sources, kmsg=self.log.reading.status, journal=self._journal_status()),
             "reasons": self.reasons + self.window.reasons,
         }
@@ -170,6 +179,22 @@ class _Look(object):
             events.append(self._event(alarm.kind, moment, alarm.sequence, alarm.signature, alarm.text, source, release))
         return events
 
+    def _untold(self, crashes):
+        """Return what the kernel has counted and nothing here tells of (list of untold.Untold).
+
+        What pstore keeps of an oops that the host survived tells of it, too.
+        """
+        kinds = self.log.told() + [crash.kind for crash in crashes if not self._is_told(crash)]
+        return untold.find(self.before, self.marks, kinds, self.log.reading.status)
+
+    def _unsaid(self, one):
+        release = self.history.at_end()
+        if self.log.begin is None or self.history.at(self.log.begin) != release:
+            release = None  # When it was is not known.
+        # Nobody knows whether it is what was counted before.
+        event = self._event(untold.KIND, self.window.now, None, one.signature, one.text, one.source, release)
+        return dict(event, new=True)
+
     def _dumped(self, directories):
         """The events of the core dumps of programs."""
         source = bounded.Source(COREDUMP)
@@ -210,15 +235,36 @@ class _Look(object):
         }
 
 
-def _chosen(events, core_dumps):
-    """At most MAX_EVENTS of them, the oldest, in the order of time. Core dumps never crowd out what the kernel says."""
-    events = sorted(events, key=_moment)[:MAX_EVENTS]
-    core_dumps = sorted(core_dumps, key=_moment)[: MAX_EVENTS - len(events)]
-    return sorted(events + core_dumps, key=_moment)
+def _chosen(events):
+    """Return at most MAX_EVENTS of them, in the order of time.
+
+    First what needs no words, then the first event of each signature, those that are new before the others, then the oldest.
+    Core dumps never crowd out what the kernel says.
+    """
+    ranked, met = [], set()
+    for event in sorted(events, key=_moment):
+        again = event["signature"] in met
+        met.add(event["signature"])
+        wordless = event["kind"] in ("crash", untold.KIND)
+        rank = (event["kind"] == COREDUMP, not wordless, again, not event["new"])
+        ranked.append((rank, event))
+    return sorted((event for unused, event in sorted(ranked, key=_rank)[:MAX_EVENTS]), key=_moment)
+
+
+def _rank(ranked):
+    return ranked[0]
 
 
 def _moment(event):
     return event["time"]
+
+
+def _counts(found):
+    """Return {signature: {count, seconds}} of the MAX_SIGNATURES that came most often."""
+    kept = sorted(found, key=lambda signature: (-found[signature][0], signature))[:MAX_SIGNATURES]
+    return {
+        signature: {"count": found[signature][0], "seconds": int(found[signature][1])} for signature in sorted(kept)
+    }
 
 
 def _no_journal(unused_boot):

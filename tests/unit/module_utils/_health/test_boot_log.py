@@ -7,7 +7,6 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._health import bo
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.kernel_log import LOST, READ, Reading, Record
 
 OTHER = "BUG: sleeping function called"
-COUNTERS = {"oops_count": 0, "warn_count": 3}
 
 
 def warning(sequence, name="f", seconds=None):
@@ -41,7 +40,7 @@ def new(found):
 def test_alarms_before_the_window_are_known_and_not_new():
     found = log([warning(10), warning(20), warning(30, "g")], [warning(120, "h"), warning(130)])
     assert new(found) == [("warning:h", 120), ("warning:f", 130)]
-    assert found.known_signatures() == {"warning:f", "warning:g"}
+    assert set(found.known()) == {"warning:f", "warning:g"}
 
 
 def test_an_alarm_that_was_being_written_when_the_window_began_is_not_told_again():
@@ -60,14 +59,14 @@ def test_what_the_kernel_has_lost_is_taken_from_the_journal():
     found = log([plain(99)], [warning(120, "kept")], LOST, journal=journal)
     assert found.asked == [boot_log.THIS_BOOT]
     assert new(found) == [("warning:gap", None), ("warning:kept", 120)]
-    assert found.known_signatures() == {"warning:old"}
+    assert set(found.known()) == {"warning:old"}
     assert (found.journal_status, found.reasons) == ("read", ["lost"])
 
 
 def test_a_gap_at_the_beginning_of_the_window_begins_at_its_time():
     journal = [warning(1, "old", 50.0), warning(2, "gap", 110.0)]
     found = log([], [plain(120)], LOST, journal=journal, since_boot=100.0)
-    assert (new(found), found.known_signatures()) == ([("warning:gap", None)], {"warning:old"})
+    assert (new(found), set(found.known())) == ([("warning:gap", None)], {"warning:old"})
 
 
 def test_a_window_that_begins_with_the_boot_takes_all_of_the_journal():
@@ -93,20 +92,34 @@ def test_what_the_journal_could_not_give_is_said():
     assert (found.journal_status, found.reasons) == ("unreadable", ["lost", "journal: no"])
 
 
-def test_counters_that_exceed_a_log_with_losses_are_said():
-    found = log([warning(10)], [warning(120)], LOST)
-    assert found.uncounted(COUNTERS) == [
-        "warn_count is 3, but the log has only 2 warnings of this boot: the others were overwritten, and may be of "
-        "this window"
-    ]
-    assert log([], [], LOST).uncounted({"oops_count": 1, "warn_count": None}) == [
-        "oops_count is 1, but the log has only 0 oopses and BUGs of this boot: the others were overwritten, and may be "
-        "of this window"
-    ]
+def test_what_comes_in_bursts_is_counted_by_its_bursts():
+    found = log([], [warning(number, "f", seconds) for number, seconds in enumerate((100, 101, 109, 111, 300), 120)])
+    assert found.signatures(400)["warning:f"][0] == 3
+    every_second = [warning(number, "f") for number in range(100, 200)]
+    assert log([], every_second).signatures(200)["warning:f"][0] == 10, "what never ends is no single burst"
 
 
-def test_counters_that_a_whole_log_does_not_reach_are_no_reason():
-    assert log([warning(10)], [], READ).uncounted(COUNTERS) == []
+def test_alarms_before_the_window_are_counted_with_the_time_of_which_the_log_tells():
+    earlier = [warning(10, seconds=100.0), plain(11), warning(12, seconds=500.0)]
+    assert log(earlier, since_boot=1100.0).known() == {"warning:f": (2, 1000.0)}
+    whole = [plain(0)._replace(seconds=0.0)] + earlier
+    assert log(whole, since_boot=1100.0).known() == {"warning:f": (2, 1100.0)}
+    assert log(earlier).known() == {"warning:f": (2, 400.0)}, "without the time of the window, up to the last line"
+
+
+def test_alarms_of_the_window_are_counted_with_the_time_of_which_the_log_tells():
+    records = [warning(120, seconds=150.0)]
+    assert log([plain(99)], records, since_boot=100.0).signatures(200.0) == {"warning:f": (1, 100.0)}
+    assert log([], records, LOST, since_boot=100.0).signatures(200.0) == {"warning:f": (1, 50.0)}
+    filled = log([], records, LOST, journal=[plain(90)], since_boot=100.0)
+    assert filled.signatures(200.0) == {"warning:f": (1, 100.0)}, "the journal has the rest"
+    assert log([], records, begin=0).signatures(200.0) == {"warning:f": (1, 200.0)}
+
+
+def test_an_alarm_that_was_being_written_when_the_window_began_tells_of_what_was_counted_in_it():
+    assert log([warning(98), plain(99)], since_boot=100.0).told() == ["warning"]
+    assert log([warning(90), plain(99)], since_boot=100.0).told() == [], "it was over long before"
+    assert log([warning(98), plain(99)], since_boot=5000.0).told() == [], "so was one with no line after it"
 
 
 def test_what_ran_is_read_from_the_whole_log_also_from_before_the_window():

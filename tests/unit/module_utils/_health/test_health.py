@@ -28,7 +28,7 @@ FILES = {
     "proc/sys/kernel/osrelease": "6.1.0\n",
     "proc/modules": "hotfix1 16384 1 - Live 0x0 (OEK)\n",
     "sys/kernel/oops_count": "0\n",
-    "sys/kernel/warn_count": "1\n",
+    "sys/kernel/warn_count": "0\n",
     "sys/kernel/livepatch/hotfix1/enabled": "1\n",
     "sys/kernel/livepatch/hotfix1/transition": "0\n",
 }
@@ -99,7 +99,8 @@ def test_a_quiet_host_reports_who_it_is_and_no_event(root):
         "time": "2027-01-15T08:00:00Z",
         "window_seconds": 300,
         "up_seconds": 300,
-        "known_signatures": [],
+        "signatures": {},
+        "known_signatures": {},
         "uptime_seconds": 600,
         "rebooted": False,
         "effective_release": "6.1.0-hotfix1",
@@ -108,7 +109,7 @@ def test_a_quiet_host_reports_who_it_is_and_no_event(root):
         "events": [],
         "events_left_out": 0,
         "taint": None,
-        "counters": {"oops_count": 0, "warn_count": 1},
+        "counters": {"oops_count": 0, "warn_count": 0},
         "sources": SOURCES,
         "reasons": [],
     }
@@ -167,7 +168,7 @@ def test_a_flood_of_alarms_is_cut_and_counted(root):
 
 def test_what_this_kernel_does_not_count_is_null(root):
     (root / "sys/kernel/oops_count").unlink()
-    assert look(root)["counters"] == {"oops_count": None, "warn_count": 1}
+    assert look(root)["counters"] == {"oops_count": None, "warn_count": 0}
 
 
 def test_a_host_without_livepatches_reports_its_kernel(root):
@@ -190,7 +191,7 @@ def test_an_alarm_that_was_there_before_is_told_as_known(root):
         [Record(450, 540.25, 4, True, WARNING), Record(460, 550.0, 3, True, "kernel BUG at a.c:1!")], earlier=earlier
     )
     result = look(root, log, boot_id="b1", sequence=400)
-    assert result["known_signatures"] == ["warning:alarm_show"]
+    assert result["known_signatures"] == {"warning:alarm_show": {"count": 1, "seconds": 0}}
     assert events(result, "kind", "new") == [("warning", False), ("bug", True)]
 
 
@@ -200,7 +201,7 @@ def test_many_known_signatures_are_cut_but_none_of_them_is_new(root):
     log = Log([Record(450, 900.0, 4, True, texts[number]) for number in range(60)], earlier=earlier)
     result = look(root, log, boot_id="b1", sequence=400)
     assert len(result["known_signatures"]) == 50
-    assert result["known_signatures"] == sorted(result["known_signatures"])
+    assert list(result["known_signatures"]) == sorted(result["known_signatures"])
     assert not any(event["new"] for event in result["events"])
 
 
@@ -291,10 +292,101 @@ def test_the_journal_fills_what_the_kernel_has_lost(root):
     assert result["reasons"] == ["overwritten"]
 
 
-def test_counters_that_tell_of_lost_alarms_are_said(root):
-    reasons = look(root, Log(status=LOST, reason="overwritten"), boot_id="b1", sequence=400, time=BEGIN)["reasons"]
-    assert reasons[0] == "overwritten"
-    assert "warn_count is 1, but the log has only 0 warnings" in reasons[1]
+def test_what_was_counted_and_overwritten_is_an_event(root, put):
+    put("sys/kernel/warn_count", "1\n")
+    counters = {"oops_count": 0, "warn_count": 0}
+    log = Log(status=LOST, reason="overwritten")
+    (event,) = look(root, log, boot_id="b1", sequence=400, time="2027-01-15T07:55:00Z", counters=counters)["events"]
+    assert event == {
+        "kind": "untold",
+        "time": "2027-01-15T08:00:00Z",
+        "age_seconds": 0,
+        "sequence": None,
+        "signature": "untold:warn_count",
+        "text": "warn_count rose by 1 to 1, the kernel's log tells of 0: records of it were overwritten before they were read",
+        "source": "counters",
+        "effective_release": "6.1.0-hotfix1",
+        "new": True,
+    }
+
+
+@pytest.mark.parametrize(
+    "line", ["illegal operation: 0001 ilc:1 [#1] SMP", "watchdog: CPU 1 self-detected hard LOCKUP @ f+0x1/0x2", "Oops[#1]:"]
+)
+def test_an_oops_in_words_that_nobody_knows_is_an_event(root, put, line):
+    put("sys/kernel/oops_count", "1\n")
+    put("proc/sys/kernel/tainted", "33408\n")
+    before = {"counters": {"oops_count": 0, "warn_count": 0}, "taint": 33280}
+    log = Log([Record(450, 540.0, 1, True, "a line that is no alarm: " + line)])
+    result = look(root, log, boot_id="b1", sequence=400, time=BEGIN, **before)
+    assert events(result, "signature", "new") == [("untold:oops_count", True)]
+    assert "no line of it is known as such an alarm" in result["events"][0]["text"]
+    assert result["taint"] == 33408
+
+
+def test_what_the_log_tells_of_is_not_told_twice(root, put):
+    put("proc/sys/kernel/tainted", "512\n")
+    put("sys/kernel/warn_count", "1\n")
+    log = Log([Record(450, 540.25, 4, True, WARNING)])
+    result = look(root, log, boot_id="b1", sequence=400, counters={"oops_count": 0, "warn_count": 0}, taint=0)
+    assert events(result, "kind") == [("warning",)]
+
+
+def test_an_oops_that_only_pstore_tells_of_is_told(root, put):
+    put("sys/kernel/oops_count", "1\n")
+    put("sys/fs/pstore/dmesg-ramoops-0", "Oops#1 Part1\n<1>[    9.000000] BUG: kernel NULL pointer dereference\n")
+    counters = {"oops_count": 0, "warn_count": 0}
+    assert events(look(root, boot_id="b1", time=BEGIN, counters=counters), "kind", "source") == [("oops", "pstore")]
+
+
+def test_after_a_reboot_the_kernel_counts_anew(root, put):
+    put("sys/kernel/warn_count", "1\n")
+    counters = {"oops_count": 3, "warn_count": 9}
+    log = Log([Record(3, 1.0, 4, True, WARNING)])
+    result = look(root, log, boot_id="b0", sequence=400, time=BEGIN, counters=counters, taint=0)
+    assert events(result, "kind") == [("crash",), ("warning",)]
+    result = look(root, boot_id="b0", sequence=400, time=BEGIN, counters=counters, taint=0)
+    assert events(result, "kind", "signature") == [("crash", "crash:reboot"), ("untold", "untold:warn_count")]
+
+
+def test_what_a_livepatch_taints_is_no_event(root, put):
+    put("proc/sys/kernel/tainted", "%d\n" % (1 << 0 | 1 << 12 | 1 << 13 | 1 << 15))
+    assert look(root, boot_id="b1", sequence=400, time=BEGIN, taint=0)["events"] == []
+
+
+def test_a_kernel_without_counters_is_judged_by_its_taint(root, put):
+    for name in ("oops_count", "warn_count"):
+        (root / "sys/kernel" / name).unlink()
+    put("proc/sys/kernel/tainted", "%d\n" % (1 << 7 | 1 << 14))
+    result = look(root, boot_id="b1", sequence=400, time=BEGIN, taint=0, counters={"oops_count": None, "warn_count": None})
+    assert events(result, "signature", "source") == [("untold:taint_D", "taint"), ("untold:taint_L", "taint")]
+
+
+def test_what_was_counted_before_the_window_is_known_as_well(root, put):
+    put("sys/kernel/warn_count", "600\n")
+    since = dict(boot_id="b1", sequence=400, time="2027-01-15T07:55:00Z", counters={"oops_count": 0, "warn_count": 300})
+    result = look(root, Log(status=LOST, reason="overwritten"), **since)
+    assert events(result, "kind", "new") == [("untold", True)]
+    assert result["known_signatures"] == {"untold:warn_count": {"count": 300, "seconds": 300}}
+    assert result["signatures"] == {"untold:warn_count": {"count": 300, "seconds": 300}}
+
+
+def test_alarms_are_counted_by_signature_also_beyond_the_events(root, put):
+    put("sys/kernel/warn_count", "199\n")
+    records = [Record(number, 300.0 + number, 4, True, WARNING) for number in range(2, 200)]
+    log = Log(records, earlier=[Record(0, 5.0, 4, True, WARNING), Record(1, 10.0, 4, True, "x")])
+    result = look(root, log, boot_id="b1", sequence=2, time="2027-01-15T07:55:00Z", counters={"warn_count": 1, "oops_count": 0})
+    assert result["signatures"] == {"warning:alarm_show": {"count": 18, "seconds": 300}}
+    assert result["known_signatures"]["warning:alarm_show"] == {"count": 1, "seconds": 300}
+    assert result["known_signatures"]["untold:warn_count"] == {"count": 1, "seconds": 300}
+
+
+def test_known_alarms_do_not_crowd_out_one_that_is_new(root):
+    known = [Record(number, 400.0 + number, 4, True, WARNING) for number in range(100, 160)]
+    log = Log(known + [Record(200, 590.0, 3, True, "kernel BUG at a.c:1!")], earlier=[Record(10, 10.0, 4, True, WARNING)])
+    result = look(root, log, boot_id="b1", sequence=100)
+    assert (len(result["events"]), result["events_left_out"]) == (50, 11)
+    assert events(result, "kind", "new")[-1] == ("bug", True)
 
 
 def test_an_oops_that_the_log_tells_of_is_not_told_again_by_pstore(root, put):
