@@ -6,6 +6,7 @@
 
 import signal
 import time
+from collections import namedtuple
 
 from ansible import context
 from ansible.executor.task_queue_manager import TaskQueueManager
@@ -51,25 +52,13 @@ REGISTERED = "livepatch_result_apply"
 # How often a waiting controller looks whether somebody has said something.
 STEP = 2
 # A host that dies may leave its connection open.
-LOOK = {
-    "name": "Look",
-    "kernel.livepatch.livepatch_health": {
-        "since": "{{ livepatch_nested[inventory_hostname] }}",
-        "kdump_directories": "{{ livepatch_kdump_directories | default(omit) }}",
-        "coredump_directories": "{{ livepatch_coredump_directories | default(omit) }}",
-    },
-    "become": "{{ livepatch_become | default(true) }}",
-    "timeout": 300,
-}
-KEEP = {
-    "name": "Keep over reboots",
-    "kernel.livepatch.livepatch_persistence": {
-        "name": "{{ livepatch_nested[inventory_hostname] }}",
-        "guard_minutes": "{{ livepatch_guard_minutes | default(omit) }}",
-    },
-    "become": "{{ livepatch_become | default(true) }}",
-    "timeout": 300,
-}
+TIMEOUT = 300
+
+Nested = namedtuple("Nested", "title module option variables")
+Nested.__doc__ = """A task that is executed on many hosts for the gate: module (str) with an option that the gate gives for each host, and
+those (list of str) that variables of the host may give: livepatch_ and the name of the option."""
+LOOK = Nested("Look", "livepatch_health", "since", ["kdump_directories", "coredump_directories"])
+KEEP = Nested("Keep over reboots", "livepatch_persistence", "name", ["guard_minutes"])
 
 
 class ActionModule(ActionBase):
@@ -203,28 +192,29 @@ class World:
         self.action._display.display(progress.line(text), color=progress.COLORS.get(mark))
 
     def _play(self, task, hosts):
-        """Run one task on other hosts, with their own variables and connections, on the forks; return {host: checked result}.
+        """Run one task (Nested) on other hosts, with their own variables and connections, on the forks; return {host: checked result}.
 
         A worker that is an ansible-playbook of its own for as long as that takes: what it learns of the hosts goes nowhere
-        but into the result. hosts: name -> value (plain) of livepatch_nested in the task.
+        but into the result. hosts: name -> value (plain) of the option that the gate gives.
         """
         found = {name: {"unreachable": True, "msg": "it is in the inventory no longer"} for name in hosts}
         known = [name for name in hosts if name in self.hostvars]
         if not known:
             return found
         # It writes nothing until all of them have answered, or have been given up.
-        silence = lock.longest([task["timeout"]], len(known), _forks())
+        silence = lock.longest([TIMEOUT], len(known), _forks())
         lock.take(self.current.path, dict(self.current.owner, silence=silence))
         manager = self.hostvars._variable_manager
         inventory = self.hostvars._inventory
         inventory.remove_restriction()
         inventory.restrict_to_hosts([inventory.get_host(name) for name in known])
-        tasks = [dict(_trusted(task), ignore_errors=True, ignore_unreachable=True)]
+        common = self._play_vars()
+        names = set(common).union(*(self.hostvars.raw_get(name) for name in known))
         play = Play().load(
-            {"name": task["name"], "hosts": known, "gather_facts": False, "strategy": "linear", "tasks": tasks},
+            {"name": task.title, "hosts": known, "gather_facts": False, "strategy": "linear", "tasks": [_task(task, names)]},
             variable_manager=manager,
             loader=self.action._loader,
-            vars={**self._play_vars(), "livepatch_nested": wrap_var(dict(hosts))},  # Hosts have said some of it.
+            vars={**common, "livepatch_nested": wrap_var(dict(hosts))},  # Hosts have said some of it.
         )
         collector = Collector()
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -274,11 +264,18 @@ class Collector(CallbackBase):
         self._keep(result, skipped=True)
 
 
-def _trusted(task):
-    """Return a task (dict) whose texts are templates, as if it stood in a playbook."""
-    if isinstance(task, dict):
-        return {key: _trusted(value) for key, value in task.items()}
-    return trust_as_template(task) if isinstance(task, str) else task
+def _task(nested, names):
+    """Return the task (dict) of a Nested; names: of all variables that any of its hosts has.
+
+    Each template costs the controller a millisecond a host: there is none for a variable that nobody has.
+    """
+    options = {nested.option: trust_as_template("{{ livepatch_nested[inventory_hostname] }}")}
+    for name in nested.variables:
+        if f"livepatch_{name}" in names:
+            options[name] = trust_as_template("{{ livepatch_%s | default(omit) }}" % name)
+    become = trust_as_template("{{ livepatch_become | default(true) }}") if "livepatch_become" in names else True
+    keywords = {"become": become, "timeout": TIMEOUT, "ignore_errors": True, "ignore_unreachable": True}
+    return {"name": nested.title, f"kernel.livepatch.{nested.module}": options, **keywords}
 
 
 def _forks():

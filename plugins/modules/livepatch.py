@@ -172,6 +172,14 @@ options:
       - It needs a livepatch that is named, and does not go with O(all).
     type: bool
     default: false
+  from_variables:
+    description:
+      - Take each option that the task does not give from the variable of the host that is called as it with C(livepatch_) before
+        it, where there is one. What the livepatch is says C(livepatch_path), else C(livepatch_package), else C(livepatch_release).
+        They are the variables of role P(kernel.livepatch.apply#role), which uses this.
+      - It is done on the controller, and costs it less than a template for each option.
+    type: bool
+    default: false
   lock_timeout:
     description:
       - Seconds to wait while another run of this module changes the same host.
@@ -516,6 +524,7 @@ def main():
             stall_restart_units=dict(type="list", elements="str", default=[]),
             other_engines=dict(type="str", choices=["refuse", "ignore"], default="refuse"),
             force=dict(type="bool", default=False),
+            from_variables=dict(type="bool", default=False),  # The action plugin has resolved it.
             lock_timeout=dict(type="int", default=0),
         ),
         mutually_exclusive=[("release", "name", "path", "package")],

@@ -1,4 +1,5 @@
-# The looks of a rollout: plays of their own inside rollout_gate, with one ansible-core, on hosts that are stubs.
+# What a rollout executes on hosts, and with whose variables: the patch, and the looks, which are plays of their own inside
+# rollout_gate. With one ansible-core, on hosts that are stubs.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -23,7 +24,21 @@ from tests.bench import scale
 print(json.dumps(scale.rollout(6, pathlib.Path(sys.argv[1]), forks=3, variables=json.loads(sys.argv[2]))))
 """
 TIERS = [{"name": "canary", "hosts": 1, "soak": "1s"}, {"name": "rest", "share": "100%"}]
-OWN = {"livepatch_become": False, "livepatch_coredump_directories": ["/srv/cores"], "livepatch_guard_minutes": 33}
+OWN = {
+    "livepatch_become": False,
+    "livepatch_coredump_directories": ["/srv/cores"],
+    "livepatch_guard_minutes": 33,
+    "livepatch_timeout": "{{ livepatch_guard_minutes + 11 }}",
+    "livepatch_stall_restart_units": ["{{ inventory_hostname }}.service"],
+    "livepatch_package_pattern": "lp-{{ '{release}' }}",
+    "livepatch_replace": "{{ omit }}",
+    "livepatch_replaces": ["hotfix2"],
+}
+# What role apply has where nobody has said anything.
+USUAL = {
+    "state": "enabled", "release": "hotfix3", "gpg_check": True, "drift": "warn", "package_timeout": 600, "unload_inert": True,
+    "timeout": 60, "on_stall": "revert", "other_engines": "refuse", "stall_restart_units": [], "lock_timeout": 0, "become": True,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +67,18 @@ def test_a_whole_rollout_runs_to_its_end_and_shows_no_look_as_a_task(site):
     assert figures["looks"] > 6 and "TASK [Look]" not in output
     assert "livepatch | complete: 6 patched" in output
     assert "no hosts matched" not in output.replace("PLAY [Roll back]", "").split("PLAY [Watch", maxsplit=1)[0]
+
+
+def test_a_host_is_patched_with_the_options_that_its_own_variables_give_templates_among_them(site):
+    unused, directory = site
+    own = {
+        "become": False, "coredump_directories": ["/srv/cores"], "timeout": 44, "stall_restart_units": ["host-2.service"],
+        "pattern": "lp-{release}", "replaces": ["hotfix2"],
+    }  # fmt: skip
+    assert told(directory, "host-3", "livepatch") == USUAL
+    found = told(directory, "host-2", "livepatch")
+    # Before ansible-core 2.19 a template gives words; the module makes numbers of them.
+    assert dict(found, timeout=int(found["timeout"])) == {**USUAL, **own}
 
 
 def test_a_host_is_looked_at_with_its_own_variables_whichever_slice_is_next(site):
