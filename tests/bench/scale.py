@@ -55,7 +55,7 @@ def rollout(hosts, directory, forks=50, silent=0, bad=0, variables=None):
     with open(directory / "output", "w", encoding="utf-8") as output:
         child = subprocess.Popen(command, cwd=directory, env=_environment(directory, forks), stdin=subprocess.DEVNULL,
                                  stdout=output, stderr=subprocess.STDOUT)  # fmt: skip
-        with _memory(child.pid) as memory:
+        with _watched(child.pid, directory / "hosts" / "executions") as memory:
             cpu = _wait(child)
     executions = {path.name: path.stat().st_size for path in sorted((directory / "hosts" / "executions").iterdir())}
     return {
@@ -124,14 +124,23 @@ def _environment(directory, forks):
 
 
 @contextlib.contextmanager
-def _memory(pid):
-    """Watch a process and all below it; give the most resident bytes of it (main) and of the largest other (worker)."""
-    most, ended = {"main": 0, "worker": 0}, threading.Event()
+def _watched(pid, executions):
+    """Watch a process and all below it, and say each minute how far it is (on stderr).
+
+    Give the most resident bytes of it (main) and of the largest other (worker).
+    """
+    most, ended, begun = {"main": 0, "worker": 0}, threading.Event(), time.monotonic()
 
     def watch():
+        told = begun
         while not ended.wait(0.5):
             most["main"] = max(most["main"], _peak(pid))
             most["worker"] = max([most["worker"], *map(_peak, _below(pid))])
+            if time.monotonic() >= told + 60:
+                told += 60
+                counts = ", ".join(f"{path.name} {path.stat().st_size}" for path in sorted(executions.iterdir()))
+                memory = "main %.0f MB, largest worker %.0f MB" % (most["main"] / MEGABYTE, most["worker"] / MEGABYTE)
+                print("%5.0f s, CPU %.0f s, %s: %s" % (told - begun, _cpu(pid), memory, counts), file=sys.stderr, flush=True)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -140,6 +149,14 @@ def _memory(pid):
     finally:
         ended.set()
         watcher.join()
+
+
+def _cpu(pid):
+    """Return the processor seconds of a process and of its children that it has waited for."""
+    with contextlib.suppress(OSError):
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _peak(pid):
