@@ -169,7 +169,7 @@ class World:
         addresses = {name: str(found.get("ansible_host") or name) for name, found in named.items()}
         arms = schedule.arms_of(state, addresses)
         since = min((host.planned for host in state.hosts.values()), default=self.now())
-        return [sources.read(source, arms, since, self.now(), _fetch) for source in self.specs]
+        return [sources.read(source, arms, since, self.now(), http.fetching(open_url)) for source in self.specs]
 
     def tell(self, state, number, verdict, found):
         """Show what is news: where tiers stand, and a verdict with what led to it."""
@@ -291,13 +291,6 @@ def _queue(inventory, manager, action, collector):
     # Before 2.21 a callback of one's own is handed over; since then there are only names.
     queue._stdout_callback, queue._callback_plugins, queue._callbacks_loaded = collector, [collector], True
     return queue
-
-
-def _fetch(url, *, data=None, headers, timeout):
-    """Ask over HTTP, with the proxies and certificates that Ansible uses; redirects would take the headers elsewhere."""
-    method = "GET" if data is None else "POST"
-    with open_url(url, data=data, headers=headers, timeout=timeout, method=method, follow_redirects="none") as response:
-        return http.body(response, timeout)
 
 
 def _verdict_lines(state, number, verdict, found, now):

@@ -22,6 +22,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
     schedule,
     session,
 )
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import http
 
 KINDS = ["rollback", "rolled_back", "end", "override", "read"]
 SPEC = {
@@ -78,20 +79,16 @@ def _write(args, task_vars, show):
     if args["entry"] == "read":
         return _read(args["journal"])
     owner = lock.controller(task_vars)
+    server, fetch = awx.server(os.environ), http.fetching(open_url)
     if args["entry"] == "override":
         if args["reason"] == awx.DENIED and awx.is_job(task_vars):
             # Who did not approve, the server knows; the job runs as whoever started the workflow.
-            owner["user"], args["reason"] = awx.denial(task_vars, awx.server(os.environ), _ask)
+            owner["user"], args["reason"] = awx.denial(task_vars, server, fetch)
         return _override(args, owner, show)
     takeover = values.own_words(args["takeover"], "livepatch_takeover")
-    with session.existing(args["journal"], owner, takeover) as current:
+    with session.existing(args["journal"], owner, takeover, awx.witness(server, fetch)) as current:
         result = ENTRIES[args["entry"]](current, args, task_vars["hostvars"])
         return dict(result, progress=current.notes + result["progress"])
-
-
-def _ask(url, *, headers, verify):
-    with open_url(url, headers=headers, validate_certs=verify, timeout=10, follow_redirects="none") as response:
-        return response.read(awx.MAX_ANSWER_BYTES + 1)
 
 
 def _read(path):
@@ -114,42 +111,68 @@ def _existing(path):
 def _override(args, owner, show):
     """Say something to the rollouts of a release, or to one by its name; their controllers are other processes.
 
-    Where one works now, wait until it has taken what was said.
+    Where one works now, wait until it has taken what was said. One that cannot be told keeps no other from hearing it.
     """
     journals = [args["journal"]] if os.path.isfile(args["journal"]) else []
     journals += [path for path in overrides.unfinished(os.path.dirname(args["journal"]), args["rollout"]) if path not in journals]
-    states = {path: _existing(path).state for path in journals or [args["journal"]]}
-    going = [path for path, state in states.items() if not (state.over or state.ended == "rolled_back")]
-    if not going:
-        state = states[journals[0]]
-        raise RolloutError(f"The rollout {state.rollout} is {state.ended}: there is nothing left to {args['override']}.")
-    changed, taken = False, {}
-    for path in going:
-        said, words = _say(path, states[path], args, owner["user"])
-        show(words)
-        changed = changed or said["new"]
-        if lock.holder(path, owner):
-            taken[path] = said["id"]
+    if not journals:
+        _existing(args["journal"])  # It says that there is none.
+    said, names, needless, failed = {}, {}, [], []
+    for path in journals:
+        try:
+            state = session.Session(path, None, dry=True).state
+            tier = _tier(state, args)
+            why = _needless(state, args["override"], tier)
+            needless += [why] if why else []
+            if not why:
+                said[path], words = _say(path, state, dict(args, tier=tier), owner["user"])
+                names[path] = state.rollout
+                show(words)
+        except RolloutError as error:
+            failed.append(str(error))
+    if not said:
+        raise RolloutError((failed or needless)[0])
+    for line in needless + failed:
+        show(line)
+    taken = {path: one["id"] for path, one in said.items() if lock.holder(path, owner)}
     missed = _wait_taken(taken)
     for path in taken:
-        name = states[path].rollout
         show(
-            f"{name}: its controller has not taken it yet, as it patches a slice; no further one is begun before it does"
+            f"{names[path]}: its controller has not taken it yet, as it patches a slice; no further one is begun before it does"
             if path in missed
-            else f"{name}: its controller has taken it"
+            else f"{names[path]}: its controller has taken it"
         )
-    return {"changed": changed, "journal": going[0], "journals": going, "taken": bool(taken) and not missed, "progress": []}
+    if failed:
+        raise RolloutError(f"Not every rollout could be told, only {', '.join(names.values())}. {failed[0]}")
+    return {
+        "changed": any(one["new"] for one in said.values()),
+        "journal": next(iter(said)),
+        "journals": list(said),
+        "taken": bool(taken) and not missed,
+        "progress": [],
+    }
+
+
+def _tier(state, args):
+    """Return the number (int) of the tier that is meant, None for none. When the rollout takes it, another one may be open."""
+    return state.open_tier if args["override"] == "promote" and args["tier"] is None else args["tier"]
+
+
+def _needless(state, override, tier):
+    """Return why (str) there is no need to say this to a rollout, None where there is."""
+    if state.over or state.ended == "rolled_back":
+        return f"The rollout {state.rollout} is {state.ended}: there is nothing left to {override}."
+    why = state.without_effect({"override": override, "tier": tier})
+    return why and f"{state.rollout}: {override} would do nothing, as {why}. Expected a tier that has not passed."
 
 
 def _say(path, state, args, user):
-    tier = args["tier"]
-    if args["override"] == "promote" and tier is None:
-        tier = state.open_tier
-    known = overrides.holds(path, state, args["override"], args["reason"], tier)
+    """Say it to one rollout; return ({id, new}, what a person is told of it)."""
+    known = overrides.holds(path, state, args["override"], args["reason"], args["tier"])
     what = f"{state.rollout}: {args['override']}"
     if known:
         return {"id": known, "new": False}, f"{what}: said before, with the same reason"
-    identity = overrides.say(path, args["override"], user, args["reason"], tier)
+    identity = overrides.say(path, args["override"], user, args["reason"], args["tier"])
     when = "when it is run again" if state.ended else "at its next slice or look"
     return {"id": identity, "new": True}, f"{what} by {user}: {args['reason']}; the rollout takes it {when}"
 

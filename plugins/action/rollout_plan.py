@@ -13,6 +13,7 @@ import time
 from ansible import constants, context
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import split_host_pattern
+from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.collection_loader import AnsibleCollectionConfig
@@ -21,7 +22,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge, rules
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, progress
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import fleet, lock, schedule, session, start
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import sources
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import http, sources
 
 SPEC = {
     "release": {"type": "raw", "required": True},
@@ -93,9 +94,10 @@ class ActionModule(ActionBase):
         if not dry:
             session.make_directory(args["journal_dir"])
         path = os.path.join(args["journal_dir"], request["rollout"] + ".jsonl")
+        has_ended = awx.witness(awx.server(os.environ), http.fetching(open_url))
         with contextlib.nullcontext() if dry else lock.alone(args["journal_dir"]):
-            with session.Session(path, owner, dry, takeover=takeover) as current:
-                session.refuse_overlap(path, owner, seen)
+            with session.Session(path, owner, dry, takeover=takeover, has_ended=has_ended) as current:
+                session.refuse_overlap(path, owner, seen, has_ended)
                 return self._start(current, args, request, seen, left_out, dry)
 
     def _start(self, current, args, request, seen, notes, dry):
@@ -111,20 +113,21 @@ class ActionModule(ActionBase):
         entries, found = start.opening(current.state, request, seen)
         _check_last_tier(current.state, entries, args["last_tier"], request)
         current.add(entries, current.state.runs + 1)
-        self._judge(current)
+        _judge(current, time.time())
         last = schedule.last_tier(current.state, args["last_tier"])
         lines = [*current.notes, *notes, *found]
         for line in lines:
             self._display.display(progress.line(line))
         return _result(current, last, resumed, bool(entries) and not dry, lines)
 
-    def _judge(self, current):
-        """What was found at a resume may be too much already."""
-        if current.state.stop:
-            return
-        verdict = judge.judge(current.state, time.time())
-        if verdict["verdict"] == "stop":
-            current.add([verdict])
+
+def _judge(current, now):
+    """What was found at a resume may be too much already."""
+    if current.state.stop or current.state.tiers is None:
+        return
+    verdict = judge.judge(current.state, now)
+    if verdict["verdict"] == "stop":
+        current.add([verdict])
 
 
 def _request(args, task_vars, user):

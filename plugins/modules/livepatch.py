@@ -311,8 +311,8 @@ drift:
 health:
   description:
     - What has happened since RV(since), as M(kernel.livepatch.livepatch_health) returns it, read after everything else.
-    - V(null) in check mode, with RV(outcome=not_applicable), where a failed run had not begun to change the host, and where it
-      could not be read, which a warning says.
+    - V(null) in check mode, with RV(outcome=not_applicable) unless a run that was killed had begun to change the host, where a
+      failed run had not begun to change it, and where it could not be read, which a warning says.
   returned: with O(release) and O(install)
   type: dict
 replaced:

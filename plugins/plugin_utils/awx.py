@@ -24,6 +24,7 @@ OVER = ("successful", "failed", "canceled")
 # Below which paths the API answers: the server's own, and the gateway's before newer ones.
 ROOTS = ("/api/v2/", "/api/controller/v2/")
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
+MAX_SECONDS = 10  # for one answer
 # File systems that live in memory, or in the layers of a container, and end with it.
 PASSING = ("overlay", "aufs", "tmpfs", "ramfs", "fuse.fuse-overlayfs")
 
@@ -111,14 +112,23 @@ def server(environment):
     }
 
 
+def witness(asked, fetch):
+    """Return a function of the holder of a lock (dict) that tells whether the server has seen its job end.
+
+    asked, fetch: see is_over. A server numbers its own jobs only: one that the holder has not named is not asked.
+    """
+    return lambda holder: bool(asked) and holder.get("server") == asked["url"] and is_over(holder.get("job"), asked, fetch)
+
+
 def is_over(job, asked, fetch):
     """Has the server seen the job with this number (str) end? False where it does not say so.
 
-    asked: from server, or None; fetch: function(url, headers=..., verify=...) that returns the bytes of an answer, or
-    raises.
+    asked: from server, or None; fetch: function(url, headers=..., verify=..., timeout=...) that returns the bytes of an
+    answer, or raises. Only an answer that is surely about this job, and says when it ended, is believed.
     """
     found = _get(asked, fetch, f"jobs/{job}/") if re.fullmatch("[0-9]{1,18}", str(job)) else {}
-    return found.get("status") in OVER
+    same = found.get("type") == "job" and not isinstance(found.get("id"), bool) and found.get("id") == int(job)
+    return same and found.get("status") in OVER and bool(_text(found.get("finished")))
 
 
 def denial(variables, asked, fetch):
@@ -151,7 +161,7 @@ def _get(asked, fetch, path):
     """Return the object (dict) that the server answers with, {} for anything else."""
     for root in ROOTS if asked else ():
         try:
-            answer = fetch(asked["url"] + root + path, headers=asked["headers"], verify=asked["verify"])
+            answer = fetch(asked["url"] + root + path, headers=asked["headers"], verify=asked["verify"], timeout=MAX_SECONDS)
             if len(answer) <= MAX_ANSWER_BYTES:
                 return _dict(json.loads(answer))
         except Exception:  # noqa: BLE001 - whatever a library raises for a network: it has not answered.

@@ -269,8 +269,8 @@ def _launch(store, _method, kind, one, data):
         one, store.survey(one), given
     )  # of a template what nobody asks for is left out, and not refused
     # A workflow waits for its approval; a job is over at once.
-    status = "running" if workflow else "successful"
-    made = {"name": one["name"], "status": status, "created": "now", "extra_vars": json.dumps(started)}
+    status, finished = ("running", None) if workflow else ("successful", "2026-10-02T08:15:00Z")
+    made = {"name": one["name"], "status": status, "created": "now", "finished": finished, "extra_vars": json.dumps(started)}
     return 201, store.add(LAUNCHES[kind], made)
 
 

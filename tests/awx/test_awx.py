@@ -15,7 +15,7 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal, lock
 from tests.awx.server import NODES, PLAYBOOKS, TOKEN, Refused, Server, answer
 from tests.awx.test_surveys import QUESTIONS
 from tests.unit.plugin_utils.rollouts import Rollout
@@ -589,6 +589,30 @@ def test_an_approval_that_is_denied_or_not_given_in_time_stops_the_rollout_and_s
     assert status == 0, output
     (said,) = (json.loads(line) for line in (tmp_path / "hotfix3.jsonl.overrides").read_text().splitlines())
     assert (said["override"], said["reason"]) == ("abort", "the next tier was denied, or not approved in time")
+
+
+@pytest.mark.parametrize("status, asks", [("canceled", True), ("running", True), ("error", True), ("canceled", False)])
+def test_the_rollback_after_a_job_that_was_cancelled_begins_at_once_where_the_server_can_be_asked(collections, tmp_path, status, asks):
+    rollout = Rollout(["h1"], tiers=[{"name": "canary", "hosts": 1}])
+    rollout.begin(1)
+    path = str(tmp_path / "hotfix3.jsonl")
+    journal.append(path, rollout.entries)
+    release = rollout.state.release
+    with Server() as server:
+        job = server.store.add("jobs", {"name": "Livepatch one tier", "status": status, "finished": "2026-10-02T08:15:00Z"})
+        lost = {"controller": "pod-1", "processes": "pid:[1]", "user": "bob", "job": str(job["id"]), "server": server.url}
+        lock.take(path, dict(lock.owner(os.getpid(), "bob"), **lost))
+        asked = {"CONTROLLER_HOST": server.url, "CONTROLLER_OAUTH_TOKEN": TOKEN if asks else ""}
+        variables = {"livepatch_release": release, "livepatch_rollout": "hotfix3", "livepatch_journal_dir": str(tmp_path), "awx_job_id": 99}
+        code, output = play("kernel.livepatch.rollback", variables, collections[:1], **asked)
+    entries = list(journal.read(path))
+    if status == "canceled" and asks:
+        assert code == 0 and "the server has seen job" in output, output
+        (taken,) = (entry for entry in entries if entry["kind"] == "takeover")
+        assert taken["of"]["job"] == str(job["id"]) and [entry["kind"] for entry in entries][-1] == "end"
+    else:
+        assert code == 2 and "Another controller works on this rollout: bob on pod-1" in output, output
+        assert len(entries) == len(rollout.entries)
 
 
 @pytest.mark.parametrize("name", [name for name, question in QUESTIONS.items() if "choices" in question])

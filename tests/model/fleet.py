@@ -365,4 +365,4 @@ class Fleet:
             machine.enable(to, "before")
             name = to
         self.told(f"{machine.name} is rolled back to {to}")
-        return {"livepatch_result_rollback": {"changed": True, "name": name}}
+        return {"livepatch_result_rollback": {"changed": True, "name": name, "proven": True}}

@@ -7,7 +7,7 @@ import json
 
 from ansible_collections.kernel.livepatch.plugins.action import rollout_gate, rollout_journal, rollout_plan
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge, rules
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import rules
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, rollout_report
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
     answers,
@@ -304,10 +304,7 @@ class Life:
             raise Violation("resume", str(error)) from error
         current.add(entries, current.state.runs + 1)
         self.checks.planned(current.state, seen)
-        if not current.state.stop:
-            verdict = judge.judge(current.state, self.clock())
-            if verdict["verdict"] == "stop":
-                current.add([verdict])
+        rollout_plan._judge(current, self.clock())
         last = schedule.last_tier(current.state, last_tier)
         plan = rollout_plan._result(current, last, resumed, bool(entries), notes)
         on_stop = self.scenario.has("on_stop")

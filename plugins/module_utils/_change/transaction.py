@@ -20,7 +20,7 @@ _DEALT_WITH = ("stalled", "already_forced", "busy")
 class Transaction(object):
     """From a package that may be there, in a livepatch.Run, to its livepatch enabled, and a look at what happened since.
 
-    installed: whether this run has changed the host's packages (bool).
+    installed: whether this run has changed the host's packages (bool). goes_on: whether it goes on with one that was killed.
     """
 
     def __init__(self, run):
@@ -28,7 +28,7 @@ class Transaction(object):
         self._asked = asked.Asked(run.params, run.root)
         self._wanted = self._asked.wanted(run.params, run.params["package_timeout"], run.check_mode)
         self._package = {}
-        self.installed = False
+        self.installed = self.goes_on = False
         run.take_name(self._asked.module_name)
 
     def execute(self):
@@ -46,6 +46,7 @@ class Transaction(object):
         begun = run_files.read(self._run.root, run_files.BEGUN) or {}
         if begun.get("spec") == self._wanted.spec:
             self._run.since, self._run.before, self._run.begun = begun["since"], begun["before"], True
+            self.goes_on = True
 
     def note(self):
         """Write down what this run begins with, before it changes anything."""
@@ -69,7 +70,8 @@ class Transaction(object):
             run.require_root()
             with run.lock(run.params["lock_timeout"]):
                 result = self._install_and_bring()
-        looks = not run.check_mode and self._package["outcome"] != "not_applicable"
+        # A host without a build is as before, unless a run that was killed has brought something.
+        looks = not run.check_mode and (self.goes_on or self._package["outcome"] != "not_applicable")
         changed = result["changed"] or self.installed
         return dict(result, changed=changed, diff=self._diff(result["diff"]), **self.told(look=looks))
 
@@ -118,7 +120,7 @@ class Transaction(object):
         self._present(found)
         view = run.before
         if self._package["outcome"] == "not_applicable":
-            return run.result(view, view, [], [], False)
+            return run.result(view, steps.view(host), [], [], False)
         # Its file is not there yet: it is expected to be cumulative, and called as its vendor's rule says.
         name = run.name or self._wanted.spec
         if name in host.enabled:
@@ -146,7 +148,7 @@ class Transaction(object):
         try:
             self._present(None)
             if self._package["outcome"] == "not_applicable":
-                return run.result(run.before, run.before, [], [], False)
+                return run.result(run.before, steps.view(sysfs.read_host(run.root)), [], [], False)
             self._take_file()
             return run.bring_on()
         except LivepatchError as error:

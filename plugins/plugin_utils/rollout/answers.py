@@ -142,7 +142,7 @@ def result(raw):
     try:
         found = {key: check(raw[key], key) for key, check in _FIELDS.items() if key in raw}
     except _Odd as odd:
-        return {"failed": True, "msg": f"an answer that the module cannot have given, {odd}"}
+        return {"failed": True, "msg": values.words(f"an answer that the module cannot have given, {odd}")}
     if found.get("failed") and is_timeout(raw):
         found.update(unreachable=True, timed_out=True)
     return found
@@ -159,7 +159,7 @@ def facts(raw):
     try:
         return _FACTS(raw, "livepatch"), None
     except _Odd as odd:
-        return None, f"facts that livepatch_facts cannot have given, {odd}"
+        return None, values.words(f"facts that livepatch_facts cannot have given, {odd}")
 
 
 def _list_of_names(value, what):

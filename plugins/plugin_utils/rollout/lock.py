@@ -17,6 +17,7 @@ import socket
 import tempfile
 import time
 
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import awx
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 
 # How often a controller that waits takes its lock again: the time of the file is the last sign of its life.
@@ -35,14 +36,27 @@ LOCAL_SYSTEMS = {"fuse.sshfs"}
 MACHINE = "pid:[4026531836]"
 
 
-def take(journal, owner, takeover=None):
+def take(journal, owner, takeover=None, has_ended=None):
     """Take the lock of this journal for `owner`, or raise RolloutError with the name of the one who has it.
 
     Taking a lock twice is fine, and so is taking that of a process that is dead on this machine. takeover: the reason (str)
-    that a person gives why a controller elsewhere is gone for good. Returns that one (dict, with its `silence` in seconds, and
-    for how long it had `allowed` itself to be silent) where the reason was needed, otherwise None.
+    that a person gives why a controller elsewhere is gone for good. has_ended: function of a holder (dict) that tells whether
+    somebody who knows has seen it end; where that is so, nobody needs to give a reason. Returns the holder (dict, with its
+    `silence` in seconds, and for how long it had `allowed` itself to be silent) whose place is taken for either reason,
+    otherwise None.
     """
-    path = journal + ".lock"
+    taken, refused = _try(journal, owner, takeover)
+    if refused and _seen_to_end(refused, owner, has_ended):
+        # Nothing is locked while somebody is asked, which may take its time: one who has written since then lives.
+        taken, refused = _try(journal, owner, takeover, ended=refused)
+    if refused:
+        raise RolloutError(refusal(refused, owner, _path(journal)))
+    return taken
+
+
+def _try(journal, owner, takeover, ended=None):
+    """Return (taken, refused), see take(): the holder whose place was taken, or who has the lock; ended: one who was refused."""
+    path = _path(journal)
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
@@ -55,11 +69,12 @@ def take(journal, owner, takeover=None):
         if holder and _same(holder, owner):
             owner = dict(owner, since=holder["since"])
         elif holder and not is_stale(holder, owner):
-            gone = dict(holder, silence=_silence(fd, path), allowed=_allowed(holder))
-            if not takeover or _near(holder, owner) or gone["silence"] < gone["allowed"]:
-                raise RolloutError(refusal(gone, owner, path))
+            gone = dict(holder, silence=_silence(fd, path), allowed=_allowed(holder), written=os.fstat(fd).st_mtime_ns)
+            silent = takeover and not _near(holder, owner) and gone["silence"] >= gone["allowed"]
+            if not silent and not (ended and gone["written"] == ended["written"] and _same(holder, ended)):
+                return None, gone
         _write(fd, json.dumps(owner).encode())
-        return gone
+        return gone, None
     finally:
         os.close(fd)
 
@@ -67,11 +82,11 @@ def take(journal, owner, takeover=None):
 def release(journal, owner):
     """Give the lock back, if it is ours. The file stays: removing it would race with one who waits for it."""
     try:
-        fd = os.open(journal + ".lock", os.O_RDWR)
+        fd = os.open(_path(journal), os.O_RDWR)
     except FileNotFoundError:
         return
     try:
-        _flock(fd, fcntl.LOCK_EX, journal + ".lock")
+        _flock(fd, fcntl.LOCK_EX, _path(journal))
         holder = _read(fd)
         if holder and _same(holder, owner):
             _write(fd, b"")
@@ -79,18 +94,33 @@ def release(journal, owner):
         os.close(fd)
 
 
-def holder(journal, owner):
-    """Return who works on this journal now (dict), None for nobody, for `owner` itself, or for a process that is dead."""
+def holder(journal, owner, has_ended=None):
+    """Return who works on this journal now (dict), None for nobody, for `owner` itself, or for one who is dead.
+
+    has_ended: see take().
+    """
     try:
-        fd = os.open(journal + ".lock", os.O_RDONLY)
+        fd = os.open(_path(journal), os.O_RDONLY)
     except OSError:
         return None
     try:
-        _flock(fd, fcntl.LOCK_SH, journal + ".lock")
+        _flock(fd, fcntl.LOCK_SH, _path(journal))
         found = _read(fd)
     finally:
         os.close(fd)
-    return None if not found or _same(found, owner) or is_stale(found, owner) else found
+    if not found or _same(found, owner) or is_stale(found, owner):
+        return None
+    return None if _seen_to_end(found, owner, has_ended) else found
+
+
+def _seen_to_end(holder, owner, has_ended):
+    """Has somebody who knows seen a holder end, of whom nothing can be seen here?"""
+    other = holder.get("job") not in (None, "", owner["job"])
+    return bool(has_ended and other and not _near(holder, owner) and has_ended(holder))
+
+
+def _path(journal):
+    return journal + ".lock"
 
 
 @contextlib.contextmanager
@@ -172,7 +202,8 @@ def controller(variables, silence=SILENCE):
     (seconds) it may write nothing now, see WAITING and longest().
     """
     user = variables.get("awx_user_name") or _user()
-    return owner(living_controller(), str(user), str(variables.get("awx_job_id") or ""), silence)
+    job = str(variables.get("awx_job_id") or "")
+    return owner(living_controller(), str(user), job, silence, (awx.server(os.environ) or {}).get("url") if job else None)
 
 
 def living_controller():
@@ -189,8 +220,8 @@ def living_controller():
     return pid
 
 
-def owner(pid, user, job="", silence=SILENCE):
-    """Return who the process `pid` on this machine is (dict)."""
+def owner(pid, user, job="", silence=SILENCE, server=None):
+    """Return who the process `pid` on this machine is (dict). server: where its job's number is known (str), if anywhere."""
     return {
         "controller": socket.gethostname(),
         "machine": _machine(),
@@ -200,6 +231,7 @@ def owner(pid, user, job="", silence=SILENCE):
         "start": start_time(pid),
         "user": user,
         "job": job,
+        "server": server,
         "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "silence": silence,
     }

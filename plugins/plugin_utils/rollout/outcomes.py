@@ -100,8 +100,8 @@ def _slice_outcome(host, package, apply, look, elapsed):
         if problem:
             return problem
     if lacks:
-        runs = _enabled_before(apply, None)
-        # A controller that died may have brought it, from a repository that had it then.
+        runs = look["enabled"] if "enabled" in look else _enabled_before(apply, None)
+        # A controller, or a module, that died may have brought it, from a repository that had it then.
         if runs and (runs == host.livepatch or runs != host.enabled):
             return "failed", f"{no_build}, but it runs {runs}"
         return "not_applicable", no_build
@@ -266,11 +266,19 @@ def _of_rollback(host, name, had, result):
     }
     if result is None:
         return dict(_changed(last, ("gone", "it is in the inventory no longer"), {}), changed=False)
-    found = _problem(result, "the rollback") or (None if _ran(result) else ("failed", "the rollback did not run"))
-    if not found and result.get("name") not in (None, had["enabled"]):
-        found = "failed", f"runs {result['name']} instead of {had['enabled'] or 'no livepatch'}"
+    found = _problem(result, "the rollback") or _not_back(had["enabled"], result)
     entry = _changed(last, ("rollback_failed", found[1]) if found else ("rolled_back", ""), result)
     return dict(entry, changed=bool(result.get("changed")))
+
+
+def _not_back(wanted, result):
+    """Return (outcome, reason) where the answer of livepatch does not say that a host runs `wanted` (name or None), else None."""
+    if not _ran(result):
+        return "failed", "the rollback did not run"
+    if result.get("name") != wanted:
+        return "failed", f"runs {result.get('name') or 'nobody knows what'} instead of {wanted or 'no livepatch'}"
+    # Taking all out has no name: what is proven then is that nothing is left.
+    return None if result.get("proven") is True else ("failed", f"it is not proven that it runs {wanted or 'no livepatch'}")
 
 
 def of_persistence(results):

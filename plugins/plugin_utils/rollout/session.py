@@ -14,23 +14,23 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import jo
 class Session:
     """The journal at `path`, locked for `owner` (from lock.owner) unless `dry`: then nothing is written.
 
-    takeover: why whoever has the lock elsewhere is gone (str); notes: lines for people that tell what was made of it;
-    changed: whether anything was written.
+    takeover: why whoever has the lock elsewhere is gone (str); has_ended: whether somebody knows that, see lock.take;
+    notes: lines for people that tell what was made of it; changed: whether anything was written.
     As a context manager it gives the lock back when something fails: that ends the run.
     """
 
     changed = False
 
-    def __init__(self, path, owner, dry=False, clock=time.time, takeover=None):
+    def __init__(self, path, owner, dry=False, clock=time.time, takeover=None, has_ended=None):
         self.path, self.owner, self.dry, self.clock = path, owner, dry, clock
         self.notes = []
-        gone = None if dry else lock.take(path, owner, takeover)
+        gone = None if dry else lock.take(path, owner, takeover, has_ended)
         with self:
             self.state, self._offset, self._size = snapshot.read(path)
             self.state = state.advance(self.state, journal.read(path, self._offset))
             self._end = journal.size(path)
             if gone:
-                self._taken_over(gone, takeover)
+                self._taken_over(gone, takeover or f"the server has seen job {gone['job']} end")
 
     def __enter__(self):
         return self
@@ -63,9 +63,12 @@ class Session:
     def take_overrides(self):
         """Copy what was said from outside since the last time into the journal; return these entries (list)."""
         entries = overrides.new(self.path, self.state.overrides)
+        said = [entry for entry in entries if entry["kind"] == "override"]
+        useless = [(entry, self.state.without_effect(entry)) for entry in said]
         self.add(entries)
         self.notes += [overrides.unread(entry) for entry in entries if entry["kind"] == "override_unread"]
-        return [entry for entry in entries if entry["kind"] == "override"]
+        self.notes += [f"{entry['override']} by {entry['user']} does nothing: {why}" for entry, why in useless if why]
+        return said
 
     def release(self):
         """Let another controller have the rollout."""
@@ -73,8 +76,8 @@ class Session:
             lock.release(self.path, self.owner)
 
 
-def existing(path, owner, takeover=None):
-    """Return the Session of a journal that rollout_plan has made, or raise RolloutError; takeover: see Session.
+def existing(path, owner, takeover=None, has_ended=None):
+    """Return the Session of a journal that rollout_plan has made, or raise RolloutError; takeover, has_ended: see Session.
 
     Where the plan of a new round was not finished, what former rounds brought can be rolled back all the same.
     """
@@ -82,7 +85,7 @@ def existing(path, owner, takeover=None):
         raise RolloutError(
             f"There is no journal {path}: run kernel.livepatch.rollout_plan first, and give its journal."
         )
-    session = Session(path, owner, takeover=takeover)
+    session = Session(path, owner, takeover=takeover, has_ended=has_ended)
     with session:
         if session.state.tiers is None and not (session.state.before or session.state.rollback):
             raise RolloutError(
@@ -91,14 +94,17 @@ def existing(path, owner, takeover=None):
     return session
 
 
-def refuse_overlap(path, owner, names):
-    """Raise RolloutError when another rollout of the same directory runs now and has one of these hosts (names)."""
+def refuse_overlap(path, owner, names, has_ended=None):
+    """Raise RolloutError when another rollout of the same directory runs now and has one of these hosts (names).
+
+    has_ended: see lock.take.
+    """
     directory, own = os.path.split(path)
     for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
         other = os.path.join(directory, name)
         if not name.endswith(".jsonl") or name == own:
             continue
-        who = lock.holder(other, owner)
+        who = lock.holder(other, owner, has_ended)
         shared = sorted(set(names) & set(state.state(journal.read(other)).hosts)) if who else []
         if shared:
             raise RolloutError(

@@ -44,9 +44,12 @@ def opening(state, request, fleet):
     if (state.stop or state.rollback) and not request["retry"]:
         return [], ignored
     if state.tiers is None or state.over:
-        if request["retry"]:
+        # A plan that was not finished may have been rolled back all the same, with what former rounds had brought.
+        again = _retry(state, request) if state.rollback else None
+        if request["retry"] and not again:
             ignored = [*ignored, "livepatch_retry is ignored: nothing was stopped"]
         entries, notes = _new_round(state, request, fleet, tiers, slice_size)
+        entries = [again, *entries] if again and entries else entries
     else:
         entries, notes = _resume(state, request, fleet)
     return entries, notes + ignored

@@ -145,6 +145,15 @@ class State:
         """The number of the first tier that is not done, None when all are."""
         return next((tier["number"] for tier in self.tiers or [] if tier["number"] not in self.tiers_done), None)
 
+    def without_effect(self, override):
+        """Return why (str) this override entry does nothing, None where it does something: one tier's soak is ended once."""
+        number, tiers = override.get("tier"), self.tiers or []
+        if override["override"] != "promote":
+            return None
+        if number is None or not 1 <= number <= len(tiers):
+            return "no tier is open" if number is None else f"the plan has no tier {number}"
+        return f"tier {tiers[number - 1]['name']} has passed already" if number in self.tiers_done else None
+
     def tolerates_nothing(self, number):
         """Is this the first tier, and not done yet? Then whatever befalls its hosts stops the rollout."""
         return number == 1 and 1 not in self.tiers_done
@@ -596,7 +605,8 @@ def _override(current, entry):
     elif entry["override"] == "resume":
         current.paused = current.held_since = None
     elif entry["override"] == "promote":
-        current.promoted.setdefault(entry["tier"], journal.seconds(entry["time"]))
+        if not current.without_effect(entry):
+            current.promoted.setdefault(entry["tier"], journal.seconds(entry["time"]))
     else:
         current.aborted = entry
 

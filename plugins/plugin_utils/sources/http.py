@@ -257,6 +257,21 @@ def _server_words(error, source):
         return ""
 
 
+def fetching(open_url):
+    """Return a fetch function; open_url: that of Ansible, with its proxies and certificates.
+
+    fetch(url, data=None, headers=..., timeout=..., verify=True) returns the bytes of the answer, or raises. Redirects would
+    take the headers elsewhere.
+    """
+
+    def fetch(url, *, data=None, headers, timeout, verify=True):
+        how = {"headers": headers, "timeout": timeout, "validate_certs": verify, "follow_redirects": "none"}
+        with open_url(url, data=data, method="GET" if data is None else "POST", **how) as response:
+            return body(response, timeout)
+
+    return fetch
+
+
 def body(response, timeout, clock=time.monotonic):
     """Return the body (bytes) of an open response, for a fetch function: bounded in size and in time as a whole.
 

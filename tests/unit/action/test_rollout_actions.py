@@ -18,6 +18,7 @@ import pytest
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import awx
 from tests.tools.forked import Playbooks
+from tests.unit.plugin_utils.rollouts import OUT
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 HOSTS = ["h1", "h2", "h3", "h4"]
@@ -481,7 +482,7 @@ def test_a_tier_gets_no_verdict_and_a_rollout_no_end_while_hosts_are_left(site):
 
 
 def test_a_rollback_is_written_before_and_after(site):
-    for name, livepatch in (("h1", {"changed": True}), ("h2", {"failed": True, "msg": "no answer"})):
+    for name, livepatch in (("h1", OUT), ("h2", {"failed": True, "msg": "no answer"})):
         site.hosts[name].update(
             livepatch_result_rollback_package={"changed": True}, livepatch_result_rollback=livepatch
         )
@@ -507,7 +508,7 @@ def test_a_rollback_is_written_before_and_after(site):
 
 def test_a_host_that_would_enable_the_livepatch_at_its_next_boot_is_not_rolled_back(site):
     for name in ("h1", "h2"):
-        site.hosts[name].update(livepatch_result_rollback={"changed": True}, livepatch_result_persistence={"skipped": True})
+        site.hosts[name].update(livepatch_result_rollback=OUT, livepatch_result_persistence={"skipped": True})
     site.hosts["h2"]["livepatch_result_persistence_former"] = {"failed": True, "error": "write_failed", "msg": "disk full"}
     tasks = [
         site.plan(tiers=[{"name": "all", "share": "100%"}], hosts=["h1", "h2"]),
@@ -769,6 +770,39 @@ def test_what_is_said_about_a_release_is_said_to_all_of_its_rollouts_that_are_no
     assert "east: abort by" in output and "west: abort by" in output
 
 
+def test_a_journal_that_cannot_be_read_keeps_no_other_rollout_from_being_halted_and_is_named(site):
+    east, west = site.plan(rollout="east", hosts=HOSTS[:2]), site.plan(rollout="west", hosts=HOSTS[2:])
+    assert site.run([east, site.gate("finish", last_tier=0), west])[0] == 0
+    lines = (site.journals / "east.jsonl").read_text().splitlines(keepends=True)
+    (site.journals / "east.jsonl").write_text("".join([*lines, "garbage\n"]))
+    say = {"journal": str(site.journals / "hotfix3.jsonl"), "rollout": "hotfix3", "entry": "override", "override": "abort"}
+    code, output = site.run([{"kernel.livepatch.rollout_journal": say, "register": "said"}])
+    assert code == 2 and "only west." in site.result("said")["msg"] and "east.jsonl is not a journal" in output, output
+    assert "abort" in (site.journals / "west.jsonl.overrides").read_text()
+
+
+def test_the_end_of_a_soak_is_asked_for_by_tier_and_means_no_other_one_when_it_is_taken_late(site):
+    promote = {"journal": str(site.journal), "entry": "override", "override": "promote", "reason": "seen enough"}
+    said = {"kernel.livepatch.rollout_journal": promote, "register": "said"}
+    assert site.run([site.plan(), *site.tier(1)[:2], said])[0] == 0
+    (line,) = (json.loads(line) for line in (site.journals / "web.jsonl.overrides").read_text().splitlines())
+    assert line["tier"] == 1, "the one that is open when it is said"
+    wrong = {"kernel.livepatch.rollout_journal": dict(promote, tier=7), "register": "said"}
+    code, output = site.run([wrong])
+    assert code == 2 and "web: promote would do nothing, as the plan has no tier 7" in site.result("said")["msg"], output
+    # The file is seen late, when the tier has passed.
+    hidden = site.journals / "web.jsonl.overrides"
+    hidden.rename(site.path / "late")
+    for entry in site.entries("outcome"):
+        site.hosts[entry["host"]]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["enabled"] = "hotfix3"
+    assert site.run([site.plan(), site.gate("finish", last_tier=1)])[0] == 0
+    assert site.entries("tier_done")
+    (site.path / "late").rename(hidden)
+    code, output = site.run([site.plan(), site.open(0)])
+    assert code == 0 and re.search("promote by .* does nothing: tier canary has passed already", output), output
+    assert site.entries("override") and site.entries("slice")[-1]["tier"] == 2
+
+
 def test_nothing_can_be_said_to_a_rollout_that_is_complete(site):
     say = {"journal": "{{ plan.journal }}", "entry": "override", "override": "abort", "reason": "too late"}
     tasks = [site.plan(), *site.tier(1), *site.tier(2), site.entry("end", result="complete")]
@@ -963,7 +997,7 @@ def test_what_former_rounds_brought_is_rolled_back_though_the_plan_of_a_new_one_
     with open(site.journal, "a", encoding="utf-8") as stream:  # a controller died while it planned anew
         stream.write(json.dumps(site.entries("rollout")[0]) + "\n")
     for name in HOSTS:
-        site.hosts[name]["livepatch_result_rollback"] = {"changed": True, "name": None}
+        site.hosts[name]["livepatch_result_rollback"] = OUT
     back = [site.entry("rollback"), site.entry("rolled_back", hosts=HOSTS), site.entry("end", result="rolled_back")]
     for task in back:
         task["kernel.livepatch.rollout_journal"]["journal"] = str(site.journal)

@@ -95,6 +95,8 @@ def _results(bad):
     return of
 
 
+# What livepatch answers of a host that had no livepatch before and has none again.
+OUT = {"changed": True, "name": None, "proven": True}
 REBOOTED = {"look": {"boot_id": "other", "rebooted": True, "enabled": None, "uptime_seconds": 2}}
 
 

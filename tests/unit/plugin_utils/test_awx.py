@@ -132,6 +132,7 @@ def test_a_run_is_a_job_where_the_server_has_said_so():
     assert awx.is_job(JOB) and not awx.is_job({}) and not awx.is_job({"awx_job_id": None})
 
 
+ENDED = {"id": 12, "type": "job", "status": "canceled", "finished": "2026-10-02T08:15:00Z"}
 ENVIRONMENT = {"CONTROLLER_HOST": "https://awx.example.com/", "CONTROLLER_OAUTH_TOKEN": "secret"}
 
 
@@ -170,7 +171,8 @@ def test_a_credential_with_a_token_or_a_password_asks():
 def answering(answers, root="/api/v2/"):
     """Return a fetch that knows these paths."""
 
-    def fetch(url, headers, verify):
+    def fetch(url, headers, verify, timeout):
+        assert timeout == awx.MAX_SECONDS
         assert headers["Authorization"] == "Bearer secret" and verify is True
         assert url.startswith("https://awx.example.com/api/")
         path = url.partition(root)[2]
@@ -196,8 +198,23 @@ def answering(answers, root="/api/v2/"):
 )
 @pytest.mark.parametrize("root", awx.ROOTS)
 def test_a_job_is_over_when_the_server_saw_it_end(status, expected, root):
-    fetch = answering({"jobs/12/": {"status": status}}, root)
+    fetch = answering({"jobs/12/": dict(ENDED, status=status)}, root)
     assert awx.is_over("12", awx.server(ENVIRONMENT), fetch) is expected
+
+
+@pytest.mark.parametrize("odd", [{"id": 13}, {"id": True}, {"id": "12"}, {"type": "workflow_job"}, {"finished": None}, {"finished": 5}])
+def test_an_answer_that_is_not_surely_about_the_job_and_its_end_says_nothing(odd):
+    assert awx.is_over("12", awx.server(ENVIRONMENT), answering({"jobs/12/": dict(ENDED, **odd)})) is False
+
+
+def test_of_a_lock_that_server_is_asked_that_has_given_the_job_its_number_and_no_other():
+    asked = awx.server(ENVIRONMENT)
+    has_ended = awx.witness(asked, answering({"jobs/12/": ENDED}))
+    assert has_ended({"job": "12", "server": asked["url"]}) is True
+    assert has_ended({"job": "14", "server": asked["url"]}) is False
+    for holder in ({"job": "12"}, {"job": "12", "server": "https://other.example.com"}, {"job": "12", "server": None}):
+        assert awx.witness(asked, fails)(holder) is False
+        assert awx.witness(None, fails)(holder) is False
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>", b"[1]", b'"over"', b"x" * (awx.MAX_ANSWER_BYTES + 1)])

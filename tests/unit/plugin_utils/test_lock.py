@@ -165,6 +165,46 @@ def test_it_is_taken_over_for_a_reason_once_it_has_been_silent_for_long(journal,
     assert lock.take(journal, me, "the node is gone") is None, "it is ours already"
 
 
+@pytest.mark.parametrize("place", ELSEWHERE)
+def test_a_job_that_its_server_has_seen_end_is_taken_over_at_once_and_no_other(journal, place):
+    me = lock.owner(os.getpid(), "ann", "13")
+    bob = dict(me, user="bob", job="12", **place)
+    lock.take(journal, bob)
+    for has_ended in (None, lambda holder: False):
+        with pytest.raises(RolloutError, match="job 12, since"):
+            lock.take(journal, me, None, has_ended)
+        assert lock.holder(journal, me, has_ended)["job"] == "12"
+    asked = []
+    assert lock.holder(journal, me, lambda holder: True) is None
+    assert lock.take(journal, me, None, lambda holder: asked.append(holder) or True)["user"] == "bob"
+    assert [holder["job"] for holder in asked] == ["12"]
+    with pytest.raises(RolloutError, match="works on this rollout: ann"):
+        lock.take(journal, bob)
+
+
+def test_a_job_that_writes_while_the_server_is_asked_about_it_lives_whatever_the_answer(journal):
+    me = lock.owner(os.getpid(), "ann", "13")
+    bob = dict(me, user="bob", job="12", controller="elsewhere")
+    lock.take(journal, bob)
+
+    def has_ended(holder):
+        lock.take(journal, bob)  # Nothing is locked meanwhile.
+        return True
+
+    silent(journal, 1)
+    with pytest.raises(RolloutError, match="works on this rollout: bob"):
+        lock.take(journal, me, None, has_ended)
+
+
+@pytest.mark.parametrize("job, place", [("12", {}), ("13", {"controller": "elsewhere"}), ("", {"controller": "elsewhere"})])
+def test_nobody_is_asked_about_a_process_that_is_seen_here_or_is_of_this_very_job_or_of_none(racers, journal, job, place):
+    child = racers()
+    bob = dict(lock.owner(child.pid, "bob", job), **place)
+    lock.take(journal, bob)
+    with pytest.raises(RolloutError, match="works on this rollout: bob"):
+        lock.take(journal, lock.owner(os.getpid(), "ann", "13"), None, lambda holder: True)
+
+
 @pytest.mark.parametrize(
     "allowed, minutes", [(lock.WAITING, 5), (2 * 3600, 120), ("soon", 45), (True, 45), (-1, 45), (1e99, 45), (10**9, 45)]
 )
@@ -302,6 +342,9 @@ def test_the_user_and_the_job_of_awx_are_those_of_the_lock_and_a_user_without_a_
     monkeypatch.setattr(lock, "living_controller", os.getpid)
     assert lock.controller({"awx_user_name": "bob", "awx_job_id": 12})["user"] == "bob"
     assert lock.controller({"awx_user_name": "bob", "awx_job_id": 12})["job"] == "12"
+    monkeypatch.setenv("CONTROLLER_HOST", "https://awx/")
+    monkeypatch.setenv("CONTROLLER_OAUTH_TOKEN", "secret")
+    assert lock.controller({"awx_job_id": 12})["server"] == "https://awx" and lock.controller({})["server"] is None
 
     def getuser():
         raise KeyError("getpwuid(): uid not found: 1000")

@@ -330,13 +330,19 @@ def _closed(found, name, said):
     return going.close(lambda other: one if other == name else good(other))
 
 
-def test_a_host_without_a_build_that_runs_the_release_since_a_controller_died_is_watched_and_rolled_back():
+BROUGHT = {"enabled": "hotfix3", "events": [], "sources": {"kmsg": "read"}}
+
+
+@pytest.mark.parametrize(
+    "before, health", [("hotfix3", None), (None, BROUGHT)], ids=["a controller that was killed", "a module that was killed"]
+)
+def test_a_host_without_a_build_that_runs_what_somebody_who_was_killed_had_brought_is_watched_and_rolled_back(before, health):
     found = rollout(slice="100%")
     names = found.tier(1)
     world = Played(found)
     assert run.Run(world, world).open(names)
     found.open(**{name.replace("-", "_"): {"enabled": "hotfix3"} for name in names})
-    said = {"outcome": "not_applicable", "before": {"enabled": "hotfix3"}, "health": None}
+    said = {"outcome": "not_applicable", "before": {"enabled": before}, "health": health and {**health, "boot_id": f"boot-{names[0]}"}}
     assert _closed(found, names[0], said)["verdict"] == "stop"
     assert found.failures()[names[0]].endswith("but it runs hotfix3")
     assert names[0] in found.watched() and names[0] in found.state.to_roll_back()

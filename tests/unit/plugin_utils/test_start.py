@@ -10,9 +10,10 @@ import pytest
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, summary
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import answers as told
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import fleet, outcomes, schedule
 
-from tests.unit.plugin_utils.rollouts import REBOOTED, Rollout, good, hosts, raw
+from tests.unit.plugin_utils.rollouts import OUT, REBOOTED, Rollout, good, hosts, raw
 
 
 def outcome(rollout, name):
@@ -259,7 +260,7 @@ def test_a_host_that_left_the_inventory_is_no_reason_why_a_rollback_never_ends()
     rollout = finished()
     names = rollout.state.to_roll_back()
     left = [name for name in names if name != "host-2"]
-    answers = {name: {"changed": True, "name": None} for name in left}
+    answers = dict.fromkeys(left, OUT)
     found = outcomes.of_rollback(rollout.state, names, answers.get, inventory=left)
     assert {entry["host"]: entry["outcome"] for entry in found} == {**dict.fromkeys(left, "rolled_back"), "host-2": "gone"}
     rollout.write(found)
@@ -438,10 +439,21 @@ def test_a_retry_of_a_rollout_that_never_failed_is_ignored_and_this_is_said():
     assert any("livepatch_retry is ignored" in note for note in rollout.notes)
 
 
+def test_a_plan_that_was_not_finished_and_was_rolled_back_is_made_anew_for_a_reason_alone():
+    rollout = finished()
+    rollout.write(rollout.entries[:2])  # A controller died while it planned a new round.
+    assert rollout.state.tiers is None
+    roll_back(rollout)
+    assert rollout.open() == [] and rollout.state.tiers is None
+    rollout.open(retry="mended")
+    assert rollout.state.tiers and not rollout.state.rollback and rollout.state.retries == ["mended"]
+    assert not any("livepatch_retry is ignored" in note for note in rollout.notes)
+
+
 def test_rolled_back_hosts_are_patched_again_after_a_retry():
     rollout, name = stopped()
     names = [entry["host"] for entry in schedule.to_roll_back(rollout.state)]
-    answers = {host: {"changed": True} for host in names}
+    answers = dict.fromkeys(names, OUT)
     answers[name] = {"failed": True, "msg": "no answer"}
     rollout.write(outcomes.of_rollback(rollout.state, names, answers.get))
     assert sorted(outcome(rollout, host) for host in names) == ["rollback_failed", "rolled_back"]
@@ -492,7 +504,7 @@ def test_a_rollback_takes_the_hosts_of_former_rounds_back_too():
     rollout.patch(1)
     found = [entry["host"] for entry in schedule.to_roll_back(rollout.state)]
     assert sorted(found) == hosts(7) and found[0] == "host-7", "the latest first"
-    rollout.write(outcomes.of_rollback(rollout.state, found, {host: {"changed": True} for host in found}.get))
+    rollout.write(outcomes.of_rollback(rollout.state, found, dict.fromkeys(found, OUT).get))
     assert schedule.to_roll_back(rollout.state) == []
     assert rollout.state_after({"kind": "retry", "reason": "again", "user": "ann"}).remaining(1) == ["host-7"]
 
@@ -503,7 +515,7 @@ def test_a_former_rounds_host_that_cannot_be_rolled_back_says_why_and_one_that_w
     assert rollout.state.remaining(1) == ["host-1"], "planned anew, and not touched by this round"
     found = [entry["host"] for entry in schedule.to_roll_back(rollout.state)]
     assert sorted(found) == hosts(6)
-    answers = {host: {"changed": True} for host in found}
+    answers = dict.fromkeys(found, OUT)
     answers["host-2"] = {"failed": True, "msg": "no answer"}
     rollout.write(outcomes.of_rollback(rollout.state, found, answers.get))
     left, = schedule.to_roll_back(rollout.state)
@@ -515,6 +527,27 @@ def test_a_rollback_that_enabled_another_livepatch_than_before_has_failed():
     rollout = finished()
     found = outcomes.of_rollback(rollout.state, ["host-1"], {"host-1": {"changed": True, "name": "hotfix2"}}.get)
     assert (found[0]["outcome"], found[0]["reason"]) == ("rollback_failed", "runs hotfix2 instead of no livepatch")
+
+
+@pytest.mark.parametrize(
+    "had, answer, reason",
+    [
+        ("hotfix2", {"changed": True}, "runs nobody knows what instead of hotfix2"),
+        ("hotfix2", {"changed": True, "name": None, "proven": True}, "runs nobody knows what instead of hotfix2"),
+        ("hotfix2", {"changed": True, "name": "hotfix2"}, "it is not proven that it runs hotfix2"),
+        (None, {"changed": True}, "it is not proven that it runs no livepatch"),
+        (None, {"changed": True, "name": None, "proven": False}, "it is not proven that it runs no livepatch"),
+        (None, {}, "the rollback did not run"),
+    ],
+)
+def test_an_answer_that_does_not_prove_what_runs_now_is_no_rollback(had, answer, reason):
+    rollout = Rollout(hosts(2), dict.fromkeys(("host_1", "host_2"), {"enabled": had}), tiers=[{"name": "all", "share": "100%"}], slice=2)
+    rollout.patch(1, **dict.fromkeys(("host_1", "host_2"), {"apply": {"before": {"enabled": had}}}))
+    assert rollout.state.before["host-1"]["enabled"] == had
+    (entry,) = outcomes.of_rollback(rollout.state, ["host-1"], lambda name: told.result(answer))
+    assert (entry["outcome"], entry["reason"]) == ("rollback_failed", reason)
+    good_answer = {"changed": True, "name": had, "proven": True}
+    assert outcomes.of_rollback(rollout.state, ["host-1"], lambda name: good_answer)[0]["outcome"] == "rolled_back"
 
 
 def test_a_complete_rollout_with_nothing_left_writes_nothing():
@@ -603,7 +636,7 @@ def roll_back(rollout, **failed):
     """Roll back all that was touched but those (name with _ for -) that failed, as the playbook does."""
     names = rollout.state.to_roll_back()
     rollout.write([{"kind": "rollback", "hosts": names, "reason": "oops"}])
-    answers = {name: {"changed": True, "name": None, **failed.get(key(name), {})} for name in names}
+    answers = {name: {**OUT, **failed.get(key(name), {})} for name in names}
     rollout.write(outcomes.of_rollback(rollout.state, names, answers.get))
     rollout.write([] if rollout.state.to_roll_back() else [{"kind": "end", "result": "rolled_back"}])
 
@@ -647,7 +680,7 @@ def test_a_tier_of_which_no_host_runs_the_release_any_more_has_not_passed():
     rollout = Rollout(hosts(6), slice=2)
     rollout.patch(1)
     names = canary(rollout)
-    rollout.write(outcomes.of_rollback(rollout.state, names, lambda name: {"changed": True, "name": None}))
+    rollout.write(outcomes.of_rollback(rollout.state, names, lambda name: OUT))
     verdict = rollout.look(1)
     assert verdict["verdict"] == "stop" and "no host of tier canary is left that runs the release" in verdict["reasons"][0]
     assert 1 not in rollout.state.tiers_done

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies, transaction
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import package_manager
 from tests.unit.fakes import elf
@@ -84,6 +84,29 @@ def test_a_release_without_a_build_leaves_the_host_as_it_is(host):
         assert (result["outcome"], result["changed"], result["proven"]) == ("not_applicable", False, False)
         assert result["effective_release"] == elf.KERNEL + "-hotfix1" and result["health"] is None
         assert result["diff"]["before"] == result["diff"]["after"]
+
+
+def test_what_a_run_that_was_killed_has_brought_is_told_though_no_repository_has_its_package_any_more(host):
+    run(host, "hotfix1")
+    killed = begin(host.kernel, **host.options("hotfix2"))
+
+    def dies(name):
+        host.kernel.insert(name, CODE[name])
+        raise KeyboardInterrupt
+
+    host.scriptlet = dies
+    removed = transaction.run_files.remove
+    transaction.run_files.remove = lambda root, name: None  # It was killed: nothing puts things right behind it.
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            killed.execute()
+    finally:
+        transaction.run_files.remove = removed
+    host.scriptlet, host.available, host.installed = None, set(), None
+    result = run(host, "hotfix2")
+    assert (result["outcome"], result["before"]["enabled"], result["changed"]) == ("not_applicable", "hotfix1", True)
+    assert result["effective_release"] == elf.KERNEL + "-hotfix2" and result["health"]["enabled"] == "hotfix2"
+    assert run(host, "hotfix2")["health"] is None, "that run is over"
 
 
 @pytest.mark.parametrize("transition", [0, 1])
