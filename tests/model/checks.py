@@ -3,10 +3,11 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import json
 from collections import Counter
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import schedule
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import schedule, snapshot
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
 
 DAY = 86400
@@ -97,6 +98,9 @@ class Checks:
 
     def _outcome(self, entry):
         name, outcome = entry["host"], entry["outcome"]
+        if outcome in ("not_applicable", "rolled_back"):
+            ours = self.life.fleet.machines[name].runs_ours
+            self.need(not ours, "outcome", f"{name} is {outcome} and runs what the rollout brought")
         self.open.discard(name)
         if outcome in ("not_applicable", "rolled_back", "gone"):
             self.ours.discard(name)
@@ -115,6 +119,7 @@ class Checks:
                 self.need(not left and not state.stop, "complete", f"{left} are not done, stop {state.stop}")
 
     def replayed(self, state):
+        self._kept(state)
         if self.memory is None:
             return
         ours, theirs = _plain(self.memory), _plain(state)
@@ -122,6 +127,13 @@ class Checks:
             wrong = [key for key in ours if ours[key] != theirs.get(key)]
             raise Violation("replay", f"{wrong[:5]}: {[(ours[key], theirs.get(key)) for key in wrong[:3]]}")
         self.state = state
+
+    def _kept(self, state):
+        """A snapshot gives the same state; now and then, as it costs."""
+        if state.runs % 3 == 1:
+            ours, theirs = _plain(state), _plain(snapshot._state(json.loads(json.dumps(snapshot._plain(state)))))
+            wrong = [(key, ours[key], theirs.get(key)) for key in ours if ours[key] != theirs.get(key)]
+            self.need(not wrong, "snapshot", f"{wrong[:3]}")
 
     # Who may be patched
 
@@ -142,7 +154,11 @@ class Checks:
 
     def _tier_passes(self, state, number):
         end = judge.soak_end(state, number)
-        unseen = [host.name for host in state.watched() if host.lost is None and self.answered.get(host.name, 0) < end - 0.01]
+        if self.life.scenario.has("clock"):  # Then no more than a look after the slice can be promised.
+            ends = {host.name: self.patched_at.get(host.name, 0.0) for host in state.watched()}
+        else:
+            ends = {host.name: end - 0.01 for host in state.watched()}
+        unseen = [host.name for host in state.watched() if host.lost is None and self.answered.get(host.name, 0) < ends[host.name]]
         self.need(not unseen, "unlooked", f"tier {number} passes, and {unseen} did not answer since its soak ended")
         self.need(not state.remaining(number), "unpatched", f"tier {number} passes, and {state.remaining(number)} are left")
 
@@ -188,15 +204,17 @@ class Checks:
 
     def waits(self, state, now, until):
         self._step(state, now)
-        self.idle, self.waited = self.idle + 1 if now <= self.waited else 0, now
+        true = self.life.fleet.now
+        self.idle, self.waited = self.idle + 1 if true <= self.waited else 0, true
         self.need(self.idle < AT_ONCE, "endless", f"{self.idle} waits without time going by")
-        self.need(until - now < 3 * DAY, "endless", f"waits for {until - now} s")
+        self.need(until - now < 3 * DAY or self.life.scenario.has("clock"), "endless", f"waits for {until - now} s")
         self._arms(state)
 
     def looks(self, state, now):
         self._step(state, now)
 
     def _step(self, state, now):
+        now = self.life.fleet.now
         self.steps[now // DAY] += 1
         most = 4 * DAY / state.rules["look_interval"] + 50 * len(state.hosts) + 200
         self.need(self.steps[now // DAY] < most, "endless", f"{self.steps[now // DAY]} steps in one day")

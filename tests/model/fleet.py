@@ -15,12 +15,12 @@ TROUBLES = (
     "crash", "hang", "network", "selfpatch", "alarm", "inventory", "moved", "counters", "taken_out", "harm",
     # while a slice is patched
     "package", "not_applicable", "stall", "stall_in", "enable_crash", "enable_hang", "enable_timeout", "unproven", "look_lost",
-    "look_reboot", "look_alarm", "look_error",
+    "look_reboot", "look_alarm", "look_error", "module_kill", "withdrawn",
     # what hosts say
     "odd", "unreadable", "other_livepatch", "vendor", "persist", "source",
     # the controller, and people
     "kill", "disk", "pause", "resume", "promote", "abort", "say_rollback", "rollback", "old_retry", "on_stop", "last_tier",
-    "report_only", "few_control", "rollback_fails", "unfit",
+    "report_only", "few_control", "rollback_fails", "unfit", "clock", "burst", "regroup", "workflow",
 )  # fmt: skip
 ODD = (
     {"uptime_seconds": 10**400}, {"uptime_seconds": -1}, {"uptime_seconds": float("nan")}, {"events": "none"},
@@ -31,6 +31,9 @@ ODD = (
 )  # fmt: skip
 TIMED_OUT = {"failed": True, "msg": "The task did not complete within the expected time frame of 300 seconds.", "timedout": {}}
 UNREACHABLE = {"unreachable": True, "msg": "Failed to connect to the host via ssh", "changed": False}
+MODULE_FAILURE = {"failed": True, "changed": False, "msg": "MODULE FAILURE: No start of json char found", "rc": -9}
+# What a host may say of a rollback that it has not done.
+NOT_BACK = ({"changed": True}, {"changed": True, "name": None}, {"changed": True, "name": "x", "proven": True}, {"skipped": True}, {})
 
 
 class Scenario:
@@ -65,6 +68,7 @@ class Machine:
         self.name, self.cohort, self.domain, self.vendor = name, cohort, domain, vendor
         self.boots, self.booted_at = 0, boot
         self.enabled = self.brought = self.package = self.had = None
+        self.begun = None  # what a run of the module that was killed began with: (what ran, since)
         self.keeps = self.self_keeps = self.hung = self.transition = self.moved = False
         self.down_until = self.away_until = 0.0
         self.listed, self.supported = True, True
@@ -104,7 +108,7 @@ class Machine:
     def reboot(self, now, down):
         self.boots += 1
         self.down_until = self.booted_at = now + down
-        self.sequence, self.log, self.counters, self.transition = 100, [], [0, 0], False
+        self.sequence, self.log, self.counters, self.transition, self.begun = 100, [], [0, 0], False, None
         if not (self.keeps or self.self_keeps):
             self.enabled = self.brought = None
 
@@ -275,32 +279,52 @@ class Fleet:
             ],
         }
 
+    # One execution patches a host: its package, the livepatch, and a look. The clock goes on between these.
+
     def install(self, machine):
-        """Return (raw result of livepatch_package, whether livepatch runs then)."""
+        """Return (what livepatch says of the package, whether it goes on)."""
         if not machine.answers(self.now):
             return dict(UNREACHABLE), False
-        machine.attempts += 1
         name = machine.name
         if self._fails("package", name):
             return {"failed": True, "error": "package_failed", "msg": "the repository does not answer", "changed": False}, False
+        if self._fails("withdrawn", name) and machine.package:
+            self.told(f"the package of {name} is gone, and no repository has it any more")
+            machine.package = None
+            return self._without_build(machine), False
         if machine.package is None and not machine.runs and self._fails("not_applicable", name):
-            return {"changed": False, "outcome": "not_applicable", "package": None, "kernel_release": "6.1.0-1"}, False
-        found = {"changed": machine.package is None, "package": "klp-1.0-2.x86_64", "before": None}
-        found["outcome"] = "present" if machine.package else "installed"
+            return self._without_build(machine), False
+        found = {"package": "klp-1.0-2.x86_64", "package_before": None}
+        found["outcome"] = "already_installed" if machine.package else "installed"
         machine.package = "klp"
         return found, True
+
+    def _without_build(self, machine):
+        before, since = self._began(machine)
+        goes_on, machine.begun = machine.begun is not None, None
+        found = {"outcome": "not_applicable", "package": None, "package_before": None, "name": None, "proven": False}
+        found.update(changed=goes_on and before != machine.enabled, before={"enabled": before}, since=since, kernel_release="6.1.0-1")
+        return dict(found, health=self._look(machine, since) if goes_on else None)
+
+    def _began(self, machine):
+        """Return what ran, and where the log stood, before the first of the runs that belong together."""
+        here = {"boot_id": machine.boot_id, "sequence": machine.sequence, "time": "whatever"}
+        return machine.begun or (machine.enabled, here)
 
     def _fails(self, trouble, name):
         return not self.calm and self.scenario.strikes(trouble, name)
 
-    def apply(self, machine):
-        """Return the raw result of livepatch; the machine changes, or dies."""
+    def apply(self, machine, package):
+        """Return what livepatch says then; the machine changes, or dies."""
         if not machine.answers(self.now):
             return dict(UNREACHABLE)
-        name, had = machine.name, machine.enabled
-        since = {"boot_id": machine.boot_id, "sequence": machine.sequence, "time": "whatever"}
+        name, (had, since) = machine.name, self._began(machine)
         if not machine.runs and self._fails("stall", name):
+            machine.begun = None
             return {"failed": True, "error": "stalled", "msg": "1 task blocks it: turned round", "changed": False}
+        if self._fails("module_kill", name) and self.scenario.dice(f"module_kill/{name}").random() < 0.5:
+            machine.begun = had, since
+            return dict(MODULE_FAILURE)
         before = machine.brought
         if machine.had is None:
             machine.had = machine.enabled or "none"
@@ -310,6 +334,11 @@ class Fleet:
             if self.scenario.dice(f"harm/{name}").random() < self.scenario.troubles["harm"]:
                 delay = self.scenario.dice(f"harm/{name}").expovariate(1 / 3600)
                 self.later(delay, self.scenario.dice(f"harm/{name}").choice(("crash", "crash", "hang", "alarm")), name)
+        if self._fails("module_kill", name):
+            machine.begun = had, since
+            self.told(f"the module is killed on {name}, which runs {machine.enabled}")
+            return dict(MODULE_FAILURE)
+        machine.begun = None
         if self._fails("stall_in", name):
             machine.transition = True
             return {"failed": True, "error": "stalled", "msg": "1 task blocks it: it waits on", "changed": True}
@@ -323,7 +352,8 @@ class Fleet:
         if self._fails("enable_timeout", name):
             return dict(TIMED_OUT)
         return {
-            "changed": had != machine.enabled,
+            **package,
+            "changed": had != machine.enabled or package["outcome"] == "installed",
             "name": machine.enabled,
             "proven": not self._fails("unproven", name),
             "before": {"enabled": had},
@@ -331,17 +361,20 @@ class Fleet:
             "transition": {"seconds": 0.5},
         }
 
-    def first_look(self, machine, apply):
-        """Return the raw result of the look that follows in the slice."""
-        if "since" not in apply:
-            return {"skipped": True, "changed": False}
+    def answer(self, machine, apply):
+        """Return the raw result of the whole execution: with a look, or lost with its host."""
+        if "since" not in apply or "health" in apply:
+            return apply
         if self._fails("look_lost", machine.name):
             self._network(machine)
         elif self._fails("look_reboot", machine.name):
             machine.reboot(self.now - 2, 0)
         elif self._fails("look_alarm", machine.name):
             self._alarm(machine)
-        return self.look(machine, apply["since"])
+        look = self.look(machine, apply["since"])
+        if look.get("unreachable"):
+            return look
+        return dict(apply, health=None if look.get("failed") or not look else look)
 
     def keep(self, machine):
         if not machine.answers(self.now):
@@ -355,6 +388,8 @@ class Fleet:
             return {"livepatch_result_rollback": dict(UNREACHABLE)}
         if self._fails("rollback_fails", machine.name):
             return {"livepatch_result_rollback": {"failed": True, "error": "stalled", "msg": "1 task blocks it"}}
+        if self._fails("odd", f"back/{machine.name}"):
+            return {"livepatch_result_rollback": dict(self.scenario.dice("odd/back").choice(NOT_BACK))}
         machine.transition, machine.had = False, None
         to = target["enabled_before"]
         if to is None:

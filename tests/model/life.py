@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import json
+from types import SimpleNamespace
 
 from ansible_collections.kernel.livepatch.plugins.action import rollout_gate, rollout_journal, rollout_plan
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
@@ -24,10 +25,14 @@ from tests.model.checks import Checks, Violation
 from tests.model.fleet import RELEASE, START, Fleet
 
 PATH = "/journals/web.jsonl"
+SAYINGS = ("pause", "resume", "promote", "abort", "say_rollback")
+# How many seconds somebody puts the controller's clock ahead, or back.
+AHEAD = (0.0, 0.0, 5.0, -5.0, 1200.0, -1200.0, 7200.0, -7200.0, 86400.0, -86400.0, 4e7)
 # Which of opening's refusals are meant, and for whom: (words of it, may it be a resume?).
 MEANT = (
     ("which a former retry of this rollout has given already", True),
     ("is of another fleet: none of its", True),
+    ("An earlier job (livepatch_summary) ended with rollout", True),
     ("hosts can be patched", False),
     ("can be patched now", False),
     ("has none of the hosts of this rollout", False),
@@ -95,20 +100,21 @@ class World:
         self.life, self.current = life, current
 
     def now(self):
-        return self.life.fleet.now
+        return self.life.clock()
 
     def wait(self, until):
         self.life.tick()
         self.life.checks.waits(self.current.state, self.now(), until)
-        for moment in sorted({*(when for when, unused in self.life.sayings if when <= until), until}):
-            if any(entry["id"] not in self.current.state.overrides for entry in self.life.said):
+        while True:
+            if any(entry["id"] not in self.current.state.overrides for entry in self.life.said) or self.now() >= until:
                 return
-            self.life.advance(max(moment, self.now()))
+            # Whatever is said, and where the clock is put, ends a wait or changes how long it is.
+            self.life.advance(min([until - self.life.ahead, *self.life.next_moment()]))
 
     def look(self, hosts):
         self.life.tick()
         self.life.checks.looks(self.current.state, self.now())
-        self.life.advance(self.now() + self.life.dice("look").choice((0, 1, 30)))
+        self.life.advance(self.life.fleet.now + self.life.dice("look").choice((0, 1, 30)))
         found = {}
         for name, since in hosts.items():
             machine = self.life.fleet.machines[name]
@@ -155,8 +161,8 @@ class Life:
         self.fleet = Fleet(scenario, self.told)
         self.checks = Checks(self)
         self.disk = Disk(self)
-        self.ticks, self.kill_at = 0, None
-        self.retry_number = 0
+        self.ticks, self.kill_at, self.ahead = 0, None, 0.0
+        self.retry_number, self.left = 0, None
         self.persist = self.dice("persist").random() < 0.6
         self.calm = False
         self._options()
@@ -165,7 +171,12 @@ class Life:
         self.trace.append(f"{self.fleet.now - START:9.0f} {text}" if hasattr(self, "fleet") else text)
 
     def clock(self):
-        return self.fleet.now
+        """What the controller takes for the time: the true time, unless somebody has put its clock."""
+        return self.fleet.now + self.ahead
+
+    def next_moment(self):
+        """When somebody says something, or puts the clock, next (list of at most one)."""
+        return [self.sayings[0][0]] if self.sayings else []
 
     def tick(self):
         """The controller lives for another moment, or it does not."""
@@ -179,15 +190,19 @@ class Life:
         while self.sayings and self.sayings[0][0] <= to:
             when, what = self.sayings.pop(0)
             self.fleet.advance(when)
-            self.say(what)
+            if what == "clock":
+                self.ahead = self.dice("ahead").choice(AHEAD)
+                self.told(f"somebody puts the controller's clock {self.ahead:.0f} s ahead")
+            for one in [self.dice("burst").choice(SAYINGS) for unused in range(3)] if what == "burst" else [what]:
+                if one != "clock":
+                    self.say(one)
         self.fleet.advance(to)
 
     # What people set
 
     def _options(self):
         dice, scenario = self.dice("options"), self.scenario
-        self.groups = {"web": [name for name in self.fleet.machines if dice.random() < 0.3]}
-        self.groups["rc"] = [name for name in self.fleet.machines if name not in self.groups["web"] and dice.random() < 0.3]
+        self._group()
 
         def tier(name, **more):
             return dict(name=name, soak=dice.choice((0, 0, 600, 3600, 7200)), spread=dice.choice((0, 0, 0, 1800)), **more)
@@ -216,10 +231,15 @@ class Life:
             "history": {"crashes": 3, "hosts": 100, "days": 30} if dice.random() < 0.2 else None,
         }
         moment = START
-        for what in ("pause", "resume", "promote", "abort", "say_rollback"):
+        for what in (*SAYINGS, "clock", "burst"):
             while scenario.strikes(what, "said", 2):
                 self.sayings.append((moment + self.dice(f"saying/{what}").expovariate(1 / 3600), what))
         self.sayings.sort()
+
+    def _group(self):
+        dice = self.dice("groups")
+        self.groups = {"web": [name for name in self.fleet.machines if dice.random() < 0.3]}
+        self.groups["rc"] = [name for name in self.fleet.machines if name not in self.groups["web"] and dice.random() < 0.3]
 
     def request(self, retry):
         return {
@@ -232,7 +252,7 @@ class Life:
             "seed": self.scenario.seed,
             "retry": retry,
             "groups": self.groups,
-            "former": None,
+            "former": self.left if self.scenario.strikes("workflow", "job") else None,
             "run": {"kind": "run", "user": "ann", "controller": "desk", "ansible": "2.21", "inventory": ["site"]},
         }
 
@@ -244,10 +264,12 @@ class Life:
         override = {"say_rollback": "rollback"}.get(what, what)
         entry = {"kind": "override", "id": f"said-{len(self.said):04d}", "override": override, "user": "bob", "reason": f"{what}!"}
         if override == "promote":
-            tier = self.dice("promote").choice([state.open_tier, 1, 2, 9])
-            if tier is None:
+            # As the command has it, or as somebody has written it by hand.
+            told = self.dice("promote").choice((None, None, 1, 2, 9))
+            entry["tier"] = rollout_journal._tier(state, {"override": override, "tier": told})
+            by_hand = self.dice("promote").random() < 0.3
+            if entry["tier"] is None or (rollout_journal._needless(state, override, entry["tier"]) and not by_hand):
                 return
-            entry["tier"] = tier
         self.said.append(entry)
         self.told(f"bob says {override} {entry.get('tier', '')}")
 
@@ -265,6 +287,8 @@ class Life:
 
     def _process(self, command):
         self.inventory = {name for name, machine in self.fleet.machines.items() if machine.listed}
+        if self.scenario.strikes("regroup", "when"):
+            self._group()
         self.kill_at = self.disk.full = None
         if not self.calm:
             if self.scenario.strikes("kill", "when", 2):
@@ -325,7 +349,8 @@ class Life:
         ends = {"stop": "stopped", "hold": "held"}
         result = ends.get(gate["verdict"]) or ("waiting" if plan["last_tier"] < len(plan["tiers"]) else "complete")
         current = self._existing()
-        rollout_journal._end(current, {"result": result, "tier": plan["last_tier"]}, None)
+        found = rollout_journal._end(current, {"result": result, "tier": plan["last_tier"]}, None)
+        self.left = found["stats"]["livepatch_summary"]
         return result
 
     def _unless_full(self, error):
@@ -349,39 +374,33 @@ class Life:
             current = self._existing()
             if not run.Run(current, World(self, current)).open(batch):
                 return
-            registered = self._patch_slice(batch)
+            hostvars = {name: {rollout_gate.REGISTERED: raw} for name, raw in self._patch_slice(batch).items()}
             current = self._existing()
-
-            def results(name, registered=registered):
-                if name not in registered:
-                    return {"package": {"unreachable": True, "msg": "it is in the inventory no longer"}}
-                return {step: answers.result(raw) for step, raw in registered[name].items()}
-
-            verdict = run.Run(current, World(self, current)).close(results)["verdict"]
+            told = SimpleNamespace(hostvars=hostvars)
+            verdict = run.Run(current, World(self, current)).close(lambda name, told=told: rollout_gate.World.results(told, name))["verdict"]
             if verdict == "stop":
                 return
 
     def _patch_slice(self, batch):
-        batch = [name for name in batch if name in self.inventory]
-        machines = {name: self.fleet.machines[name] for name in batch}
-        skipped = {"skipped": True, "changed": False}
-        found = {name: {"package": None, "apply": skipped, "look": skipped} for name in batch}
-        ready = []
+        """Return {name: what the hosts of a slice answer}; hosts that are in the inventory no longer say nothing."""
+        machines = {name: self.fleet.machines[name] for name in batch if name in self.inventory}
+        found, goes_on = {}, {}
         for name, machine in machines.items():
             self.tick()
-            found[name]["package"], goes_on = self.fleet.install(machine)
-            ready += [name] if goes_on else []
-        self.advance(self.fleet.now + self.dice("patch").choice((1, 10, 100)))
-        for name in ready:
-            self.tick()
             self.checks.touched(name)
-            found[name]["apply"] = self.fleet.apply(machines[name])
+            found[name], goes_on[name] = self.fleet.install(machine)
+        self.advance(self.fleet.now + self.dice("patch").choice((1, 10, 100)))
+        for name, machine in machines.items():
+            self.tick()
+            if goes_on[name]:
+                found[name] = self.fleet.apply(machine, found[name])
         self.advance(self.fleet.now + self.dice("patch").choice((0, 1, 10)))
-        for name in batch:
-            found[name]["look"] = self.fleet.first_look(machines[name], found[name]["apply"])
-            self.told(f"{name} is patched: " + ", ".join(_short(step, raw) for step, raw in found[name].items()))
-            if found[name]["look"].get("boot_id"):
-                self.checks.told(name, answers.result(found[name]["look"]), {})
+        for name, machine in machines.items():
+            found[name] = self.fleet.answer(machine, found[name])
+            self.told(f"{name} is patched: {_short(found[name])}")
+            look = answers.result(found[name]).get("health") or {}
+            if look.get("boot_id"):
+                self.checks.told(name, look, {})
         return found
 
     def _rollback(self):
@@ -446,12 +465,13 @@ class Life:
 
     def be_calm(self):
         self.told("ALL TROUBLES END")
-        self.calm, self.sayings = True, []
+        self.calm, self.sayings, self.ahead = True, [], 0.0
         self.fleet.be_calm()
         self.advance(self.fleet.now + 60)
 
 
-def _short(step, raw):
-    words = [key for key in ("failed", "unreachable", "skipped") if raw.get(key)]
-    words += [f"{key} {raw[key]}" for key in ("outcome", "error", "enabled", "proven") if key in raw]
-    return f"{step} {' '.join(str(word)[:40] for word in words)}"
+def _short(raw):
+    words = [key for key in ("failed", "unreachable") if raw.get(key)]
+    words += [f"{key} {raw[key]}" for key in ("outcome", "error", "name", "proven") if raw.get(key) is not None]
+    words += [f"looks like {raw['health'].get('enabled')}"] if raw.get("health") else []
+    return " ".join(str(word)[:60] for word in words)

@@ -46,9 +46,9 @@ def of_slice(state, results, now):
 
 def _of_slice(state, host, results, now):
     package, apply, look = (results.get(step) or {} for step, unused in STEPS)
-    outcome, reason = _slice_outcome(host, package, apply, look, now - journal.seconds(host.begun["time"]))
-    changed = bool(package.get("changed") or apply.get("changed"))
     before = state.before.get(host.name) or {}
+    outcome, reason = _slice_outcome(host, before.get("enabled"), package, apply, look, now - journal.seconds(host.begun["time"]))
+    changed = bool(package.get("changed") or apply.get("changed"))
     # A controller that died, or a former round, may have changed the host before this run looked at it.
     again = host.begun["run"] != state.runs or before.get("sure", False)
     if outcome == "patched" and not changed and not again:
@@ -85,7 +85,8 @@ def _enabled_before(apply, planned):
     return before.get("enabled", planned) if isinstance(before, dict) else planned
 
 
-def _slice_outcome(host, package, apply, look, elapsed):
+def _slice_outcome(host, had, package, apply, look, elapsed):
+    """Return (outcome, reason). had: the livepatch (str or None) that ran before the rollout first touched the host."""
     rebooted = _rebooted_in_slice(host, apply, look, elapsed)
     if rebooted:
         return "rebooted", rebooted
@@ -102,7 +103,7 @@ def _slice_outcome(host, package, apply, look, elapsed):
     if lacks:
         runs = look["enabled"] if "enabled" in look else _enabled_before(apply, None)
         # A controller, or a module, that died may have brought it, from a repository that had it then.
-        if runs and (runs == host.livepatch or runs != host.enabled):
+        if runs and (runs == host.livepatch or runs != had):
             return "failed", f"{no_build}, but it runs {runs}"
         return "not_applicable", no_build
     if not _ran(apply):

@@ -117,3 +117,15 @@ def test_a_slice_that_ends_says_nothing_of_hosts_that_a_dead_controller_had_begu
     rollout.begin(1, [again])
     close(rollout)
     assert rollout.state.hosts[again].done and not rollout.state.hosts[begun[0]].done
+
+
+def test_what_runs_is_compared_with_what_a_host_had_before_the_rollout_and_not_with_what_a_resume_found_there():
+    vendor = {"host_1": {"os_family_ids": ["amzn"]}}
+    rollout = Rollout(["host-1"], vendor, release="1.0-2", tiers=[{"name": "all", "share": "100%"}])
+    rollout.begin(1)
+    close(rollout, apply={"failed": True, "msg": "MODULE FAILURE"}, look={"skipped": True})
+    rollout.judge(1, 1)
+    rollout.open(retry="it was killed", host_1={"os_family_ids": ["amzn"], "enabled": "livepatch_1_0_2"})
+    rollout.begin(1)
+    close(rollout, package={"outcome": "not_applicable"}, apply={"proven": False, "name": None}, look={"enabled": "livepatch_1_0_2"})
+    assert outcome(rollout, "host-1") == "failed" and rollout.state.to_roll_back() == ["host-1"]
