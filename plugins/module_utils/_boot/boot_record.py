@@ -290,7 +290,7 @@ def facts(root, kernel_release):
     """Return (names, guard): the livepatches that run and that a boot of this kernel enables, what the last boot did about it.
 
     names: a list, of those only whose very code the next boot enables, as far as can be told: the file is there, has that
-    code, and no boot has said that it stays out. guard: {state, boots, reason}, None where nothing is persistent and nothing
+    code, what enables it is started, and no boot has said that it stays out. guard: {state, boots, reason}, None where nothing is persistent and nothing
     was tried. Few files are read, no process is started, no privileges are needed.
     """
     record = read_record(root, kernel_release)
@@ -302,7 +302,7 @@ def facts(root, kernel_release):
     if status.get("sha256") != record.get("sha256") and status.get("state") != "switched_off":
         status = {"state": WAITING, "reason": "recorded, this host has not booted with it yet"}
     kept = _kept_by_kpatch(root, kernel_release)
-    can = status.get("state") not in _STAYS_OUT and record["name"] not in kept
+    can = status.get("state") not in _STAYS_OUT and record["name"] not in kept and _is_started(root)
     if can and _runs(root, record["name"], record.get("build_id")) and _is_there(root, record):
         kept.append(record["name"])
     return kept, _guard(status)
@@ -310,6 +310,12 @@ def facts(root, kernel_release):
 
 def _runs(root, name, build_id):
     return (sysfs.build_id(root, name) or "") == (build_id or "") and sysfs.read_patch(root, name) is not None
+
+
+def _is_started(root):
+    """Whether a boot starts the program: it is there, and its unit is neither disabled nor masked."""
+    unit = os.path.join(root, WANTS, SERVICE)
+    return all(os.path.isfile(path) for path in (unit, os.path.join(root, UNITS, SERVICE), os.path.join(root, PROGRAM)))
 
 
 def _is_there(root, record):

@@ -193,8 +193,6 @@ class Run(object):
             self._systemctl("daemon-reload")
         if changes and (not records or self.params["clear_guard"]):
             self._systemctl("reset-failed", boot_record.SERVICE)
-        if changes:
-            copies.prune(self.root, self.kernel, set(self.host.patches))
 
     def _systemctl(self, *words, **options):
         etc.systemctl(self.run_command, words, **options)

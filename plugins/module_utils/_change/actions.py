@@ -78,14 +78,30 @@ class Actions(object):
         try:
             self.kernel.load(self.file.path, self.file.image, self.file.packed)
         except OSError as error:
-            self.unload_depends()
-            refused = checks.explain_load(error, self.file, self.root, self.log, self.sequence)
-            refused.message += checks.still_runs(sysfs.read_host(self.root), list(former))
-            raise refused
+            if error.errno != errno.EEXIST or not self._has_come(name):
+                self._load_refused(error, former)
         self._contradicted_early(name, started)
         self._end_transition(name, True, started, loaded=True)
         self.wait_released(former)
         self.contradicted_by_effect(name)
+
+    def _has_come(self, name):
+        """Whether somebody else has just loaded the very same: a package's scriptlet may go on after the package manager."""
+
+        def is_settled():
+            module = sysfs.read_modules(self.root).get(name)
+            return module is None or module.live
+
+        transitions.wait(is_settled, _RELEASE_SECONDS, self.clock)
+        code = checks.file_code(self.file)
+        same = code is not None and code == checks.loaded_code(self.root, self.file)
+        return same and sysfs.read_patch(self.root, name) is not None
+
+    def _load_refused(self, error, former):
+        self.unload_depends()
+        refused = checks.explain_load(error, self.file, self.root, self.log, self.sequence)
+        refused.message += checks.still_runs(sysfs.read_host(self.root), list(former))
+        raise refused
 
     def note_former(self):
         """Keep what is enabled now, as what was there before the livepatch came in; return that (name -> Patch)."""

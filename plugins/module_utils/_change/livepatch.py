@@ -201,7 +201,8 @@ class Run(object):
         if self.params["state"] != "enabled":
             return
         shown = patch.replace if patch is not None and patch.replace is not None else self.file.replace
-        refused = checks.refusal_to_replace(self.params, self.name, shown, replaced, lambda: "Nothing was changed.")
+        so_far = "Nothing was changed." if not self.begun else "It was not loaded."
+        refused = checks.refusal_to_replace(self.params, self.name, shown, replaced, lambda: so_far)
         if refused is not None:
             raise refused
 
@@ -212,7 +213,10 @@ class Run(object):
         if not self.begun:
             self.take_as_before(host)
         if self.check_mode and plan.steps:
-            return self.result(plan.before, plan.after, plan.replaced, plan.unloaded, False)
+            if not self.begun:
+                return self.result(plan.before, plan.after, plan.replaced, plan.unloaded, False)
+            replaced = self._replaced(host, plan.after["enabled"])
+            return self.result(self.before, plan.after, replaced, plan.unloaded, False)
         if not plan.steps:
             return self._finished(host, plan)
         with self.lock(self.params["lock_timeout"]):
@@ -244,6 +248,9 @@ class Run(object):
         """Note that what follows are this run's own steps: what was there before is known by now."""
         if not self.begun and self.transaction is not None:
             self.transaction.note()
+        elif not self.begun:
+            # What a killed run began with is not what is there before the next one any more.
+            run_files.remove(self.root, run_files.BEGUN)
         self.begun = True
 
     def lock(self, timeout):
@@ -363,7 +370,8 @@ class Run(object):
         if problems:
             raise self._not_proven(problems, "")
         self._keep_copy(host)
-        return self.result(self.before, steps.view(host), self._replaced(host), self.actions.unloaded, True)
+        replaced = self._replaced(host, host.patches)
+        return self.result(self.before, steps.view(host), replaced, self.actions.unloaded, True)
 
     def _not_proven(self, problems, undone):
         return LivepatchError(
@@ -379,10 +387,14 @@ class Run(object):
         unloaded = self.params["state"] == "absent" and not self.params["all"]
         return checks.against_gone(host, names, unloaded)
 
-    def _replaced(self, host):
+    def _replaced(self, host, left):
+        """Return what ran before and is not among what is left (names), the newest first."""
         if self.params["state"] != "enabled":
             return []
-        return [name for name in reversed(self.before["enabled"]) if name not in host.patches]
+        shown = host.patches[self.name].replace if self.name in host.patches else None
+        if (self._will_replace() if shown is None else shown) is False:
+            return []  # beside one that stacks on the others, somebody else has taken out what is gone
+        return [name for name in reversed(self.before["enabled"]) if name not in left]
 
     def result(self, before, after, replaced, unloaded, proven):
         """Return the result (dict), see interface.result()."""

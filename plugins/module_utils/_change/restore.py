@@ -20,7 +20,7 @@ def take_out(actions, name, former):
     gone = [other for other in former if other not in enabled]
     try:
         # Nothing is touched before it is clear that all of them can come back.
-        files = [_file_of(actions, other, former[other]) for other in gone]
+        files = [file_of(actions, other, former[other]) for other in gone]
         for file in files:
             _bring_in(actions, file)
         if name in sysfs.read_host(actions.root).patches:
@@ -47,7 +47,7 @@ def _not_brought_back(actions, name, gone, error):
     )
 
 
-def _file_of(actions, name, build_id):
+def file_of(actions, name, build_id):
     """Return the ModuleFile of a livepatch that was enabled, and is known to be the code that ran."""
     kernel_release = sysfs.kernel_release(actions.root)
     copy = copies.find(actions.root, kernel_release, name, build_id)

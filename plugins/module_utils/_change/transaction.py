@@ -17,6 +17,14 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._packages import 
 _DEALT_WITH = ("stalled", "already_forced", "busy")
 
 
+def _leads_to(former, host):
+    """Whether a killed run that began with some livepatches (names) can have left a sysfs.Host as it is.
+
+    Where one of them is gone and nothing has come in its place, somebody else has changed the host since.
+    """
+    return set(former) <= set(host.patches) or not set(host.patches) <= set(former)
+
+
 class Transaction(object):
     """From a package that may be there, in a livepatch.Run, to its livepatch enabled, and a look at what happened since.
 
@@ -28,38 +36,46 @@ class Transaction(object):
         self._asked = asked.Asked(run.params, run.root)
         self._wanted = self._asked.wanted(run.params, run.params["package_timeout"], run.check_mode)
         self._package = {}
+        self._had = None
         self.installed = self.goes_on = False
         run.take_name(self._asked.module_name)
 
     def execute(self):
         """Return the run's result (dict); raise LivepatchError."""
         run = self._run
+        found = install.ask(run.run_command, self._wanted)
+        self._had = found[0].nevra if found[0] else found[1].nevra if found[1] else None
         self._go_on()
+        ended = False
         try:
-            return self._execute()
+            result = self._execute(found)
+            ended = True
         finally:
-            if run.begun and not run.check_mode and os.geteuid() == 0:
+            # Whoever has not had the lock may have read what another run, which lives, began with.
+            if run.begun and (ended or run.may_change) and not run.check_mode and os.geteuid() == 0:
                 run_files.remove(run.root, run_files.BEGUN)
+        return result
 
     def _go_on(self):
         """Where a run for the same package was killed in this boot, what it began with is what was there before."""
-        begun = run_files.read(self._run.root, run_files.BEGUN) or {}
-        if begun.get("spec") == self._wanted.spec:
-            self._run.since, self._run.before, self._run.begun = begun["since"], begun["before"], True
+        run = self._run
+        begun = run_files.read(run.root, run_files.BEGUN) or {}
+        if begun.get("spec") == self._wanted.spec and _leads_to(begun["before"]["enabled"], sysfs.read_host(run.root)):
+            run.since, run.before, run.begun = begun["since"], begun["before"], True
+            self._had = begun["package"]
             self.goes_on = True
 
     def note(self):
         """Write down what this run begins with, before it changes anything."""
         run = self._run
-        record = {"spec": self._wanted.spec, "since": run.since, "before": run.before}
+        record = {"spec": self._wanted.spec, "since": run.since, "before": run.before, "package": self._had}
         try:
             run_files.write(run.root, run_files.BEGUN, record)
         except EnvironmentError:
             pass  # only a run that is killed is missing it
 
-    def _execute(self):
+    def _execute(self, found):
         run = self._run
-        found = install.ask(run.run_command, self._wanted)
         if found[0]:
             self._present(found)
             self._take_file()
@@ -81,17 +97,15 @@ class Transaction(object):
         return {
             "outcome": package.get("outcome"),
             "package": package.get("package"),
-            "package_before": package.get("before"),
+            "package_before": self._had,
             "drift": package.get("drift"),
             "health": self._look() if look else None,
         }
 
     def _diff(self, diff):
-        package = self._package
-        same = package["outcome"] != "installed"
-        after = (package["package"] or package["before"]) if same else package["package"]
-        before = after if same else package["before"]
-        return {"before": dict(diff["before"], package=before), "after": dict(diff["after"], package=after)}
+        now = "before" if self._package["outcome"] == "not_applicable" else "package"
+        after = self._package[now]
+        return {"before": dict(diff["before"], package=self._had), "after": dict(diff["after"], package=after)}
 
     def _present(self, found):
         run = self._run
@@ -100,7 +114,9 @@ class Transaction(object):
         except LivepatchError as error:
             if error.details.pop("changed", False):
                 self.installed = True
-                self._package = {"outcome": "installed", "before": error.details.pop("before", None)}
+                package = error.details.pop("package", None)
+                self._package = {"outcome": "installed" if package else None, "package": package}
+                error.details.pop("before", None)
             raise
         finally:
             run.warnings.extend(self._wanted.warnings)
@@ -144,6 +160,7 @@ class Transaction(object):
             run.take_as_before(host)
         copies.require_room(run.root)
         run.actions.note_former()
+        self._keep_former()
         run.begin()
         try:
             self._present(None)
@@ -154,6 +171,23 @@ class Transaction(object):
         except LivepatchError as error:
             self._take_out(error)
             raise
+
+    def _keep_former(self):
+        """Copy what runs before its file goes with an upgrade: what others have brought has no copy yet."""
+        from ansible_collections.kernel.livepatch.plugins.module_utils._change import restore
+
+        run = self._run
+        for name, build_id in run.actions.former.items():
+            try:
+                file = restore.file_of(run.actions, name, build_id)
+            except LivepatchError as error:
+                run.actions.warn(
+                    "The code of livepatch %s, which runs, is in no file of this host: it could not be brought back. %s"
+                    % (name, error.message)
+                )
+                continue
+            if not copies.is_kept(run.root, run.host_release(), file):
+                copies.Staged(run.root, run.host_release(), file).keep()
 
     def _take_out(self, error):
         """Take out again what the package has brought into the kernel and must not stay."""

@@ -101,8 +101,12 @@ def _manager(run_command, find, wanted):
 
 
 def _install(run_command, manager, before, wanted):
-    if not manager.install(wanted.spec, wanted.gpg_check):
-        return _result("not_applicable", before, None, [])
+    try:
+        if not manager.install(wanted.spec, wanted.gpg_check):
+            return _result("not_applicable", before, None, [])
+    except LivepatchError as error:
+        _tell_change(run_command, before, wanted, error)
+        raise
     current = find_installed(run_command, wanted.spec)[0]
     # A package manager that is told to overlook what it does not find succeeds without it.
     if not current and not manager.would_install(wanted.spec):
@@ -117,8 +121,19 @@ def _install(run_command, manager, before, wanted):
             )
         return _result("installed", before, current.nevra, _proven(run_command, current, wanted))
     except LivepatchError as error:
-        error.details.update(changed=True, before=_nevra(before))
+        error.details.update(changed=True, before=_nevra(before), package=_nevra(current))
         raise
+
+
+def _tell_change(run_command, before, wanted, error):
+    """Add to a package manager's failure (LivepatchError, changed in place) what it has done all the same: what was ended
+    or killed in the middle, or failed in a script, may have installed the package."""
+    try:
+        current, other = find_installed(run_command, wanted.spec)[:2]
+    except LivepatchError:
+        return  # nobody can tell
+    if current or _nevra(other) != _nevra(before):
+        error.details.update(changed=True, before=_nevra(before), package=_nevra(current))
 
 
 def absent(run_command, wanted):

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from xml.etree import ElementTree
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
@@ -23,6 +24,10 @@ STDERR_CHARACTERS = 2000
 # Of what a tool wrote, so much of its end tells why it failed; a line of megabytes must not cost minutes.
 JUDGED_CHARACTERS = 8 * 1024
 TIMED_OUT = 124  # timeout(1)
+# What is told to end and does not, as a scriptlet that ignores signals, is killed so many seconds later; timeout(1) dies with
+# it then.
+KILL_AFTER = 60
+_KILLED = (-9, 137)
 
 # First match wins. Kept in English by LC_ALL=C.
 REASONS = (
@@ -106,7 +111,8 @@ class Manager:
 
     program = None
 
-    def __init__(self, run_command, path, timeout, timeout_path):
+    def __init__(self, run_command, path, timeout, timeout_path, clock=time.monotonic):
+        self._clock = clock
         self._run_command = run_command
         self._path = path
         self._timeout = timeout
@@ -116,9 +122,10 @@ class Manager:
     def run(self, arguments):
         """Return (exit code, output, errors, command). A command that takes too long is ended, and raises."""
         command = [self._path] + arguments
-        limit = [self._timeout_path, "%d" % self._timeout] if self._timeout_path else []
+        limit, started = self._limit(), self._clock()
         code, output, errors = self._run_command(limit + command, environ_update=self._environment())
-        if limit and code == TIMED_OUT:
+        killed = code in _KILLED and self._clock() - started >= self._timeout
+        if limit and (code == TIMED_OUT or killed):
             raise LivepatchError(
                 "package_failed",
                 "%s: expected it to end within %d seconds, it did not. Another package manager may hold the lock, or a "
@@ -126,6 +133,11 @@ class Manager:
                 stderr=(errors or output)[-STDERR_CHARACTERS:],
             )
         return code, output, errors, [self.program] + arguments
+
+    def _limit(self):
+        if not self._timeout_path:
+            return []
+        return [self._timeout_path, "--kill-after=%d" % KILL_AFTER, "%d" % self._timeout]
 
     def would_install(self, spec):
         """Return what available() returns; raise as install() would where the host must not install it."""
@@ -146,8 +158,7 @@ class Manager:
         for path in files:
             # "all": without it a package that has no signature passes.
             command = ["rpmkeys", "--define", "_pkgverify_level all", "--checksig", path]
-            limit = [self._timeout_path, "%d" % self._timeout] if self._timeout_path else []
-            code, output, errors = self._run_command(limit + command, environ_update=self._environment())
+            code, output, errors = self._run_command(self._limit() + command, environ_update=self._environment())
             if code != 0:
                 raise failure("bad_signature", spec, command[:1] + command[3:], output, errors)
 

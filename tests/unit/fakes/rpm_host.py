@@ -81,6 +81,7 @@ class RpmHost(object):
 
     def run(self, command, environ_update=None, handle_exceptions=True):
         self.calls.append(list(command))
+        command = [word for word in command if not word.startswith("--kill-after=")]
         if command[0] == "timeout":
             command = command[2:]
         if command[0] == "rpm":
@@ -102,7 +103,8 @@ class RpmHost(object):
 
     def ran(self, program):
         """The commands of a program (last part of its path) that have been run, without what limits their time."""
-        commands = [call[2:] if call[0].endswith("timeout") else call for call in self.calls]
+        calls = [[word for word in call if not word.startswith("--kill-after=")] for call in self.calls]
+        commands = [call[2:] if call[0].endswith("timeout") else call for call in calls]
         return [call[1:] for call in commands if call[0].split("/")[-1] == program]
 
     # --- rpm

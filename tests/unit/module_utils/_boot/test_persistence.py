@@ -295,7 +295,30 @@ def test_the_copy_of_what_is_recorded_outlives_other_livepatches(host):
         assert run(host, name=name)["proven"]
     assert os.path.exists(os.path.join(host.root, COPY))
     host.persist(state="absent")
+    assert run(host, name="hotfix2")["replaced"] == ["hotfix3"]
     assert not os.path.exists(os.path.join(host.root, COPY))
+
+
+def test_what_was_replaced_can_be_gone_back_to_after_its_successor_has_become_persistent(host):
+    host.persist()
+    host.install("hotfix2", build_id="22" * 20, replace=True)
+    assert run(host, name="hotfix2")["replaced"] == ["hotfix1"]
+    assert host.persist(name="hotfix2")["changed"]
+    os.unlink(host.root + "/lib/modules/%s/livepatch/hotfix1.ko" % KERNEL)  # its package is upgraded
+    assert run(host, name="hotfix1")["proven"]
+
+
+@pytest.mark.parametrize("harm", ["disabled", "masked", "without a unit", "without its program"])
+def test_what_no_boot_starts_is_not_persistent(host, harm):
+    host.persist()
+    assert kernel_facts.gather(host.root)["patches"]["hotfix1"]["persistent"] is True
+    unit = os.path.join(host.root, boot_record.UNITS, boot_record.SERVICE)
+    lost = {"disabled": boot_record.WANTS + "/" + boot_record.SERVICE, "without its program": boot_record.PROGRAM}
+    os.unlink(os.path.join(host.root, lost[harm]) if harm in lost else unit)
+    if harm == "masked":
+        os.symlink("/dev/null", unit)
+    assert kernel_facts.gather(host.root)["patches"]["hotfix1"]["persistent"] is False
+    assert host.persist()["changed"] and kernel_facts.gather(host.root)["patches"]["hotfix1"]["persistent"] is True
 
 
 def test_a_livepatch_without_a_file_is_not_found(host):

@@ -212,3 +212,18 @@ def test_a_foreign_tools_livepatch_and_leftovers_are_predicted_replaced_and_unlo
     assert predicted["replaced"] == result["replaced"] == ["addon_a", "hotfix1"]
     assert predicted["unloaded"] == result["unloaded"]
     assert sorted(result["unloaded"]) == ["addon_a", "hotfix1", "leftover"] and started.warnings == []
+
+
+@pytest.mark.parametrize("attributes", [("patched",), ("patched", "replace")])
+def test_what_somebody_else_takes_out_beside_one_that_stacks_was_not_replaced_by_it(kernel, put, attributes):
+    kernel.attributes = attributes
+    kernel.insert("addon_a", "aa" * 20, replace=False, transition=0)
+    kernel.insert("addon_b", "bb" * 20, replace=False, transition=0)
+
+    def out():
+        del kernel.patches["addon_a"]
+        kernel.modules["addon_a"]["refcount"] = 0
+
+    kernel.later(0.5, out)
+    result = run(kernel, path=put("addon_c", build_id="cc" * 20, replace=False), timeout=10)
+    assert result["replaced"] == []

@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies, transaction
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies, host_lock, transaction
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading, run_files
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import package_manager
 from tests.unit.fakes import elf
 from tests.unit.fakes.rpm_host import NAME, PACKAGE_OPTIONS, PackageHost
@@ -334,3 +334,146 @@ def test_a_way_back_while_the_release_is_in_transition_for_ever_turns_that_round
     result = run(host, "hotfix1")
     assert host.installed == "hotfix1" and result["proven"] and kernel.time < 10
     assert result["diff"]["after"] == {"enabled": ["hotfix1"], "inert": [], "package": NAME + "-hotfix1-1.x86_64"}
+
+
+def killed(host, release, monkeypatch, after):
+    """A run for a release that is killed when a kernel's or package manager's call with this name has returned."""
+
+    class Killed(BaseException):
+        pass
+
+    place = host if after == "run" else host.kernel
+    known = getattr(place, after)
+
+    def call(*arguments, **options):
+        found = known(*arguments, **options)
+        if after != "run" or "install" in arguments[0]:
+            raise Killed()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place, after, call)
+        patched.setattr(run_files, "remove", lambda root, name: None)
+        with pytest.raises(Killed):
+            run(host, release)
+    assert os.path.exists(os.path.join(host.kernel.root, "run/livepatch/begun.json"))
+
+
+@pytest.mark.parametrize("after", ["run", "load"])
+def test_a_run_after_one_that_was_killed_tells_of_the_package_that_was_there_before_too(host, monkeypatch, after):
+    run(host, "hotfix1")
+    killed(host, "hotfix2", monkeypatch, after)
+    for check_mode in (True, False):
+        result = run(host, "hotfix2", check_mode)
+        assert result["package_before"] == NAME + "-hotfix1-1.x86_64" and result["changed"]
+        assert result["diff"]["before"]["package"] == result["package_before"]
+        assert result["diff"]["after"]["package"] == result["package"] == NAME + "-hotfix2-1.x86_64"
+        assert result["before"]["enabled"] == "hotfix1"
+    assert run(host, "hotfix2")["package_before"] == NAME + "-hotfix2-1.x86_64"
+
+
+def test_what_a_killed_run_began_with_is_forgotten_when_another_run_changes_the_host(host, monkeypatch):
+    run(host, "hotfix1")
+    killed(host, "hotfix2", monkeypatch, "load")
+    run_with(host.kernel, all=True, state="absent")
+    assert run(host, "hotfix2")["before"]["enabled"] is None
+
+
+def test_what_a_killed_run_began_with_is_not_believed_where_somebody_has_taken_all_of_it_out(host, monkeypatch):
+    run(host, "hotfix1")
+    killed(host, "hotfix2", monkeypatch, "load")
+    host.kernel.sleep(2)
+    host.kernel.write("x/hotfix2/enabled", "0")
+    host.kernel.sleep(2)
+    for name in ("hotfix1", "hotfix2"):
+        host.kernel.unload(name)
+    result = run(host, "hotfix2")
+    assert result["before"]["enabled"] is None and result["since"]["sequence"] == len(host.kernel.log)
+
+
+def test_a_run_that_finds_the_host_locked_leaves_what_the_other_one_began_with(host, monkeypatch):
+    run(host, "hotfix1")
+    killed(host, "hotfix2", monkeypatch, "run")
+    with host_lock.HostLock(host.kernel.root, "the first", 0, host.kernel):
+        assert refusal(host, "hotfix2").code == "locked"
+    assert run(host, "hotfix2")["package_before"] == NAME + "-hotfix1-1.x86_64"
+
+
+@pytest.mark.parametrize("former", [None, "hotfix1"])
+@pytest.mark.parametrize("code, text", [(1, "Error: Transaction failed\n"), (124, ""), (-9, "")])
+def test_a_package_manager_that_fails_after_it_has_installed_the_package_has_changed_the_host(host, former, code, text):
+    if former:
+        run(host, former)
+    loads(host)
+    answer = host.run
+
+    def fails(command, **options):
+        found = answer(command, **options)
+        return (code, "", text) if "install" in command else found
+
+    host.run = fails
+    error = refusal(host, "hotfix2")
+    assert error.code == "package_failed" and error.details["changed"] and error.details["outcome"] == "installed"
+    assert error.details["package"] == NAME + "-hotfix2-1.x86_64"
+    assert error.details["package_before"] == (former and "%s-%s-1.x86_64" % (NAME, former))
+    assert list(host.kernel.patches) == ([former] if former else []), error.message
+
+
+def test_a_package_manager_that_fails_before_it_has_changed_anything_has_not(host):
+    run(host, "hotfix1")
+    host.trouble = "Error: Error in PREIN scriptlet\n"
+    error = refusal(host, "hotfix2")
+    assert not error.details["changed"] and error.details["outcome"] is None and error.details["package"] is None
+    assert error.details["package_before"] == NAME + "-hotfix1-1.x86_64"
+
+
+def test_what_runs_is_copied_before_an_upgrade_deletes_its_file_also_where_others_have_brought_it(host):
+    host.place("hotfix1")
+    host.kernel.insert("hotfix1", A, transition=0)
+    loads(host)
+    error = refusal(host, "hotfix2", replaces=[])
+    assert error.code == "replaces_others" and "hotfix1 brought back" in error.message
+    assert list(host.kernel.patches) == ["hotfix1"]
+
+
+def test_what_runs_and_could_not_be_brought_back_is_said_before_it_is_replaced(host):
+    host.kernel.insert("by_hand", A, transition=0)
+    started = begin(host.kernel, **host.options("hotfix2"))
+    assert started.execute()["replaced"] == ["by_hand"]
+    assert "by_hand" in started.warnings[0] and "could not be brought back" in started.warnings[0]
+
+
+def test_a_disk_too_full_for_the_copy_of_what_runs_is_met_before_the_package_manager_runs(host, monkeypatch):
+    host.place("hotfix1")
+    host.kernel.insert("hotfix1", A, transition=0)
+    full(monkeypatch)
+    error = refusal(host, "hotfix2")
+    assert error.code == "disk_full" and host.ran("dnf") == [] and not error.details["changed"]
+
+
+@pytest.mark.parametrize("code", [B, C])
+def test_a_scriptlet_that_goes_on_by_itself_and_loads_the_livepatch_at_the_same_moment_is_no_failure(
+    host, monkeypatch, code
+):
+    run(host, "hotfix1")
+    kernel = host.kernel
+
+    def load(path, image, packed):
+        kernel.insert("hotfix2", code)
+        raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kernel, "load", load)
+        if code == C:
+            assert refusal(host, "hotfix2").code == "busy"
+            return
+        result = run(host, "hotfix2")
+    assert result["proven"] and result["replaced"] == ["hotfix1"] and result["diff"]["after"]["enabled"] == ["hotfix2"]
+
+
+def test_what_a_scriptlet_brings_besides_and_must_not_be_replaced_is_said_without_calling_it_no_change(host):
+    run(host, "hotfix1")
+    host.scriptlet = lambda name: host.kernel.insert("addon_a", C, replace=False, transition=0)
+    error = refusal(host, "hotfix2", replaces=["hotfix1"])
+    assert error.code == "replaces_others" and "Nothing was changed" not in error.message and error.details["changed"]
+    assert "It was not loaded" in error.message and list(host.kernel.patches) == ["hotfix1"]

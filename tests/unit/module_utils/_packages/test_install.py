@@ -335,7 +335,8 @@ def test_a_package_manager_that_takes_too_long_is_ended(host):
     error = failing(host, timeout=7)
     assert error.code == "package_failed"
     assert "within 7 seconds" in error.message
-    assert host.calls[-1][:2] == ["/usr/bin/timeout", "7"]
+    ended = [call[:3] for call in host.calls if call[0] == "/usr/bin/timeout"]
+    assert ended[-1] == ["/usr/bin/timeout", "--kill-after=60", "7"], "also where it does not listen"
 
 
 def test_a_host_without_a_package_manager_is_told_so():
