@@ -72,7 +72,7 @@ class Memory(session.Session):
         self.changed = False
         self.owner = {"user": "ann"}
         self.clock = life.clock
-        self.state = states.state(self.disk.read())
+        self.state = life.checks.read(self.disk)
 
     def add(self, entries, run=None):
         if not entries:
@@ -361,7 +361,6 @@ class Life:
     def _existing(self):
         self.tick()
         current = Memory(self)
-        self.checks.replayed(current.state)
         if current.state.tiers is None and not (current.state.before or current.state.rollback):
             raise RolloutError("The journal has no finished plan")
         return current
