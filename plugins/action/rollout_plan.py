@@ -86,7 +86,7 @@ class ActionModule(ActionBase):
             self._display.warning(unknown)
         sources.check(args["sources"] or [])
         names, left_out = _without_controller(args["hosts"], args["named"])
-        raw = _raw(names, task_vars["hostvars"])
+        raw = _raw(names, task_vars["hostvars"], task_vars.get("groups", {}))
         seen = fleet.survey(raw, request["release"], args["module_pattern"], args["other_engines"])
         dry = self._task.check_mode
         if args["volume"] and awx.is_job(task_vars):
@@ -205,14 +205,14 @@ def _without_controller(hosts, named):
     return [name for name in hosts if name not in own], notes
 
 
-def _raw(hosts, hostvars):
+def _raw(hosts, hostvars, groups):
     fleet.check_names(hosts, hostvars)
-    return {name: _raw_host(name, hostvars) for name in hosts}
+    return {name: _raw_host(name, hostvars, groups.get(name)) for name in hosts}
 
 
-def _raw_host(name, hostvars):
-    """Take what the plan needs, and no more: each variable that is read is templated."""
-    if split_host_pattern([name]) != [name] or name[0] in "!&~@":
+def _raw_host(name, hostvars, group):
+    """Take what the plan needs, and no more: each variable that is read is templated. group: the hosts of a group of its name."""
+    if split_host_pattern([name]) != [name] or name[0] in "!&~@" or set(name) & set("*?[]") or group not in (None, [name]):
         return {"odd": "its name means something else in a pattern of hosts: give it another one in the inventory"}
     variables = hostvars[name]
     result = variables.get("livepatch_result_facts") or {}

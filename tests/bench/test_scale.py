@@ -10,7 +10,11 @@ import sys
 
 import pytest
 
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import rules
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import schedule
 from tests.bench import scale
+from tests.unit.plugin_utils.rollouts import Rollout
 
 SOON = [{"name": "canary", "hosts": 2}, {"name": "all", "share": "100%"}]
 
@@ -79,3 +83,23 @@ def test_the_actions_alone_are_measured_on_the_journal_of_a_whole_rollout(tmp_pa
     assert "an action: judge" in table
     assert figures["bytes"] == os.path.getsize(tmp_path / "kept" / "rollout.jsonl")
     assert figures["looks"] == 20 * figures["rounds"] and figures["last_round"]["hosts"] == 20
+
+
+def test_of_a_hundred_thousand_hosts_a_third_may_be_silent_at_the_plan_and_at_looks_and_what_is_said_stays_short():
+    names = [f"h{number}" for number in range(100_000)]
+    silent = {"look": {"unreachable": True}}
+    rollout = Rollout(
+        names, dict.fromkeys((name for name in names if int(name[1:]) % 10 < 3)), slice="100%",
+        tiers=[{"name": "canary", "hosts": 12}, {"name": "rest", "share": "100%"}], rules=rules.parse({"control_hosts": 5000}),
+    )  # fmt: skip
+    assert len(rollout.state.hosts) == 70_000 and "not in the plan: 30000 unreachable" in rollout.notes
+    rollout.patch(1)
+    control = [name for name in schedule.to_look_at(rollout.state) if rollout.state.hosts[name].arm == "control"]
+    lost = dict.fromkeys(control[::3], silent)
+    assert rollout.look(1, after=600, **lost)["verdict"] == "pass", "the canaries are well"
+    patched = rollout.tier(1)[0]
+    verdict = rollout.look(1, after=60, **lost, **{patched: silent})
+    assert verdict["verdict"] in ("hold", "stop") and patched in verdict["reasons"][0]
+    shown = messages.report(rollout.state, "/j/web.jsonl")
+    assert max(map(len, verdict["reasons"] + shown["lines"])) < 1000 and len(shown["lines"]) < 20
+    assert max(len(json.dumps(entry)) for entry in rollout.entries) < 200_000

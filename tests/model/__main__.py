@@ -25,7 +25,7 @@ def main(words):
     without = tuple(filter(None, options.without.split(",")))
     began, ends, kinds, done = time.monotonic(), collections.Counter(), collections.Counter(), 0
     with multiprocessing.Pool(options.jobs) as pool:
-        for seed, failure, ended, trace in pool.imap_unordered(search.Task(without), seeds, chunksize=8):
+        for seed, failure, ended, trace in pool.imap_unordered(search.Task(without, options.trace), seeds, chunksize=8):
             done += 1
             ends.update(ended)
             if options.trace:

@@ -32,14 +32,14 @@ def ends(life):
 
 
 class Task:
-    """What a process of a pool does with a seed."""
+    """What a process of a pool does with a seed; traces: whether to tell what happened, which is much."""
 
-    def __init__(self, without=()):
-        self.without = without
+    def __init__(self, without=(), traces=False):
+        self.without, self.traces = without, traces
 
     def __call__(self, seed):
         failure, ended, trace = one(Scenario(seed, self.without))
-        return seed, failure, ended, trace
+        return seed, failure, ended, trace if self.traces else []
 
 
 def smaller(seed, without=()):

@@ -37,7 +37,7 @@ def far():
         yield {"ansible_host": "127.0.0.1", "ansible_port": nobody.getsockname()[1], "ansible_ssh_args": arguments}
 
 
-def run(directory, playbook, hosts, environment=(), **variables):
+def run(directory, playbook, hosts, environment=(), arguments=(), **variables):
     """Run a playbook of the collection (None: play.json) on hosts; return its status and what it wrote, in one line."""
     (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
     (directory / "ansible.cfg").write_text("[defaults]\nnocolor = true\ninject_facts_as_vars = false\n")
@@ -54,7 +54,7 @@ def run(directory, playbook, hosts, environment=(), **variables):
     given = {"livepatch_journal_dir": str(directory / "journals"), "livepatch_become": False, **variables}
     name = "kernel.livepatch." + playbook if playbook else "play.json"
     done = subprocess.run(
-        [str(PROGRAMS / "ansible-playbook"), name, "-i", "hosts.json", "-e", json.dumps(given)],
+        [str(PROGRAMS / "ansible-playbook"), name, "-i", "hosts.json", "-e", json.dumps(given), *arguments],
         cwd=str(directory),
         env={**inherited, **settings, **dict(environment)},
         stdin=subprocess.DEVNULL,
@@ -94,6 +94,16 @@ def test_a_rollout_goes_on_after_its_controller_has_died_and_counts_a_host_that_
     status, said = run(tmp_path, "rollout", {"far": far}, livepatch_release="hotfix3", **options)
     assert status == 2 and "was stopped" in said and "kernel.livepatch.rollback" in said
     assert [entry["outcome"] for entry in entries(begun) if entry["kind"] == "outcome"] == ["unreachable"]
+
+
+@pytest.mark.parametrize("playbook", ["rollout", "rollback"])
+@pytest.mark.parametrize(
+    "arguments, words", [(["--limit", "far"], "leaves out localhost"), (["--tags", "x"], "found x"), (["--skip-tags", "y"], "found all, y")]
+)
+def test_a_limit_or_tags_that_leave_out_the_judge_are_refused_and_nothing_is_written(tmp_path, far, begun, playbook, arguments, words):
+    before = begun.read_text()
+    status, said = run(tmp_path, playbook, {"far": far}, arguments=arguments, livepatch_release="hotfix3")
+    assert status == 2 and words in said and begun.read_text() == before
 
 
 def test_a_preflight_names_the_hosts_that_it_could_not_look_at(tmp_path, far):

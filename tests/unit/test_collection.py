@@ -146,6 +146,19 @@ def test_no_file_of_tasks_is_empty(path):
     assert read(path)
 
 
+@pytest.mark.parametrize("name", ["rollout", "rollback", "halt", "status"])
+def test_each_play_on_a_fleet_names_its_strategy_as_a_site_may_have_another_one_as_its_default(name):
+    assert [play["strategy"] for play in read("playbooks/%s.yml" % name)] == ["linear"] * len(read("playbooks/%s.yml" % name))
+
+
+def test_a_task_that_may_wait_for_hours_has_no_time_limit_as_a_site_may_have_one_for_every_task():
+    found = []
+    for path in (ROOT / "roles").glob("*/tasks/*.yml"):
+        found += [task.get("timeout") for task in read(path.relative_to(ROOT)) if FQCN + "rollout_gate" in task]
+        found += [task.get("timeout") for task in read(path.relative_to(ROOT)) if FQCN + "rollout_plan" in task]
+    assert len(found) >= 4 and set(found) == {0}
+
+
 def test_on_the_way_to_no_livepatch_the_record_goes_before_the_livepatch_and_the_package_last():
     tasks = read("roles/rollback/tasks/none.yml")
     modules = ["livepatch_persistence", "livepatch", "livepatch_package"]

@@ -943,6 +943,27 @@ def test_a_journal_of_another_release_or_fleet_is_refused(site):
     assert not site.entries("rollback")
 
 
+@pytest.mark.parametrize("name", ["web:x", "!h9", "&h9", "h*", "shop"])
+def test_a_host_whose_name_is_a_pattern_of_others_is_left_out_and_named_and_nobody_else_is_patched_for_it(site, name):
+    site.hosts[name] = results("h9")
+    site.groups = {"shop": HOSTS[:2], "h1": ["h1"]}
+    code, output = site.run([site.plan(), *site.tier(1), *site.tier(2), site.entry("end", result="complete")])
+    assert code == 0, output
+    plan = site.result("plan")
+    assert "its name means something else in a pattern of hosts" in plan["hosts_excluded"][name]
+    assert set(plan["hosts"]) == set(HOSTS) and {entry["host"] for entry in site.entries("outcome")} == set(HOSTS)
+
+
+@pytest.mark.parametrize("named, patched", [("all", False), ("web:localhost", True)])
+def test_the_controller_itself_is_patched_only_where_somebody_has_named_it(site, named, patched):
+    facts = results("localhost")["livepatch_result_facts"]
+    told = {"ansible.builtin.set_fact": {"livepatch_result_facts": facts}}
+    code, output = site.run([told, site.plan(hosts=[*HOSTS, "localhost"], named=named)])
+    assert code == 0, output
+    assert ("localhost" in site.result("plan")["hosts"]) is patched
+    assert ("localhost is this controller and left out" in output) is not patched
+
+
 def test_a_template_in_cohort_and_domain_is_filled_in(site):
     for name in HOSTS:
         site.hosts[name].update(

@@ -259,6 +259,39 @@ def test_a_file_system_without_locks_is_a_clear_error(journal, monkeypatch):
         lock.take(journal, lock.owner(os.getpid(), "ann"))
 
 
+# A controller on a machine of its own, with locks as NFS has them: those of fcntl(2), which want a file open for writing.
+FAR = """
+import fcntl, os, sys
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal, lock
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
+fcntl.flock = fcntl.lockf
+path, name = sys.argv[1:]
+me, done = dict(lock.owner(os.getpid(), name), controller=name, machine=name), 0
+while done < 15:
+    try:
+        lock.take(path, me)
+    except RolloutError as error:
+        assert "Another controller works on this rollout" in str(error), error
+        continue
+    for kind in ("begin", "end"):
+        journal.append(path, [{"kind": kind, "who": name}])
+    lock.holder(path, me)
+    lock.release(path, me)
+    done += 1
+"""
+
+
+def test_controllers_on_several_machines_with_locks_as_of_nfs_work_one_after_the_other(journal):
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+    children = [subprocess.Popen([sys.executable, "-c", FAR, journal, name], env=environment) for name in ("one", "two", "three")]
+    assert [child.wait(timeout=120) for child in children] == [0, 0, 0]
+    with open(journal, encoding="utf-8") as stream:
+        entries = [json.loads(line) for line in stream]
+    assert len(entries) == 90
+    for begin, end in zip(entries[::2], entries[1::2]):
+        assert (begin["kind"], end["kind"]) == ("begin", "end") and begin["who"] == end["who"]
+
+
 MOUNTS = """\
 22 27 0:21 / /proc rw,relatime - proc proc rw
 31 27 %s / /srv\\040a rw,relatime shared:1 - %s

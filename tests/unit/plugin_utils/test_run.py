@@ -3,10 +3,12 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import os
+
 import pytest
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge, rules
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import answers, journal, run, schedule
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import answers, journal, lock, run, schedule, session
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -373,3 +375,32 @@ def test_a_look_that_does_not_tell_what_every_look_tells_is_not_one_of_a_host_th
     world.look = lambda since: {name: {key: look[key] for key in look if key != lacking} for name, look in whole(since).items()}
     assert not going.open(found.tier(2))
     assert f"its answer has no {lacking}" in found.state.verdict["reasons"][0] and found.state.verdict["verdict"] == "hold"
+
+
+def test_a_disk_that_is_full_while_a_look_is_written_leaves_the_journal_as_it_was_and_the_next_run_goes_on(tmp_path, monkeypatch):
+    found = rollout(slice="100%")
+    world = Played(found)
+    assert run.Run(world, world).open(found.tier(1))
+    run.Run(world, world).close(world.results)
+    path, owner = str(tmp_path / "web.jsonl"), lock.owner(os.getpid(), "ann")
+    journal.append(path, found.entries)
+    before = (tmp_path / "web.jsonl").read_bytes()
+    whole = os.write
+
+    def full(fd, data):
+        if b'"looks"' in data:
+            whole(fd, data[: len(data) // 2])
+            raise OSError(28, "No space left on device")
+        return whole(fd, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.os, "write", full)
+        with pytest.raises(RolloutError, match="web.jsonl cannot be written: No space left on device. Nothing goes on without it"):
+            with session.Session(path, owner, clock=world.now) as current:
+                run.Run(current, world).finish(1)
+    assert (tmp_path / "web.jsonl").read_bytes().startswith(before) and lock.holder(path, lock.owner(os.getppid(), "bob")) is None
+    entries = list(journal.read(path))
+    assert not any(entry["kind"] == "looks" for entry in entries[len(found.entries) :]) and entries[-1]["kind"] != "tier_done"
+    with session.Session(path, owner, clock=world.now) as current:
+        assert run.Run(current, world).finish(1)
+        assert current.state.tiers_done == {1}
