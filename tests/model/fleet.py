@@ -390,7 +390,7 @@ class Fleet:
             return {"livepatch_result_rollback": {"failed": True, "error": "stalled", "msg": "1 task blocks it"}}
         if self._fails("odd", f"back/{machine.name}"):
             return {"livepatch_result_rollback": dict(self.scenario.dice("odd/back").choice(NOT_BACK))}
-        machine.transition, machine.had = False, None
+        machine.transition, machine.had, machine.begun = False, None, None
         to = target["enabled_before"]
         if to is None:
             machine.enabled = machine.brought = machine.package = None

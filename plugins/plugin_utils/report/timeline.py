@@ -44,7 +44,7 @@ def _line(state, name, found, tier, now):
 
 def _waits_for(state, found, number, now):
     if found == "patch":
-        due = schedule.slice_due(state, number)
+        due = schedule.slice_due(state, number, now)
         left = len(state.remaining(number))
         return f"{left} to be patched" + (f", the next in {chart.duration(due - now)}" if due > now else "")
     if found == "soak":

@@ -74,7 +74,7 @@ class Run:
             state = self.state
             said = self.session.take_overrides()
             self.session.add(outcomes.of_silence(state, self.world.now()))
-            if not (state.stop or state.remaining(number) or number in state.soaks):
+            if not (state.stop or state.remaining(number) or schedule.has_soak(state, number, self.world.now())):
                 until = schedule.soak_until(state, number, self.world.now())
                 self.session.add([{"kind": "soak", "tier": number, "until": journal.now(lambda: until)}])
             verdict = self._judge(number, found, looked=looked, said=bool(said))

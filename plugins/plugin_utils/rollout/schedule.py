@@ -24,14 +24,13 @@ def step(state, number, verdict, now):
         return Step("stop", now, [])
     if number in state.tiers_done:
         return Step("pass", now, [])
-    # A look of later than now is one of a clock that was wrong.
-    targets, due = to_look_at(state), 0.0 if state.looked_at > now else look_due(state)
+    targets, due = to_look_at(state), look_due(state, now)
     if verdict["verdict"] == "hold":
         return _on_hold(state, targets, due, now)
     if targets and now >= due:
         return Step("look", now, targets)
     if state.remaining(number):
-        goal = slice_due(state, number)
+        goal = slice_due(state, number, now)
         return Step("slice", now, []) if now >= goal else Step("wait", min(goal, due) if targets else goal, [])
     goal = judge.soak_end(state, number)
     if now < goal:
@@ -107,13 +106,18 @@ def soak_until(state, number, now):
     """Return when (seconds since 1970) the soak of tier `number` ends, which begins now.
 
     It lasts from the tier's last host on; the time that the slices were spread over counts, as planned. Where no host has
-    the livepatch there is nothing to wait for.
+    the livepatch there is nothing to wait for. Never longer than planned: a clock may have been ahead.
     """
     if not state.watched():
         return now
     tier = state.tier(number)
     begun, finished = state.begun_at.get(number, now), state.finished_at.get(number, now)
-    return max(begun + tier["soak"], finished + max(0, tier["soak"] - tier.get("spread", 0)))
+    return min(now + tier["soak"], max(begun + tier["soak"], finished + max(0, tier["soak"] - tier.get("spread", 0))))
+
+
+def has_soak(state, number, now):
+    """Is it written when the soak of tier `number` ends? What was written while the clock was far ahead does not count."""
+    return number in state.soaks and state.soaks[number] <= now + state.tier(number)["soak"]
 
 
 def soak_left(state, number, now):
@@ -125,7 +129,7 @@ def soak_left(state, number, now):
     return state.tier(number)["soak"]
 
 
-def slice_due(state, number):
+def slice_due(state, number, now):
     """Return when (seconds since 1970) the next slice of tier `number` may begin, 0.0 for at once.
 
     The slices of a tier are spread evenly. After a hold the later ones are not brought forward.
@@ -133,19 +137,21 @@ def slice_due(state, number):
     tier, last = state.tier(number), state.last_slice
     if not last or last["tier"] != number or not state.remaining(number):
         return 0.0
-    return journal.seconds(last["time"]) + tier.get("spread", 0) / len(tier["slices"])
+    began = journal.seconds(last["time"])
+    return began + tier.get("spread", 0) / len(tier["slices"]) if began <= now else 0.0
 
 
-def look_due(state):
+def look_due(state, now):
     """Return when (seconds since 1970) the hosts are to be looked at next, 0.0 for at once.
 
-    At once when a run goes on, and when a host was lost since the last look: only a look tells how the others are.
+    At once when a run goes on, and when a host was lost since the last look: only a look tells how the others are. What was
+    written while the clock was ahead, so that it lies in the future, says nothing of when.
     """
-    if state.looked_at < 0:
+    if not 0 <= state.looked_at <= now:
         return 0.0
     troubles = [host.crash[0] for host in state.hosts.values() if host.crash]
     troubles += [host.lost for host in state.hosts.values() if host.lost is not None]
-    if state.last_slice and max(troubles, default=0.0) > state.looked_at:
+    if state.last_slice and any(state.looked_at < moment <= now for moment in troubles):
         return 0.0
     return state.looked_at + state.rules["look_interval"]
 

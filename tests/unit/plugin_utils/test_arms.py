@@ -326,12 +326,12 @@ def test_slices_are_spread_over_the_time_of_their_tier_and_not_brought_forward_a
     found.patch(1)
     found.patch(1)
     found.look(1)
-    assert schedule.slice_due(found.state, 2) == 0.0
+    assert schedule.slice_due(found.state, 2, found.now) == 0.0
     found.patch(2)
-    assert schedule.slice_due(found.state, 2) == found.now - 10 + 900
+    assert schedule.slice_due(found.state, 2, found.now) == found.now - 10 + 900
     found.now += 7200
     found.patch(2)
-    assert schedule.slice_due(found.state, 2) == found.now - 10 + 900
+    assert schedule.slice_due(found.state, 2, found.now) == found.now - 10 + 900
     while found.state.remaining(2):
         found.patch(2)
     assert schedule.soak_until(found.state, 2, found.now) == found.now + 3600, "the hour of the slices is part of the two"
@@ -357,7 +357,7 @@ def test_a_host_that_dies_while_the_livepatch_comes_in_is_evidence_too():
         assert set(names) <= set(lost(found)) and verdict["verdict"] in ("hold", "stop")
         if verdict["verdict"] == "stop":
             break
-        assert schedule.look_due(found.state) == 0.0, "only a look tells how the others are"
+        assert schedule.look_due(found.state, found.now) == 0.0, "only a look tells how the others are"
         verdict = found.look(3, after=900, **{key(name): LOST for name in lost(found)})
         if verdict["verdict"] == "stop":
             break
@@ -393,7 +393,7 @@ def test_a_power_loss_of_both_arms_and_the_controller_is_seen_on_both_arms():
     gone = found.tier(2)[:5] + found.waiting()[:5]
     found.open(**{key(name): None for name in gone})
     assert set(lost(found)) == set(gone)
-    assert schedule.look_due(found.state) == 0.0, "a run that goes on looks first"
+    assert schedule.look_due(found.state, found.now) == 0.0, "a run that goes on looks first"
     found.now += 1800
     assert tally(found).incidents == {"patched": 5, "control": 5}
 

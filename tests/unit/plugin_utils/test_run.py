@@ -304,6 +304,33 @@ def test_a_clock_that_was_ahead_for_one_look_does_not_spare_a_tier_its_later_loo
     assert len(world.looks) >= looks + 2, "at once, and when the soak is over"
 
 
+def test_what_was_seen_while_the_clock_was_ahead_makes_no_looks_without_end_and_no_soak_longer_than_planned():
+    found = rollout(slice="100%")
+    world = Played(found)
+    assert run.Run(world, world).open(found.tier(1))
+    world.rollout.now += 60
+    run.Run(world, world).close(world.results)
+    found.now += 86400
+    waits = found.state.remaining(3)[0]
+    found.write([{"kind": "soak", "tier": 1, "until": journal.now(lambda: found.now + 1800)}])
+    found.write([{"kind": "looks", "well": dict.fromkeys(found.tier(1))}, {"kind": "look", "host": waits, "silent": "x"}])
+    found.now -= 86400
+    began = found.now
+    assert run.Run(world, world).open(found.tier(2)) and 1800 <= found.now - began < 2000
+    assert len(world.looks) < 10
+
+
+def test_a_slice_that_was_opened_while_the_clock_was_ahead_does_not_keep_the_next_one_waiting_for_it():
+    found = rollout(slice=1, tiers=[{"name": "all", "share": "100%", "soak": "2h", "spread": "1h"}])
+    world = Played(found)
+    found.now += 86400
+    assert run.Run(world, world).open(found.state.remaining(1)[:1])
+    run.Run(world, world).close(world.results)
+    found.now -= 86400
+    began = found.now
+    assert run.Run(world, world).open(found.state.remaining(1)[:1]) and found.now - began < 600
+
+
 def test_a_tier_that_is_tried_again_soaks_as_long_as_planned_though_its_slices_were_to_be_spread():
     tiers = [{"name": "canary", "hosts": 2, "soak": "4h", "spread": "4h"}, {"name": "all", "share": "100%"}]
     found = rollout(slice="100%", tiers=tiers)
