@@ -22,7 +22,9 @@ PLANS = Path(__file__).resolve().parents[2] / "roles" / "rollout" / "vars" / "pl
 # What a real look tells more than those of the unit tests.
 PATCHED = {
     "time": "2026-05-04T08:20:00Z",
+    "signatures": {},
     "counters": {"oops_count": 0, "warn_count": 0},
+    "taint": 32768,
     "sources": {"kmsg": "read", "journal": "absent", "kdump": "absent", "pstore": "read", "coredump": "read"},
 }
 CONTROL = dict(PATCHED, enabled=None, effective_release="6.1.0-1")

@@ -6,13 +6,14 @@
 import heapq
 import random
 
+COUNTERS = ("oops_count", "warn_count")
 RELEASE = "1.0-2"
 OTHER = "older_fix"
 START = 1_800_000_000.0
 # What can go wrong. A scenario has some of them; one that fails is tried again without each, to see what it takes.
 TROUBLES = (
     # befall machines
-    "crash", "hang", "network", "selfpatch", "alarm", "inventory", "moved", "counters", "taken_out", "harm",
+    "crash", "hang", "network", "selfpatch", "alarm", "inventory", "moved", "counters", "habit", "taken_out", "harm",
     # while a slice is patched
     "package", "not_applicable", "stall", "stall_in", "enable_crash", "enable_hang", "enable_timeout", "unproven", "look_lost",
     "look_reboot", "look_alarm", "look_error", "module_kill", "withdrawn",
@@ -27,6 +28,7 @@ ODD = (
     {"events": [None, {}]}, {"events": [{"kind": "crash", "age_seconds": 1e9, "text": "x" * 10000}] * 500},
     {"boot_id": []}, {"boot_id": "\x1b[31m"}, {"boot_id": None}, {"sequence": "12"}, {"sequence": None}, {"counters": 5},
     {"counters": {"oops_count": None}}, {"enabled": {"name": "x"}}, {"enabled": "a" * 1000}, {"sources": []}, {"failed": "yes"},
+    {"signatures": 5}, {"signatures": {"warning:f": {"count": 2**62, "seconds": 0}}}, {"known_signatures": {"warning:f": {}}},
     {"failed": True, "msg": ["x"]}, {"msg": "\n" * 9999, "failed": True}, {"rebooted": "no"}, {"time": 12}, {"skipped": True},
 )  # fmt: skip
 TIMED_OUT = {"failed": True, "msg": "The task did not complete within the expected time frame of 300 seconds.", "timedout": {}}
@@ -74,6 +76,8 @@ class Machine:
         self.listed, self.supported = True, True
         self.sequence, self.log, self.counters = 100, [], [0, 0]
         self.attempts = 0
+        # Whether a warning comes to it now and then, and whether that has become far more often.
+        self.habit = self.bad_habit = False
 
     @property
     def boot_id(self):
@@ -135,13 +139,15 @@ class Fleet:
             machine.self_keeps = scenario.strikes("persist", name)
             if scenario.strikes("other_livepatch", name):
                 machine.enable(OTHER, "automation")
+            if scenario.strikes("habit", name):
+                machine.habit = True
             if scenario.strikes("unfit", name):
                 machine.supported = False
             self.machines[name] = machine
         self.queue, self.calm = [], False
         self.length = 36 * 3600
         for name in self.machines:
-            for trouble in ("crash", "hang", "network", "selfpatch", "alarm", "inventory", "moved", "counters", "taken_out"):
+            for trouble in TROUBLES[:10]:
                 while scenario.strikes(trouble, name):
                     self.later(scenario.dice(f"when/{trouble}/{name}").expovariate(1 / 14400), trouble, name)
 
@@ -204,6 +210,11 @@ class Fleet:
         machine.counters[0] += 1
         self.told(f"{machine.name} counts an oops that its log does not tell")
 
+    def _habit(self, machine):
+        machine.bad_habit = machine.habit and not machine.bad_habit
+        if machine.bad_habit:
+            self.told(f"{machine.name} warns far more often than before")
+
     def _moved(self, machine):
         machine.moved = not machine.moved
         self.told(f"another machine answers as {machine.name}" if machine.moved else f"{machine.name} answers itself again")
@@ -260,6 +271,15 @@ class Fleet:
     def _look(self, machine, since):
         here = since.get("boot_id") == machine.boot_id
         after = (since.get("sequence") or 0) if here else 0
+        marks = since.get("counters") or {} if here else dict.fromkeys(COUNTERS, 0 if since.get("boot_id") else None)
+        lines = [one for one in machine.log if one[0] > after]
+        counted = {"oops_count": (), "warn_count": ("warning",)}
+        untold = [
+            {"kind": "untold", "signature": f"untold:{name}", "text": name, "age_seconds": 0, "new": True}
+            for name, now in zip(COUNTERS, machine.counters)
+            if marks.get(name) is not None and now - marks[name] > sum(one[2] in counted[name] for one in lines)
+        ]
+        habit = {"warning:habit": {"count": 40, "seconds": 36000}} if machine.habit else {}
         unreadable = not self.calm and self.scenario.strikes("unreadable", machine.name, 0.2)
         return {
             "changed": False,
@@ -270,13 +290,15 @@ class Fleet:
             "uptime_seconds": max(0.0, self.now - machine.booted_at),
             "sequence": machine.sequence,
             "time": "whatever",
-            "counters": dict(zip(("oops_count", "warn_count"), machine.counters)),
+            "counters": dict(zip(COUNTERS, machine.counters)),
+            "signatures": {"warning:habit": {"count": 40 if machine.bad_habit else 1, "seconds": 900}} if habit else {},
+            "known_signatures": habit,
             "sources": {"kmsg": "unreadable" if unreadable else "read"},
             "events": [
                 {"kind": kind, "signature": f"{kind} at f+0x{number:x}", "text": kind, "age_seconds": self.now - when, "new": new}
-                for number, when, kind, new in machine.log
-                if number > after
-            ],
+                for number, when, kind, new in lines
+            ]
+            + untold,
         }
 
     # One execution patches a host: its package, the livepatch, and a look. The clock goes on between these.
@@ -309,6 +331,7 @@ class Fleet:
     def _began(self, machine):
         """Return what ran, and where the log stood, before the first of the runs that belong together."""
         here = {"boot_id": machine.boot_id, "sequence": machine.sequence, "time": "whatever"}
+        here["counters"] = dict(zip(COUNTERS, machine.counters))
         return machine.begun or (machine.enabled, here)
 
     def _fails(self, trouble, name):

@@ -8,7 +8,7 @@ import math
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 
-MOST_EVENTS = 100
+MOST_EVENTS, MOST_SIGNATURES = 100, 50
 MOST_SECONDS = 1e10
 MOST_COUNT = 2**63
 # How a task that Ansible has ended for its time limit says so: newer versions by a key, 2.16 in words.
@@ -74,6 +74,20 @@ def _words(value, what):
     return {values.words(str(key), 50): _text(item, f"{what}.{key}") for key, item in list(value.items())[:20]}
 
 
+def _signatures(value, what):
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _Odd(f"{what} is {_shown(value)}: expected a dictionary")
+    found = {}
+    for signature, counted in list(value.items())[:MOST_SIGNATURES]:
+        counted = _of({"count": _count, "seconds": _seconds})(counted, f"{what}.{values.words(str(signature), 50)}") or {}
+        if None in (counted.get("count"), counted.get("seconds")):
+            raise _Odd(f"{what} has no count or no seconds of {_shown(signature)}: expected both")
+        found[values.words(str(signature))] = counted
+    return found
+
+
 def _shown(value):
     return values.words(type(value).__name__ if isinstance(value, (list, dict, int)) else repr(value), 60)
 
@@ -90,8 +104,8 @@ _EVENT = _of(
         "effective_release": _text,
     }
 )
-_SINCE = _of({"boot_id": _name, "sequence": _count, "time": _text})
 _COUNTERS = _of({"oops_count": _count, "warn_count": _count})
+_SINCE = _of({"boot_id": _name, "sequence": _count, "time": _text, "counters": _COUNTERS, "taint": _count})
 _FIELDS = {
     # Of every task:
     "failed": _flag,
@@ -121,6 +135,9 @@ _FIELDS = {
     "sequence": _count,
     "time": _text,
     "counters": _COUNTERS,
+    "taint": _count,
+    "signatures": _signatures,
+    "known_signatures": _signatures,
     "sources": _words,
     "events": _events,
     # livepatch_persistence

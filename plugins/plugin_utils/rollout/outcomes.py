@@ -7,7 +7,7 @@
 # Results of tasks are those of answers.result: checked already.
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout.state import another_machine
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout.state import alarms, another_machine
 
 STEPS = (("package", "livepatch_package"), ("apply", "livepatch"), ("look", "livepatch_health"))
 LOOKED = (
@@ -18,7 +18,9 @@ LOOKED = (
     "enabled",
     "sequence",
     "events",
+    "signatures",
     "counters",
+    "taint",
     "sources",
 )
 UNSEEN = "the kernel log cannot be read to its end, so an alarm would not be seen"
@@ -40,20 +42,20 @@ def of_slice(state, results, now):
         found = results(host.name)
         entries.append(_of_slice(state, host, found, now))
         if found.get("look") and not found["look"].get("skipped"):
-            entries.append(look_entry(host.name, found["look"]))
+            entries.append(look_entry(host, found["look"]))
     return entries
 
 
 def _of_slice(state, host, results, now):
     package, apply, look = (results.get(step) or {} for step, unused in STEPS)
     before = state.before.get(host.name) or {}
-    outcome, reason = _slice_outcome(host, before.get("enabled"), package, apply, look, now - journal.seconds(host.begun["time"]))
+    outcome, reason = _slice_outcome(host, before.get("enabled"), package, apply, look, now)
     changed = bool(package.get("changed") or apply.get("changed"))
     # A controller that died, or a former round, may have changed the host before this run looked at it.
     again = host.begun["run"] != state.runs or before.get("sure", False)
     if outcome == "patched" and not changed and not again:
         outcome = "already"
-    blind = look_entry(host.name, look).get("error") if _ran(look) else "livepatch_health did not run"
+    blind = look_entry(host, look).get("error") if _ran(look) else "livepatch_health did not run"
     entry = {
         "kind": "outcome",
         "host": host.name,
@@ -67,7 +69,7 @@ def _of_slice(state, host, results, now):
         "enabled_before": host.enabled if again else _enabled_before(apply, host.enabled),
         "livepatch": look.get("enabled") or apply.get("name"),
         "effective_release": look.get("effective_release") or apply.get("effective_release"),
-        "age_seconds": _age(outcome, look),
+        "age_seconds": _age(outcome, host, look, now),
         "boot_id": look.get("boot_id") or (apply.get("since") or {}).get("boot_id"),
         "boot_id_before": (apply.get("since") or {}).get("boot_id"),
         "sequence": look.get("sequence"),
@@ -85,9 +87,9 @@ def _enabled_before(apply, planned):
     return before.get("enabled", planned) if isinstance(before, dict) else planned
 
 
-def _slice_outcome(host, had, package, apply, look, elapsed):
+def _slice_outcome(host, had, package, apply, look, now):
     """Return (outcome, reason). had: the livepatch (str or None) that ran before the rollout first touched the host."""
-    rebooted = _rebooted_in_slice(host, apply, look, elapsed)
+    rebooted = _rebooted_in_slice(host, apply, look, now - journal.seconds(host.begun["time"]))
     if rebooted:
         return "rebooted", rebooted
     if apply.get("error") == "image_based":
@@ -112,7 +114,7 @@ def _slice_outcome(host, had, package, apply, look, elapsed):
         return "failed", "the livepatch is not proven to run"
     if look.get("unreachable"):
         return _problem(look, "livepatch_health")
-    return _worse(look, apply.get("name")) or ("patched", "")
+    return _worse(host, look, apply.get("name"), now) or ("patched", "")
 
 
 def of_looks(state, looks, now):
@@ -131,7 +133,7 @@ def of_looks(state, looks, now):
             sequence = look.get("sequence")
             well[name] = None if sequence == host.told.get("sequence") else sequence
             continue
-        entries.append(look_entry(name, look))
+        entries.append(look_entry(host, look))
         if not host.is_("patched", "already"):
             continue
         if another_machine(host, look, now) or _is_silent(look) and not state.tolerates_nothing(host.tier):
@@ -153,7 +155,8 @@ def _is_well(host, look):
         and look["boot_id"] == host.boot_id
         and host.told.get("boot_id", host.boot_id) == host.boot_id
         and bool(host.told)
-        and look.get("counters") == host.told.get("counters")
+        and host.habits is not None
+        and all(look.get(key) == host.told.get(key) for key in ("counters", "taint"))
         and (look.get("sources") or {}).get("kmsg") not in ("unreadable", "truncated")
         and look.get("enabled") == (host.livepatch if host.arm == "patched" else host.enabled)
     )
@@ -164,10 +167,10 @@ def _of_look(host, look, now):
     if look.get("boot_id") and host.boot_id and look["boot_id"] != host.boot_id:
         found = "rebooted", f"rebooted {_after(look, now - journal.seconds(last['time']), 'patching')}(boot id changed)"
     if not found and (look.get("unreachable") or not look.get("failed") and _ran(look)):
-        found = _problem(look, "livepatch_health") or _worse(look, last.get("livepatch"))
+        found = _problem(look, "livepatch_health") or _worse(host, look, last.get("livepatch"), now)
     if not found:
         return None
-    return dict(_changed(last, found, look), age_seconds=_age(found[0], look))
+    return dict(_changed(last, found, look), age_seconds=_age(found[0], host, look, now))
 
 
 def of_silence(state, now):
@@ -306,9 +309,12 @@ def _not_persistent(result):
     return _message(result) if result.get("error") else None
 
 
-def look_entry(name, look):
-    """Return the look entry (dict) for the journal; a host that does not answer is silent, a look that failed an error."""
-    entry = {"kind": "look", "host": name}
+def look_entry(host, look):
+    """Return the look entry (dict) of a Host for the journal; one that does not answer is silent, a look that failed an error.
+
+    Of alarms that were there before it has the number alone, and what was before the first look on an arm only there.
+    """
+    entry = {"kind": "look", "host": host.name}
     if _is_silent(look):
         return dict(entry, silent=_message(look) if look else "livepatch_health did not run")
     if look.get("failed"):
@@ -317,6 +323,9 @@ def look_entry(name, look):
     if lacking:
         return dict(entry, error=f"its answer has no {lacking}: expected what livepatch_health tells")
     entry.update({key: look[key] for key in LOOKED if key in look})
+    entry["events"] = [event for event in entry["events"] if event.get("new") is not False]
+    if host.habits is None and look.get("known_signatures"):
+        entry["known_signatures"] = look["known_signatures"]
     if (look.get("sources") or {}).get("kmsg") in ("unreadable", "truncated"):
         entry["error"] = UNSEEN
     if look.get("time"):
@@ -364,25 +373,19 @@ def _after(look, elapsed, event):
     return f"{int(elapsed - uptime)} s after {event} "
 
 
-def alarms(look):
-    """Return the events (list of dicts) of a look that nobody had before: new kernel alarms, and crashes on record."""
-    found = look.get("events") or []
-    return [event for event in found if event.get("new") is not False and event.get("kind") != "coredump"]
-
-
-def _age(outcome, look):
+def _age(outcome, host, look, now):
     """How many seconds before the look it happened, by the host's own clock."""
     if outcome == "rebooted":
         return look.get("uptime_seconds")
-    found = alarms(look)
-    return found[0].get("age_seconds") if outcome == "alarmed" and found else None
+    found = alarms(host, look, now) if outcome == "alarmed" else None
+    return found[0].get("age_seconds") if found else None
 
 
-def _worse(look, livepatch):
+def _worse(host, look, livepatch, now):
     """Return (outcome, reason) of a look that was made and tells of harm, None for one that does not."""
     if look.get("rebooted") is True:
         return "rebooted", "rebooted since it was patched (boot id changed)"
-    for event in alarms(look)[:1]:
+    for event in alarms(host, look, now)[:1]:
         text = event.get("text") or event.get("signature") or ""
         return "alarmed", f"kernel alarm, {event.get('kind', 'event')}: {text}".strip()
     if livepatch and "enabled" in look and look["enabled"] != livepatch:

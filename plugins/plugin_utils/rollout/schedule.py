@@ -170,7 +170,8 @@ def since(host):
     """Return what is handed to livepatch_health for a Host (dict): where its look reads on from."""
     told = host.told
     if told.get("sequence") is not None and told.get("boot_id", host.boot_id) == host.boot_id:
-        return {"boot_id": host.boot_id, "sequence": told["sequence"], "time": told.get("host_time")}
+        marks = {key: told[key] for key in ("counters", "taint") if key in told}
+        return {"boot_id": host.boot_id, "sequence": told["sequence"], "time": told.get("host_time"), **marks}
     return told.get("since") or {"boot_id": host.boot_id}
 
 

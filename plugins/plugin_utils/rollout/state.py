@@ -7,7 +7,7 @@
 from dataclasses import dataclass, field
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import rules
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import rates, rules
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
 
 FAILURES = ("failed", "unreachable", "stalled", "rebooted", "alarmed")
@@ -19,8 +19,6 @@ EVENTS = ("rebooted", "unreachable", "alarmed")
 WITHOUT = ("not_applicable", "rolled_back", "gone")
 # A machine that was up for so many seconds longer than it can have been is another one.
 ANOTHER_MACHINE = 60
-# A kernel alarm that was there before is one again when it comes so many times as often, and so often at least.
-FLOOD_RATIO, FLOOD_COUNT = 10, 10
 
 
 @dataclass(eq=False)
@@ -57,7 +55,10 @@ class Host:
     outcome: dict = None  # the last outcome entry that counts
     failure: str = None  # why it counts among the failures of its tier
     own: bool = False  # the failure befell it while it was patched, or it does not run the release: no bad luck of any host
-    told: dict = field(default_factory=dict)  # of its last look: sequence, host_time, counters, uptime_seconds, time
+    told: dict = field(default_factory=dict)  # of its last look: sequence, host_time, counters, taint, at
+    # {at, before: {signature: [count, seconds]}, since: {signature: [count, unseen]}}: how often alarms came to it before `at`,
+    # and how often since, but for so many seconds of which its log did not tell; None before the first look on its arm
+    habits: dict = None
 
     @property
     def seen(self):
@@ -342,7 +343,7 @@ def _slice(current, entry):
     for name in entry["hosts"]:
         host = current.hosts[name]
         # One that a dead controller had begun stays begun by that: what it changed was this rollout's doing.
-        host.arm, host.begun, host.lost, host.blind = "patched", host.begun or entry, None, None
+        host.arm, host.begun, host.lost, host.blind, host.habits = "patched", host.begun or entry, None, None, None
         host.patched = host.patched or (moment, moment)
         had = {"enabled": host.enabled, "package": None, "package_now": None, "livepatch": host.livepatch, "sure": False}
         had.update(outcome=None, reason=None)
@@ -374,7 +375,7 @@ def _outcome(current, entry):
     host.boot_id = entry.get("boot_id") or host.boot_id
     host.livepatch = entry.get("livepatch") or host.livepatch
     if entry.get("sequence") is not None or entry.get("since"):
-        host.told = {key: entry[key] for key in ("sequence", "since", "host_time", "counters", "uptime_seconds") if key in entry}
+        host.told = {key: entry[key] for key in ("sequence", "since", "host_time") if key in entry}
         host.told["at"] = moment
 
 
@@ -466,9 +467,10 @@ def _look(current, entry):
             _crash(host, happened, text)
         else:
             host.alarm = host.alarm or (happened, text)
+    host.habits = _habits(host, entry, moment)
     if host.arm == "patched" and not host.crash and _is_proven_without(host, entry):
         host.arm = ""
-    host.told = {key: entry[key] for key in ("sequence", "host_time", "counters", "uptime_seconds") if key in entry}
+    host.told = {key: entry[key] for key in ("sequence", "host_time", "counters", "taint") if key in entry}
     host.told.update(at=moment, boot_id=boot_id)
 
 
@@ -490,44 +492,79 @@ def _is_proven_without(host, entry):
 
 def _happened(host, entry, moment, begin):
     """Yield (when, crash or alarm, text) of what a look tells that happened since the host is on its arm."""
-    events = [(moment - (event.get("age_seconds") or 0), event) for event in entry.get("events") or []]
+    events = [(moment - (event.get("age_seconds") or 0), event) for event in alarms(host, entry, moment)]
     # The first look at a control host reads all of its log: what it had before is nothing new.
     old = {event.get("signature") for happened, event in events if happened < begin}
     for happened, event in events:
-        if event.get("kind") == "coredump" or happened < begin:
-            continue
-        if event.get("new") is not False and event.get("signature") not in old:
+        if happened >= begin and event.get("signature") not in old:
             text = f"{event.get('kind', 'event')}: {event.get('text') or event.get('signature') or ''}".strip()
             yield happened, "crash" if event.get("kind") == "crash" else "alarm", text
-    yield from ((moment, "alarm", text) for text in floods(host, entry))
 
 
-def floods(host, entry):
-    """Return what counters tell (list of str): alarms without a line in the log, or far more often than before.
+def alarms(host, look, moment):
+    """Return the events (list of dicts) of a look at a Host that are alarms or crashes, with those that come of their number.
 
-    entry: a look. The counters are those of the kernel (/sys/kernel/oops_count, warn_count; since 6.2), which the former
-    look or the slice had read: {oops_count, warn_count}. Without them, or after a reboot, they tell nothing.
+    That are new ones, and one for each signature that was there before and comes far more often now (gate/rates.py). What the
+    kernel has counted and its log does not tell is one unless it was counted as often before: what it was nobody knows.
     """
-    last, now = host.told.get("counters") or {}, entry.get("counters") or {}
-    told, found = {event.get("kind") for event in entry.get("events") or []}, []
-    if host.told.get("boot_id", host.boot_id) != entry.get("boot_id", host.boot_id):
-        return []
-    for counter, kinds in (("oops_count", {"oops", "bug", "crash"}), ("warn_count", {"warning"})):
-        before, after = last.get(counter), now.get(counter)
-        if before is None or after is None or after <= before:
-            continue
-        if not told & kinds:
-            found.append(f"{counter} rose from {before} to {after}, which the log does not tell")
-        elif _is_flood(host, entry, before, after):
-            found.append(f"{counter} rose from {before} to {after}, far more often than before")
+    found = [event for event in look.get("events") or [] if event.get("new") is not False and event.get("kind") != "coredump"]
+    habits = _habits(host, look, moment)
+    if habits is None:
+        return found
+    usual = {event["signature"] for event in found if _is_usual(host, habits, event, look, moment)}
+    found = [event for event in found if event.get("signature") not in usual]
+    told = {event.get("signature") for event in found}
+    for signature, (count, unseen) in habits["since"].items():
+        before, seconds = habits["before"][signature], moment - habits["at"] - unseen
+        if signature not in told and rates.is_surely_above(count, seconds, *before):
+            kind, unused, name = signature.partition(":")
+            text = f"{name} comes far more often: {count} times in {_span(seconds)}, before {before[0]} in {_span(before[1])}"
+            found.append({"kind": kind, "signature": signature, "text": text, "age_seconds": 0})
     return found
 
 
-def _is_flood(host, entry, before, after):
-    uptime, then = entry.get("uptime_seconds"), host.told.get("uptime_seconds")
-    if not uptime or not then or uptime <= then or after - before < FLOOD_COUNT:
+def _is_usual(host, habits, event, look, moment):
+    signature = event.get("signature")
+    if event.get("kind") != "untold" or signature not in habits["before"]:
         return False
-    return (after - before) / (uptime - then) >= FLOOD_RATIO * max(before, 1) / then
+    count = (look.get("signatures") or {}).get(signature, {}).get("count") or 0
+    return not rates.is_above(max(count, 1), moment - _looked(host, habits), *habits["before"][signature])
+
+
+def _looked(host, habits):
+    """When the time began that a look after these habits tells of (seconds): at the last look, or when they were learned."""
+    return habits["at"] if host.habits is None else max(host.told.get("at", 0.0), habits["at"])
+
+
+def _habits(host, look, moment):
+    """Return the habits of a Host after this look; the first one on its arm tells what was before."""
+    counted = look.get("signatures") or {}
+    if host.habits is None:
+        begin = host.patched[0] if host.arm == "patched" and host.patched else moment
+        before = {signature: [found["count"], found["seconds"]] for signature, found in (look.get("known_signatures") or {}).items()}
+        for signature, found in counted.items() if begin == moment else ():
+            count, seconds = before.get(signature, (0, 0))
+            before[signature] = [count + found["count"], seconds + found["seconds"]]
+        found = {"at": begin, "before": before, "since": {}}
+        if begin == moment:
+            return found
+    else:
+        found = {**host.habits, "since": dict(host.habits["since"])}
+    window = moment - _looked(host, found)
+    for signature in found["before"]:
+        if signature in counted:
+            count, unseen = found["since"].get(signature, (0, 0))
+            unseen += max(0, window - counted[signature]["seconds"])
+            found["since"][signature] = [count + counted[signature]["count"], unseen]
+    return found
+
+
+def _span(seconds):
+    """A time as people say it: 40 s, 15 min, 36 h."""
+    for unit, name in ((7200, "h"), (120, "min")):
+        if seconds >= unit:
+            return f"{round(seconds / (3600 if name == 'h' else 60))} {name}"
+    return f"{round(seconds)} s"
 
 
 def _event(current, entry):
@@ -588,7 +625,7 @@ def _retry(current, entry):
         # What befell it is forgiven with it. It is watched on where it may have the livepatch.
         without = host.is_(*WITHOUT) or host.arm == ""
         host.outcome = host.failure = host.crash = host.alarm = host.lost = host.blind = host.control = None
-        host.own, host.told = False, {}
+        host.own, host.told, host.habits = False, {}, None
         moment = journal.seconds(entry["time"])
         host.arm, host.patched = ("", None) if without else ("patched", (moment, moment))
         host.boot_id = None

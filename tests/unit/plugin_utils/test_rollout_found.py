@@ -101,8 +101,8 @@ def test_a_host_that_was_gone_at_a_rollback_and_is_back_goes_back_to_what_it_had
 
 
 def test_a_look_without_a_boot_id_tells_nothing():
-    assert "no boot id" in outcomes.look_entry("host-1", {"skipped": True})["error"]
-    assert "no boot id" in outcomes.look_entry("host-1", {"boot_id": None, "enabled": "hotfix3"})["error"]
+    assert "no boot id" in outcomes.look_entry(Rollout(hosts(1)).state.hosts["host-1"], {"skipped": True})["error"]
+    assert "no boot id" in outcomes.look_entry(Rollout(hosts(1)).state.hosts["host-1"], {"boot_id": None, "enabled": "hotfix3"})["error"]
 
 
 def test_a_slice_that_ends_says_nothing_of_hosts_that_a_dead_controller_had_begun_in_another():
