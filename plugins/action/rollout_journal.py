@@ -171,7 +171,7 @@ def _say(path, state, args, user):
     known = overrides.holds(path, state, args["override"], args["reason"], args["tier"])
     what = f"{state.rollout}: {args['override']}"
     if known:
-        return {"id": known, "new": False}, f"{what}: said before, with the same reason"
+        return {"id": known, "new": False}, f"{what}: said before, with the same reason, or more than that"
     identity = overrides.say(path, args["override"], user, args["reason"], args["tier"])
     when = "when it is run again" if state.ended else "at its next slice or look"
     return {"id": identity, "new": True}, f"{what} by {user}: {args['reason']}; the rollout takes it {when}"

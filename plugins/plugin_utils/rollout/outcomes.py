@@ -92,26 +92,25 @@ def _slice_outcome(host, had, package, apply, look, now):
     rebooted = _rebooted_in_slice(host, apply, look, now - journal.seconds(host.begun["time"]))
     if rebooted:
         return "rebooted", rebooted
-    if apply.get("error") == "image_based":
-        return "not_applicable", f"its system is an image ({apply.get('image_based')}) that does not have the package"
-    lacks = package.get("outcome") == "not_applicable"
-    no_build = f"no repository has a build for kernel {package.get('kernel_release') or ''}".strip()
-    if lacks and apply.get("failed") and not (apply.get("error") or apply.get("unreachable")):
-        return "failed", no_build
+    image = apply.get("error") == "image_based"
+    lacks = f"no repository has a build for kernel {package.get('kernel_release') or ''}".strip()
+    lacks = f"its system is an image ({apply.get('image_based')}) that does not have the package" if image else lacks
+    if image or package.get("outcome") == "not_applicable":
+        if not image and (apply.get("error") or apply.get("unreachable")):
+            return _problem(apply, "livepatch")
+        runs = look["enabled"] if _ran(look) and "enabled" in look else _enabled_before(apply, None)
+        # A controller, or a module, that died may have brought it, from a repository that had it then.
+        if runs and (runs == host.livepatch or runs != had):
+            return "failed", f"{lacks}, but it runs {runs}"
+        return "failed" if apply.get("failed") and not image else "not_applicable", lacks
     for result, (unused, module) in zip((package, apply), STEPS):
         problem = _problem(result, module)
         if problem:
             return problem
-    if lacks:
-        runs = look["enabled"] if "enabled" in look else _enabled_before(apply, None)
-        # A controller, or a module, that died may have brought it, from a repository that had it then.
-        if runs and (runs == host.livepatch or runs != had):
-            return "failed", f"{no_build}, but it runs {runs}"
-        return "not_applicable", no_build
     if not _ran(apply):
         return "failed", "livepatch did not run"
-    if apply.get("proven") is not True:
-        return "failed", "the livepatch is not proven to run"
+    if apply.get("proven") is not True or not apply.get("name"):
+        return "failed", "the livepatch is not proven to run" if apply.get("name") else "its answer does not name a livepatch that runs"
     if look.get("unreachable"):
         return _problem(look, "livepatch_health")
     return _worse(host, look, apply.get("name"), now) or ("patched", "")

@@ -61,6 +61,8 @@ def holds(journal_path, state, override, reason, tier=None):
     last = waiting[-1:] or [entry for entry in (state.aborted, state.paused) if entry]
     said = (override, values.reason(reason, "reason"), tier)
     same = [entry["id"] for entry in last if (entry["override"], entry["reason"], entry.get("tier")) == said]
+    # A rollback is a stop, too.
+    same += [entry["id"] for entry in last if override == "abort" and entry["override"] == "rollback"]
     return same[0] if same else None
 
 

@@ -644,8 +644,8 @@ def _override(current, entry):
     elif entry["override"] == "promote":
         if not current.without_effect(entry):
             current.promoted.setdefault(entry["tier"], journal.seconds(entry["time"]))
-    else:
-        current.aborted = entry
+    elif not (current.aborted and current.aborted["override"] == "rollback"):
+        current.aborted = entry  # Who asks for no more than a stop takes no rollback back.
 
 
 def _override_unread(current, entry):

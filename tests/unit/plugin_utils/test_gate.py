@@ -16,6 +16,7 @@ REFUSED = {"apply": {"failed": True, "error": "vermagic", "msg": "other kernel"}
 NO_BUILD = {
     "package": {"changed": False, "outcome": "not_applicable", "kernel_release": "6.1.0-1"},
     "apply": {"skipped": True},
+    "look": {"skipped": True},
 }
 
 
@@ -63,7 +64,7 @@ def one(**steps):
         ),
         (NO_BUILD, "not_applicable", "no repository has a build for kernel 6.1.0-1"),
         (
-            {"apply": {"failed": True, "error": "image_based", "image_based": "ostree"}},
+            {"apply": {"failed": True, "error": "image_based", "image_based": "ostree"}, "look": {"skipped": True}},
             "not_applicable",
             "its system is an image (ostree) that does not have the package",
         ),

@@ -16,6 +16,8 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import jo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.plugin_utils.rollouts import Rollout, hosts
+
 
 @pytest.fixture
 def path(tmp_path):
@@ -67,6 +69,19 @@ def test_what_was_said_last_or_holds_already_need_not_be_said_again(path):
     overrides.say(path, "promote", "ann", "enough", 2)
     assert overrides.holds(path, state, "promote", "enough", 2) and not overrides.holds(path, state, "promote", "enough", 3)
     assert not overrides.holds(path, state, "pause", "lunch"), "something else was said since"
+
+
+def test_who_asks_for_no_more_than_a_stop_takes_no_rollback_back_and_need_not_be_heard():
+    rollout = Rollout(hosts(2))
+    rollout.say("rollback")
+    rollout.say("abort")
+    assert rollout.state.aborted["override"] == "rollback"
+    assert overrides.holds("/none/web.jsonl", rollout.state, "abort", "another reason") == rollout.state.aborted["id"]
+    assert not overrides.holds("/none/web.jsonl", rollout.state, "rollback", "another reason")
+    stopped = Rollout(hosts(2))
+    stopped.say("abort")
+    stopped.say("rollback")
+    assert stopped.state.aborted["override"] == "rollback"
 
 
 def test_where_nobody_has_said_anything_there_is_nothing(path):

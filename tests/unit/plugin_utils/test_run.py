@@ -377,6 +377,23 @@ def test_a_host_without_a_build_that_runs_what_somebody_who_was_killed_had_broug
     assert names[0] in found.watched() and names[0] in found.state.to_roll_back()
 
 
+@pytest.mark.parametrize("name", [None, "", 5])
+def test_an_answer_that_names_no_livepatch_is_none_of_a_patched_host(name):
+    found = rollout(slice="100%")
+    first = found.tier(1)[0]
+    said = {"changed": True, "proven": True, "name": name, "before": {"enabled": None}, "health": None}
+    assert _closed(found, first, said)["verdict"] == "stop" and found.outcome(first) == "failed"
+
+
+def test_an_image_that_does_not_have_the_package_and_runs_the_release_is_watched():
+    found = rollout(slice="100%")
+    first = found.tier(1)[0]
+    image = {"failed": True, "error": "image_based", "image_based": "ostree", "before": {"enabled": None}}
+    assert _closed(found, first, image)["verdict"] == "pass" and found.outcome(first) == "not_applicable"
+    other = rollout(slice="100%")
+    assert _closed(other, first, dict(image, before={"enabled": "hotfix3"}))["verdict"] == "stop" and first in other.watched()
+
+
 def test_a_missing_build_that_is_to_be_a_failure_is_one():
     found = rollout(slice="100%")
     name = found.tier(1)[0]
