@@ -73,7 +73,7 @@ seealso:
 notes:
   - On failure RV(error) is one of V(no_systemd), V(not_enabled), V(other_code), V(not_a_livepatch), V(vermagic),
     V(insecure_path), V(not_found), V(bad_module_file), V(bad_name), V(bad_option), V(not_permitted), V(write_failed),
-    V(systemctl_failed), V(package_modified), V(package_failed), V(no_module_in_package), V(no_package_manager),
+    V(systemctl_failed), V(late_mount), V(package_modified), V(package_failed), V(no_module_in_package), V(no_package_manager),
     V(other_kernel).
 """
 
@@ -123,7 +123,8 @@ boot_guard:
         - V(waiting) for the next boot, V(enabled) at this boot, V(survived) O(guard_minutes) of it, V(stopped),
           V(already) enabled by others, or left to V(kpatch).
         - It stayed out because the guard has V(tripped), it was V(switched_off), the host runs an V(other_kernel), its file is
-          V(missing) or has V(changed), its boots cannot be counted (V(unguarded)), or the kernel V(refused) it.
+          V(missing) or has V(changed), its boots cannot be counted (V(unguarded)), the kernel V(refused) it, or the boot has
+          V(not_started) what enables it.
       type: str
     boots:
       description: How many boots in a row were not known to survive it, this one included.

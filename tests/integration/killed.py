@@ -4,22 +4,49 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # usage: killed.py DIRECTORY BEFORE.ko AFTER.ko
-# DIRECTORY holds in_guest.py and what that needs. Prints one JSON object a line for each step at which it killed.
+#        killed.py DIRECTORY RELEASE OTHER LOADING
+# DIRECTORY holds in_guest.py and what that needs. Prints one JSON object a line for each step at which it killed. With
+# releases it goes from one to the other and back, killed each time at another step, and in the end to one whose package
+# loads its livepatch.
 
+import glob
 import importlib
 import json
 import os
 import signal
 import sys
+import threading
+import time
 
 OURS = "ansible_collections.kernel.livepatch.plugins."
 # Before and after each change of the kernel, and once while it is waited for.
 CALLS = ("load", "unload", "write")
 SLEEPS = 1
+# What a release takes besides, by the file and the name of what is called.
+OF_A_RELEASE = (
+    ("_files.run_files", "write"),
+    ("_files.run_files", "remove"),
+    ("_packages.package_manager", "Manager.run"),
+    ("_change.copies", "_write"),
+    ("_change.copies", "Staged.keep"),
+    ("_change.copies", "prune"),
+)
+STEPS = (
+    "after write",  # what it begins with is noted
+    "after run",  # of the package manager
+    "after _write",  # of the copy
+    "before load",
+    "after load",
+    "after keep",
+    "after unload",
+    "after prune",
+    "before remove",  # of the note
+)
+IN_A_SCRIPTLET = "in a scriptlet"
 
 
 class Killer(object):
-    """Sends SIGKILL to its own process at one of the steps; counts those that it passes."""
+    """Sends SIGKILL to its own process at one of the steps, by its number or name; counts those that it passes."""
 
     def __init__(self, at):
         self.at = at
@@ -27,7 +54,7 @@ class Killer(object):
         self.sleeps = 0
 
     def step(self, name):
-        if self.passed == self.at:
+        if self.at in (self.passed, name):
             os.write(self.report, name.encode("ascii"))
             os.kill(os.getpid(), signal.SIGKILL)
         self.passed += 1
@@ -38,12 +65,27 @@ class Killer(object):
         for name in CALLS:
             setattr(kernel, name, self._around(name, getattr(kernel, name)))
         clock.sleep = staticmethod(self._sleeping(clock.sleep))
+        for where, what in OF_A_RELEASE if not isinstance(self.at, int) else ():
+            place = importlib.import_module(OURS + "module_utils." + where)
+            for name in what.split(".")[:-1]:
+                place = getattr(place, name)
+            name = what.split(".")[-1]
+            setattr(place, name, self._around(name, getattr(place, name)))
+        if self.at == IN_A_SCRIPTLET:
+            threading.Thread(target=self._when_a_scriptlet_loads, daemon=True).start()
+
+    def _when_a_scriptlet_loads(self):
+        before = set(enabled())
+        while set(enabled()) <= before:
+            time.sleep(0.01)
+        self.step(IN_A_SCRIPTLET)
 
     def _around(self, name, function):
         def called(*arguments):
             self.step("before " + name)
-            function(*arguments)
+            found = function(*arguments)
             self.step("after " + name)
+            return found
 
         return called
 
@@ -75,6 +117,11 @@ def killed(in_guest, one, at):
     return name or None
 
 
+def enabled():
+    """The livepatches that the kernel shows."""
+    return os.listdir("/sys/kernel/livepatch")
+
+
 def task(**options):
     return {"name": "livepatch", "kernel.livepatch.livepatch": options}
 
@@ -83,14 +130,36 @@ def run(in_guest, **options):
     return dict({"failed": False}, **in_guest.run_task(task(**options)))
 
 
+def tell(**found):
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+
+
+def releases(in_guest, former, wanted, loading):
+    """Go from one release to the other, killed at another step each time."""
+    run(in_guest, release=former)
+    for step in STEPS + (IN_A_SCRIPTLET,):
+        wanted = loading if step == IN_A_SCRIPTLET else wanted
+        for copy in glob.glob("/var/lib/livepatch/*/%s.ko" % wanted):
+            os.unlink(copy)
+        reached = killed(in_guest, task(release=wanted), step)
+        runs = enabled()
+        again = run(in_guest, release=wanted)
+        third = run(in_guest, release=wanted)
+        tell(step=step, reached=reached, former=former, runs=runs, again=again, third=third)
+        former, wanted = wanted, former
+
+
 def main():
-    directory, before, after = sys.argv[1:]
+    directory, before, after = sys.argv[1:4]
     import in_guest
 
     in_guest.use(directory)
     with in_guest.arguments({}):
         pass
     importlib.import_module(OURS + "modules.livepatch")
+    if len(sys.argv) > 4:
+        return releases(in_guest, before, after, sys.argv[4])
     for at in range(100):
         first = run(in_guest, path=before)
         step = killed(in_guest, task(path=after), at)
@@ -100,10 +169,7 @@ def main():
             break
         again = run(in_guest, path=after)
         third = run(in_guest, path=after)
-        sys.stdout.write(
-            json.dumps({"step": step, "first": first, "loaded": loaded, "again": again, "third": third}) + "\n"
-        )
-        sys.stdout.flush()
+        tell(step=step, first=first, loaded=loaded, again=again, third=third)
     run(in_guest, all=True, state="absent")
 
 

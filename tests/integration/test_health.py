@@ -27,7 +27,9 @@ cp /bin/sh /var/tmp/crashing
 sleep 1.1
 """
 # What kdump-utils leaves: this boot's real log, and what a panic adds to it.
-ENABLE = "insmod /root/warns.ko delay_ms=3600000; while grep -q 1 /sys/kernel/livepatch/warns/transition; do sleep 0.2; done"
+ENABLE = (
+    "insmod /root/warns.ko delay_ms=3600000; while grep -q 1 /sys/kernel/livepatch/warns/transition; do sleep 0.2; done"
+)
 DISABLE = "echo 0 > /sys/kernel/livepatch/warns/enabled; until rmmod warns; do sleep 0.3; done"
 LEAVE_KDUMP = """
 mkdir -p /var/crash/127.0.0.1-2026-05-04-08:15:00
@@ -159,7 +161,9 @@ def test_a_log_that_has_turned_over_is_reported_as_lost(some, on_guests):
 
 
 # Afterwards the kernel holds the livepatch that oopsed, until the panic of another test boots these machines again.
-def test_warnings_and_oopses_of_a_livepatch_are_told_by_their_lines_and_by_the_kernels_counts_without_them(some, on_guests, harmful):
+def test_warnings_and_oopses_of_a_livepatch_are_told_by_their_lines_and_by_the_kernels_counts_without_them(
+    some, on_guests, harmful
+):
     def act(guest, run):
         before = run(shell("dmesg -C"), look({}))[1]
         load = shell("insmod /root/warns.ko delay_ms=500 every_ms=2000")

@@ -66,7 +66,7 @@ class Host:
         """Load a livepatch and wait until its transition is over."""
         done = self.insmod(release)
         assert done.returncode == 0, (release, done.stderr)
-        self.wait("test \"$(cat /sys/kernel/livepatch/*/transition | sort -u)\" = 0")
+        self.wait('test "$(cat /sys/kernel/livepatch/*/transition | sort -u)" = 0')
 
     def wait(self, condition):
         """Wait in the guest: a connection per look would cost more than the look."""
@@ -76,7 +76,7 @@ class Host:
 
     def wait_for_blocker(self, thread):
         """Wait until everybody but this kernel thread has switched; the kernel looks once a second."""
-        self.wait(f"test \"$(grep -lsx 0 /proc/[0-9]*/patch_state)\" = /proc/$(pgrep -x {thread})/patch_state")
+        self.wait(f'test "$(grep -lsx 0 /proc/[0-9]*/patch_state)" = /proc/$(pgrep -x {thread})/patch_state')
 
     def patches(self):
         return sorted(self.output("ls /sys/kernel/livepatch").split())
@@ -89,7 +89,9 @@ def lab(fleet):
 
 @pytest.fixture(scope="module")
 def hosts(lab):
-    return {kernel: Host(guest, lab.module("hotfix1", kernel).parent) for kernel, guest in zip(KERNELS, lab.guests.values())}
+    return {
+        kernel: Host(guest, lab.module("hotfix1", kernel).parent) for kernel, guest in zip(KERNELS, lab.guests.values())
+    }
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +118,10 @@ def test_a_guest_runs_the_kernel_it_was_asked_for(lab):
 
 
 def test_guests_differ_in_name_and_machine_id(lab):
-    told = [guest.ssh(["cat", "/proc/sys/kernel/hostname", "/etc/machine-id"]).stdout.split() for guest in lab.guests.values()]
+    told = [
+        guest.ssh(["cat", "/proc/sys/kernel/hostname", "/etc/machine-id"]).stdout.split()
+        for guest in lab.guests.values()
+    ]
     assert [words[0] for words in told] == list(lab.guests)
     assert len({words[1] for words in told}) == len(told)
 
@@ -146,7 +151,7 @@ def test_each_cumulative_fix_replaces_the_one_before_and_adds_its_own(host):
     files = ["/proc/version", "/proc/execdomains", "/proc/dma"]
     for number, release in enumerate(["hotfix1", "hotfix2", "hotfix3"], start=1):
         host.load(release)
-        host.wait(f"test \"$(ls /sys/kernel/livepatch)\" = {release}")
+        host.wait(f'test "$(ls /sys/kernel/livepatch)" = {release}')
         for position, path in enumerate(files):
             assert (f"[{release}]" in host.output(f"cat {path}")) == (position < number), (release, path)
 
@@ -181,23 +186,27 @@ def test_a_stalled_livepatch_waits_for_kswapd_and_can_be_reverted(host):
 
 
 def test_a_sleeping_task_stalls_a_livepatch_until_it_is_killed(host):
-    host.output("modprobe lab_target; cat /proc/lab_target_sleep/killable > /dev/null 2>&1 < /dev/null & echo $! > /run/sleeper")
+    host.output(
+        "modprobe lab_target; cat /proc/lab_target_sleep/killable > /dev/null 2>&1 < /dev/null & echo $! > /run/sleeper"
+    )
     host.wait("grep -q lab_sleep_killable /proc/$(cat /run/sleeper)/stack")
     assert host.insmod("stalls_user").returncode == 0
-    host.wait("test \"$(cat /proc/$(cat /run/sleeper)/patch_state)\" = 0")
+    host.wait('test "$(cat /proc/$(cat /run/sleeper)/patch_state)" = 0')
     assert host.output("cat /sys/kernel/livepatch/stalls_user/transition") == "1\n"
     host.output("kill -KILL $(cat /run/sleeper)")
-    host.wait("test \"$(cat /sys/kernel/livepatch/stalls_user/transition)\" = 0")
+    host.wait('test "$(cat /sys/kernel/livepatch/stalls_user/transition)" = 0')
 
 
 def test_an_uninterruptible_task_stalls_a_livepatch_until_it_is_released(host):
-    host.output("modprobe lab_target; cat /proc/lab_target_sleep/uninterruptible > /dev/null 2>&1 < /dev/null & echo $! > /run/sleeper")
+    host.output(
+        "modprobe lab_target; cat /proc/lab_target_sleep/uninterruptible > /dev/null 2>&1 < /dev/null & echo $! > /run/sleeper"
+    )
     host.wait("grep -q lab_sleep_uninterruptible /proc/$(cat /run/sleeper)/stack")
     assert host.insmod("stalls_user").returncode == 0
     host.output("kill -KILL $(cat /run/sleeper)")
     assert host.output("cat /sys/kernel/livepatch/stalls_user/transition") == "1\n"
     host.output("echo 1 > /proc/lab_target_sleep/release")
-    host.wait("test \"$(cat /sys/kernel/livepatch/stalls_user/transition)\" = 0")
+    host.wait('test "$(cat /sys/kernel/livepatch/stalls_user/transition)" = 0')
 
 
 def test_a_kernel_thread_of_the_target_stalls_a_livepatch(host):
@@ -273,7 +282,11 @@ def test_a_paused_guest_answers_again_when_it_is_resumed(lab):
 
 def test_a_stopped_repository_refuses_and_serves_again_on_the_same_port(lab):
     guest = next(iter(lab.guests.values()))
-    look = ["python3", "-c", f"import urllib.request as r; r.urlopen('http://10.0.2.2:{lab.repository.port}/repodata/repomd.xml').read()"]
+    look = [
+        "python3",
+        "-c",
+        f"import urllib.request as r; r.urlopen('http://10.0.2.2:{lab.repository.port}/repodata/repomd.xml').read()",
+    ]
     lab.repository.stop()
     assert guest.ssh(look).returncode != 0
     lab.repository.start()
@@ -312,14 +325,18 @@ with Fleet(pathlib.Path(sys.argv[1]), hosts=2, kernels=[sys.argv[2]]):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
 def test_no_guest_outlives_the_process_that_started_it(tmp_path, number):
     directory = tmp_path / "fleet"
-    with subprocess.Popen([sys.executable, "-c", OWNER, str(directory), KERNELS[0]], cwd=ROOT, stdin=subprocess.PIPE) as owner:
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(directory), KERNELS[0]], cwd=ROOT, stdin=subprocess.PIPE
+    ) as owner:
         wait_for(lambda: len(processes_below(directory)) == 2, "the guests to start")
         owner.send_signal(number)
         owner.wait(timeout=PATIENCE)
     wait_for(lambda: not processes_below(directory), "the guests to end")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=["killed", "interrupted", "terminated"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=["killed", "interrupted", "terminated"]
+)
 def test_an_interrupted_up_leaves_nothing_running(tmp_path, number):
     directory = tmp_path / ".lab" / "lab"
     command = [sys.executable, "-m", "tests.lab", "up", "--hosts", "2", "--kernels", KERNELS[0]]
@@ -335,8 +352,15 @@ def test_a_fleet_in_the_background_ends_with_down_and_disturbs_no_other(tmp_path
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def command(*words):
-        return subprocess.run([sys.executable, "-m", "tests.lab", *words], cwd=tmp_path, env=environment, text=True, capture_output=True,
-                              timeout=PATIENCE * 3, check=True).stdout
+        return subprocess.run(
+            [sys.executable, "-m", "tests.lab", *words],
+            cwd=tmp_path,
+            env=environment,
+            text=True,
+            capture_output=True,
+            timeout=PATIENCE * 3,
+            check=True,
+        ).stdout
 
     assert "lab-1" in command("up", "--hosts", "1", "--kernels", KERNELS[0])
     try:

@@ -233,7 +233,10 @@ def taps(task, begin):
 
 def bpf(task, kind):
     """The same with a BPF program, which is called by a trampoline; its number is in /root/lab/number."""
-    begin = "cd /root/lab; rm -f tap.out; (setsid python3 trampoline.py %s $(cat number) > tap.out 2>&1 & echo $! > tap.pid); " % kind
+    begin = (
+        "cd /root/lab; rm -f tap.out; (setsid python3 trampoline.py %s $(cat number) > tap.out 2>&1 & echo $! > tap.pid); "
+        % kind
+    )
     begin += "until grep -q . tap.out; do sleep 0.2; done; cat tap.out; grep -q attached tap.out"
     tasks = [raw(task + ", begins", begin)] + both(task, path=path("hotfix1"))
     return tasks + [out(task + ", out"), raw(task + ", ends", "kill $(cat /root/lab/tap.pid); sleep 1")]

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from tests.lab import packages
 from tests.lab.fleet import Fleet
 
 # Two of the kernels; LAB_REBOOT_KERNELS names others.
@@ -55,6 +56,23 @@ DOCKER_SERVICE = """[Service]
 ExecStart=/bin/true
 """
 
+
+# A package that ends its host when it is installed for the first time, and a /var/lib/livepatch that is mounted late.
+PANICS = """
+%post -p <lua>
+os.execute([[
+test -e /var/tmp/has-panicked || {{ touch /var/tmp/has-panicked; sync; echo c > /proc/sysrq-trigger; }}
+]])
+"""
+LATE = """mkdir /srv/late
+mount --bind /srv/late /mnt && cp -a /var/lib/livepatch/. /mnt/ && umount /mnt
+echo '/srv/late /var/lib/livepatch none bind,nofail%s 0 0' >> /etc/fstab
+systemctl daemon-reload && mount /var/lib/livepatch
+"""
+NOT_LATE = """umount /var/lib/livepatch
+sed -i '\\,^/srv/late,d' /etc/fstab
+systemctl daemon-reload && cp -a /srv/late/. /var/lib/livepatch/ && rm -r /srv/late
+"""
 
 # One look at a booted guest, as JSON: a connection costs more than what it asks.
 LOOK = """python3 - << 'EOF'
@@ -282,3 +300,36 @@ def test_where_kpatch_is_in_charge_it_loads_the_livepatch_and_nothing_is_done_tw
     result = machine.keep()
     assert result["changed"] and result["by"] == "kpatch.service" and result["livepatches"] == {}
     assert machine.facts()["patches"]["hotfix1"]["persistent"] is True
+
+
+def test_a_host_that_dies_in_a_packages_script_comes_up_with_what_it_kept_before_also_from_a_late_file_system(machine):
+    machine.shell("systemctl --quiet disable kpatch.service; rm -rf /var/lib/kpatch")
+    machine.succeed({"name": "none", "kernel.livepatch.livepatch": {"all": True, "state": "absent", "timeout": 240}})
+    bring = {"name": "bring", "kernel.livepatch.livepatch": {"release": "hotfix1", "timeout": 240}}
+    machine.succeed(bring, {"name": "keep", KEEP: {}})
+    machine.shell(LATE % ",_netdev")
+    refused = machine.run({"name": "keep", KEEP: {}})[0]
+    assert refused["failed"] and refused["error"] == "late_mount", "systemd would drop a job to break the cycle"
+    machine.shell(NOT_LATE + LATE % "")
+    machine.keep()
+
+    guest, repository = machine.guest, machine.fleet.repository
+    source = machine.fleet.module("hotfix2", guest.machine.kernel.name)
+    built = packages.build_package(
+        guest.kernel_release, "panicshotfix2", "hotfix2", source, repository.directory, PANICS
+    )
+    packages.sign_packages([built], "lab")
+    repository.refresh()
+    before = machine.boot_id()
+    bring = {"name": "bring", "kernel.livepatch.livepatch": {"release": "panicshotfix2", "timeout": 240}}
+    with pytest.raises(AssertionError, match="gave no results"):
+        machine.run(bring)
+    machine.until(lambda: machine.boot_id() not in (None, before))
+    facts = machine.facts()
+    assert facts["enabled"] == "hotfix1" and facts["patches"]["hotfix1"]["persistent"] is True
+    assert facts["boot_guard"] == {"state": "enabled", "boots": 1, "reason": "enabled at boot"}
+    again = machine.succeed(bring)[0]
+    assert again["proven"] and again["before"]["enabled"] == "hotfix1" and again["replaced"] == ["hotfix1"], again
+    assert again["since"]["boot_id"] == facts["boot_id"], "what the former boot began with is over"
+    machine.succeed({"name": "keep no more", KEEP: {"state": "absent"}})
+    machine.shell(NOT_LATE)

@@ -25,7 +25,9 @@ from tests.integration.tasks import (  # pylint: disable=unused-import # noqa: F
 MARKS = "cat /proc/version /proc/dma"
 
 
-def test_a_stack_that_somebody_elses_tool_has_loaded_is_replaced_only_as_far_as_allowed(steps_in_turn, modules):  # noqa: F811
+def test_a_stack_that_somebody_elses_tool_has_loaded_is_replaced_only_as_far_as_allowed(
+    steps_in_turn, modules
+):  # noqa: F811
     new = {"path": path("hotfix2")}
     results = steps_in_turn(
         [

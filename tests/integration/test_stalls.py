@@ -112,7 +112,9 @@ def test_every_kind_of_blocker_is_told_in_the_kernels_own_words(patient_steps, m
     assert_clean(results)
 
 
-def test_a_task_that_never_stops_running_is_told_where_another_processor_can_tell(fleet, patient_steps, modules):  # noqa: F811
+def test_a_task_that_never_stops_running_is_told_where_another_processor_can_tell(
+    fleet, patient_steps, modules
+):  # noqa: F811
     several = {name: guest for name, guest in fleet.guests.items() if guest.machine.processors > 1}
     assert several
     # A kernel's watchdogs let nothing spin for longer. On a busy machine that may be over before the transition begins.

@@ -5,15 +5,52 @@
 #
 # dnf takes seconds in an emulated guest, and nothing here depends on the kernel: it is shown on one guest.
 
+import json
+import pathlib
+
 import pytest
 
 from tests.lab import packages
 
+HERE = pathlib.Path(__file__).resolve().parent
+
 LIVEPATCH = "kernel.livepatch.livepatch"
 HEALTH = "kernel.livepatch.livepatch_health"
 PERSISTENCE = "kernel.livepatch.livepatch_persistence"
-# Release: the module in a package that loads it.
-LOADING = {"loadshotfix2": "hotfix2", "loadswarns": "warns"}
+SCRIPTLET = """%{where} -p <lua>
+os.execute([[
+{commands}
+]])
+"""
+FAILS = """
+%post -p <lua>
+error("no")
+"""
+
+
+def scriptlet(commands, where="post"):
+    """Shell commands that a package runs when it is installed."""
+    return SCRIPTLET.replace("{where}", where).replace("{commands}", commands)
+
+
+LOADS_OTHER = scriptlet("insmod /root/addon_a.ko; sleep 3")
+# One that the package manager's time does not end, and one that ends the package manager.
+LOADS = "insmod /usr/lib/modules/{kernel}/livepatch/{module}.ko; "
+HANGS = scriptlet("trap '' TERM; " + LOADS + "for i in $(seq 30); do sleep 1; done")
+KILLS = scriptlet(LOADS + "sleep 3; kill -9 $PPID; sleep 1")
+# As one that hands the loading to a service, which begins when the package manager has ended.
+GOES_ON = scriptlet("(sleep 2; " + LOADS + ") > /dev/null 2>&1 &", "posttrans")
+# Release: the module in its package, and what that package does itself.
+PACKAGES = {
+    "loadshotfix1": ("hotfix1", packages.LOADS),
+    "loadshotfix2": ("hotfix2", packages.LOADS),
+    "loadswarns": ("warns", packages.LOADS),
+    "failshotfix2": ("hotfix2", FAILS),
+    "otherhotfix2": ("hotfix2", LOADS_OTHER),
+    "hangshotfix2": ("hotfix2", HANGS),
+    "killshotfix2": ("hotfix2", KILLS),
+    "goesonhotfix2": ("hotfix2", GOES_ON),
+}
 
 
 def task(name, module=LIVEPATCH, check_mode=False, **options):
@@ -29,12 +66,10 @@ def one(fleet, tmp_path):
     """The guest, without any livepatch and package before and after, and with packages that load their livepatches."""
     guest = fleet.guests["lab-1"]
     built = []
-    for release, module in LOADING.items():
+    for release, (module, post) in PACKAGES.items():
         source = fleet.module(module, guest.machine.kernel.name)
         built.append(
-            packages.build_package(
-                guest.kernel_release, release, module, source, fleet.repository.directory, post=packages.LOADS
-            )
+            packages.build_package(guest.kernel_release, release, module, source, fleet.repository.directory, post)
         )
     packages.sign_packages(built, "lab")
     fleet.repository.refresh()
@@ -128,3 +163,59 @@ def test_a_full_disk_leaves_the_host_with_what_it_ran(one, run):
     assert full["failed"] and full["error"] == "disk_full" and not full["changed"], full
     assert full["diff"]["after"]["enabled"] == ["hotfix1"]
     assert results["full by name"]["proven"], "what runs is not the worse for it"
+
+
+def nevra(guest, release):
+    return "klp-%s-%s-1.x86_64" % (guest.kernel_release, release)
+
+
+def test_a_run_that_is_killed_at_any_step_is_gone_on_with_by_the_same_task(one, run):
+    one.copy(HERE / "killed.py", "/var/tmp/python/")
+    command = ["python3", "/var/tmp/python/killed.py", "/var/tmp/python", "hotfix1", "hotfix2", "loadshotfix1"]
+    ended = one.ssh(command, timeout=1200)
+    assert ended.returncode == 0, ended.stderr
+    told = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert len(told) == 10
+    for each in told:
+        again, third, former = each["again"], each["third"], each["former"]
+        assert each["reached"] == each["step"], each
+        assert former in each["runs"] or each["runs"] == [again["name"]], "it is never without one"
+        assert not again["failed"] and again["proven"] and again["changed"], (each["step"], again)
+        assert again["before"]["enabled"] == again["replaced"][0], (each["step"], again)
+        assert again["package_before"] == nevra(one, former), (each["step"], again)
+        assert again["health"]["events"] == [] and again["diff"]["after"]["inert"] == [], (each["step"], again)
+        assert not third["changed"] and third["proven"] and third["since"] != again["since"], (each["step"], third)
+    assert one.ssh(["ls", "/run/livepatch"]).stdout.split() == ["lock"]
+
+
+def test_whatever_a_packages_script_does_the_host_runs_what_it_ran_or_the_release_and_the_result_says_which(
+    fleet, one, run
+):
+    one.copy(fleet.module("addon_a", one.machine.kernel.name), "/root/")
+    back = task("back", release="hotfix1")
+    results = run(
+        back,
+        task("fails", release="failshotfix2"),
+        dict(back, name="back 1"),
+        task("other", release="otherhotfix2", replaces=["hotfix1"]),
+        dict(back, name="back 2"),
+        task("hangs", release="hangshotfix2", package_timeout=15),
+        dict(back, name="back 3"),
+        task("kills", release="killshotfix2"),
+        dict(back, name="back 4"),
+        task("goes on", release="goesonhotfix2"),
+    )
+    for name in ("back", "back 1", "back 2", "back 3", "back 4"):
+        assert results[name]["proven"] and results[name]["diff"]["after"]["enabled"] == ["hotfix1"], results[name]
+    for name in ("fails", "goes on"):
+        assert results[name]["proven"] and results[name]["replaced"] == ["hotfix1"], results[name]
+    other = results["other"]
+    assert other["failed"] and other["error"] == "replaces_others" and other["changed"], other
+    assert other["diff"]["after"]["enabled"] == ["hotfix1"] and "Nothing was changed" not in other["msg"], other
+    for name in ("hangs", "kills"):
+        result = results[name]
+        assert result["failed"] and result["error"] == "package_failed" and result["changed"], result
+        assert result["package"] == nevra(one, name + "hotfix2"), "it is installed all the same"
+        assert result["package_before"] == nevra(one, "hotfix1")
+        assert result["diff"]["after"] == {"enabled": ["hotfix1"], "inert": []}, result
+        assert "hotfix1 brought back" in result["msg"], result["msg"]

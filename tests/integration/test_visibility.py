@@ -18,7 +18,9 @@ from tests.integration.tasks import (  # pylint: disable=unused-import # noqa: F
 )
 
 SHOW = "kernel.livepatch.livepatch_visibility"
-CONFIGFS = "modprobe netconsole; mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config; dmesg -n 8"
+CONFIGFS = (
+    "modprobe netconsole; mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config; dmesg -n 8"
+)
 HIDE = {"name": "hide", SHOW: {"state": "absent"}}
 
 
@@ -60,7 +62,9 @@ def show(receiver, check_mode=False):
     return {"name": "show", SHOW: {"netconsole_targets": targets}, "check_mode": check_mode}
 
 
-def test_the_messages_of_an_oops_tell_which_livepatch_ran(fleet, some, tasks_in, in_guest, modules, receiver, rebooted_afterwards):  # noqa: F811
+def test_the_messages_of_an_oops_tell_which_livepatch_ran(
+    fleet, some, tasks_in, in_guest, modules, receiver, rebooted_afterwards
+):  # noqa: F811
     (new,) = some("7.2").values()
     kernel = new.machine.kernel.name
     assert kernel in ("6.12", "7.2"), "older ones cannot"
@@ -93,7 +97,9 @@ def test_the_messages_of_an_oops_tell_which_livepatch_ran(fleet, some, tasks_in,
     assert "\n livepatch=oopses\n" in oops
 
 
-def test_where_messages_cannot_carry_it_the_log_tells_each_change(some, tasks_in, in_guest, modules, receiver, rebooted_afterwards):  # noqa: F811
+def test_where_messages_cannot_carry_it_the_log_tells_each_change(
+    some, tasks_in, in_guest, modules, receiver, rebooted_afterwards
+):  # noqa: F811
     (old,) = some("5.10").values()
     assert old.machine.kernel.name in ("5.10", "6.1"), "newer ones can"
     shown = tasks_in(
@@ -121,7 +127,9 @@ TRACE = "cd /sys/kernel/tracing; echo do_nanosleep > set_ftrace_filter; echo fun
 LEFT = "touch /run/enough; cat /sys/kernel/tracing/kprobe_events; ls /sys/kernel/tracing/instances; sleep 1; rm /run/enough"
 
 
-def test_calls_of_patched_functions_are_counted_before_and_after_and_never_beside_a_tracer(steps, some, modules):  # noqa: F811
+def test_calls_of_patched_functions_are_counted_before_and_after_and_never_beside_a_tracer(
+    steps, some, modules
+):  # noqa: F811
     count = {"seconds": 3}
     results = steps(
         [
@@ -142,7 +150,10 @@ def test_calls_of_patched_functions_are_counted_before_and_after_and_never_besid
         for host, result in results[name].items():
             assert not result["failed"] and not result["changed"], result
             (found,) = result["functions"]
-            assert (found["object"], found["name"]) == ("vmlinux", "version_proc_show") and found["calls"] > 3, (host, found)
+            assert (found["object"], found["name"]) == ("vmlinux", "version_proc_show") and found["calls"] > 3, (
+                host,
+                found,
+            )
             assert 3 <= result["seconds"] < 10 and not result["ended_early"]
     for host, result in results["left"].items():
         assert result["stdout"].strip() == "", host

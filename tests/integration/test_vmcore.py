@@ -72,7 +72,9 @@ def panic(guest):
         time.sleep(0.2)
 
 
-def test_a_dump_tells_what_ran_with_and_without_debug_information_and_the_crash_is_evidence(patient, play, tasks_in, tmp_path):
+def test_a_dump_tells_what_ran_with_and_without_debug_information_and_the_crash_is_evidence(
+    patient, play, tasks_in, tmp_path
+):
     kernel_release = patient.kernel_release
     live = tasks_in(patient, [FACTS])[0]["ansible_facts"]["livepatch"]
     addresses = debug_info.addresses(patient)
@@ -117,7 +119,11 @@ def test_a_dump_tells_what_ran_with_and_without_debug_information_and_the_crash_
         for name, path, symbols in (("alive", alive, vmlinux), ("dead", dead, vmlinux), ("no livepatches", dead, other))
     ], hosts="localhost", become=False)  # fmt: skip
     unable = found.pop("no livepatches")["localhost"]
-    assert (unable["supported"], unable["patches"], unable["enabled"]) == (False, {}, None), "a kernel built without them"
+    assert (unable["supported"], unable["patches"], unable["enabled"]) == (
+        False,
+        {},
+        None,
+    ), "a kernel built without them"
     for name in ("alive", "dead"):
         told = found[name]["localhost"]
         assert told["told_by"] == "debug_info" and told["debug_package"] is None and told["reasons"] == [], told
@@ -128,7 +134,9 @@ def test_a_dump_tells_what_ran_with_and_without_debug_information_and_the_crash_
         assert set(told["patches"]) == set(live["patches"])
         for livepatch, patch in told["patches"].items():
             # What a kernel's sysfs does not show is None in the facts; a dump shows it.
-            shown = {key: value for key, value in live["patches"][livepatch].items() if value is not None and key in patch}
+            shown = {
+                key: value for key, value in live["patches"][livepatch].items() if value is not None and key in patch
+            }
             shown["objects"] = {
                 key: {"patched": patch["objects"][key]["patched"], "functions": value["functions"]}
                 for key, value in shown["objects"].items()

@@ -18,11 +18,12 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._module_file impo
 _KERNEL = re.compile(r"\A[A-Za-z0-9_][A-Za-z0-9_.+~-]*\Z")
 
 KPATCH = "var/lib/kpatch"
-# The one state that the program does not write: recorded after the host has booted.
-WAITING = "waiting"
+# Recorded after the host has booted; and what is said where nobody has written anything in this boot.
+WAITING, NOT_STARTED = "waiting", "not_started"
+_WAITS = {"state": WAITING, "boots": "0", "reason": "recorded, this host has not booted with it yet"}
 _WITHOUT_RECORD = ("other_kernel", "switched_off", "kpatch")
 # What the last boot said and the next one would say again.
-_STAYS_OUT = ("tripped", "missing", "changed", "refused", "unguarded")
+_STAYS_OUT = ("tripped", "missing", "changed", "refused", "unguarded", NOT_STARTED)
 
 SERVICE = "livepatch-boot.service"
 KPATCH_SERVICE = "kpatch.service"
@@ -209,7 +210,11 @@ settle() {
 clear() {
     mkdir -p "$guards" && rm -rf "$guards" && sync "${guards%/*}" || return 1
     rm -f "$unguarded"
-    [ "$(field "$run/boot" state)" != tripped ] || rm -f "$run/boot"
+    if [ "$(field "$run/boot" state)" = tripped ]; then
+        name=$(field "$run/boot" name)
+        sha256=$(field "$run/boot" sha256)
+        say waiting 0 "the guard was cleared, this host has not booted with it yet"
+    fi
     echo "The guard is cleared. The next boot tries again, or now: systemctl restart @SERVICE@"
 }
 
@@ -224,7 +229,8 @@ esac
 """
 
 # Between local-fs.target and sysinit.target, which systemd orders one before the other anyway: an order in between
-# cannot close a cycle that is not there without it. Everything ordinary, such as sshd, comes after sysinit.target.
+# cannot close a cycle that is not there without it; the module refuses a /var/lib/livepatch that comes after the network.
+# Everything ordinary, such as sshd, comes after sysinit.target.
 _SERVICE = """\
 # Written by kernel.livepatch.livepatch_persistence.
 [Unit]
@@ -299,8 +305,13 @@ def facts(root, kernel_release):
         # What it said about a record that has been removed since is said about nothing.
         told = status if status.get("state") in _WITHOUT_RECORD else {}
         return _kept_by_kpatch(root, kernel_release), _guard(told)
-    if status.get("sha256") != record.get("sha256") and status.get("state") != "switched_off":
-        status = {"state": WAITING, "reason": "recorded, this host has not booted with it yet"}
+    if not status.get("state"):
+        reason = (
+            "this boot has not started %s; `journalctl -b` may name an ordering cycle or who has masked it" % SERVICE
+        )
+        status = {"state": NOT_STARTED, "reason": reason}
+    elif status.get("sha256") != record.get("sha256") and status.get("state") != "switched_off":
+        status = _WAITS
     kept = _kept_by_kpatch(root, kernel_release)
     can = status.get("state") not in _STAYS_OUT and record["name"] not in kept and _is_started(root)
     if can and _runs(root, record["name"], record.get("build_id")) and _is_there(root, record):
@@ -310,6 +321,12 @@ def facts(root, kernel_release):
 
 def _runs(root, name, build_id):
     return (sysfs.build_id(root, name) or "") == (build_id or "") and sysfs.read_patch(root, name) is not None
+
+
+def waiting(record):
+    """Return the text of the status of a record (dict) that no boot has met yet."""
+    fields = dict(_WAITS, **{key: record[key] for key in ("name", "sha256", "kernel")})
+    return "".join("%s=%s\n" % (key, fields[key]) for key in ("state", "name", "sha256", "kernel", "boots", "reason"))
 
 
 def _is_started(root):

@@ -16,6 +16,9 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._module_file impo
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import rpm
 
 _KEYS = ("name", "kernel", "path", "sha256", "build_id", "depends")
+# What RequiresMountsFor=/var/lib/livepatch waits for, and what systemd mounts remote file systems after.
+_MOUNTS = ["var.mount", "var-lib.mount", "var-lib-livepatch.mount"]
+_LATE = ("network.target", "network-online.target", "remote-fs-pre.target")
 _HEAD = "# Written by kernel.livepatch.livepatch_persistence: what this host enables when it boots this kernel.\n"
 
 
@@ -40,6 +43,8 @@ class Run(object):
         """Do what the options ask for; return the module's result (dict), or raise LivepatchError."""
         records = boot_record.read_records(self.root)
         wanted = self._with_this(records) if self.params["state"] == "present" else self._without(records)
+        if wanted and self.params["state"] == "present":
+            self._require_early_place()
         changes = OrderedDict(
             (path, text) for path, text in self._files(records, wanted) if etc.differs(self.root, path, text)
         )
@@ -78,6 +83,19 @@ class Run(object):
         if not other:
             self._warn_of_others(file.name)
         return OrderedDict(sorted(kept))
+
+    def _require_early_place(self):
+        """The unit waits for the file system of copies and counts: one that itself waits for what comes after the unit closes
+        a cycle, of which systemd drops any part."""
+        code, output, errors = etc.asked(self.run_command, ["show", "--property=After"] + _MOUNTS)
+        late = [word for word in output.replace("=", " ").split() if word in _LATE]
+        if code == 0 and late:
+            raise LivepatchError(
+                "late_mount",
+                "/%s: expected it on a file system that is there before %s is started, found one that is mounted after %s. "
+                "Mount it as a local one (without _netdev), or enable the livepatch after each boot by other means."
+                % (copies.PLACE, boot_record.SERVICE, late[0]),
+            )
 
     def _warn_of_others(self, name):
         """A boot enables one livepatch by a record; kpatch.service all that lie in its directory."""
@@ -149,10 +167,11 @@ class Run(object):
         if not wanted:
             yield boot_record.WANTS + "/" + boot_record.SERVICE, None
             yield boot_record.STATUS, None
+        afresh = False
         if os.path.lexists(self._place(boot_record.UNGUARDED)) and (not wanted or self.params["state"] == "present"):
             # Whoever asks for it again has mended what kept the boots from being counted.
             yield boot_record.UNGUARDED, None
-            yield boot_record.STATUS, None
+            afresh = True
         for kernel in records:
             if kernel not in wanted:
                 yield _record(kernel), None
@@ -161,8 +180,7 @@ class Run(object):
             for kernel in boot_record.listing(self._place(boot_record.GUARDS)):
                 yield _guard(kernel), None
             guard = boot_record.facts(self.root, self.kernel)[1]
-            if guard and guard["state"] == "tripped":
-                yield boot_record.STATUS, None
+            afresh = afresh or bool(guard and guard["state"] == "tripped")
         for path, text in sorted(boot_record.contents(self.params["guard_minutes"]).items()):
             if not wanted or self.params["state"] == "present":
                 yield path, text if wanted else None
@@ -172,6 +190,9 @@ class Run(object):
                 if not copies.is_kept(self.root, kernel, self.file):
                     yield record["path"].lstrip("/"), self.file.image
                 yield _record(kernel), rendered(record)
+        record = wanted.get(self.kernel)
+        if record and (afresh or etc.differs(self.root, _record(self.kernel), rendered(record))):
+            yield boot_record.STATUS, boot_record.waiting(record)
 
     def _apply(self, changes, enable, records):
         if boot_record.WANTS + "/" + boot_record.SERVICE in changes:

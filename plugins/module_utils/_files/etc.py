@@ -126,12 +126,17 @@ def has_systemd(root):
     return os.path.isdir(os.path.join(root, "run/systemd/system"))
 
 
+def asked(run_command, words):
+    """Return (code, output, errors) of systemctl with these words; 127 where there is none."""
+    try:
+        return run_command(["systemctl", "--quiet"] + list(words), handle_exceptions=False)
+    except EnvironmentError as error:
+        return 127, "", error.strerror
+
+
 def systemctl(run_command, words, needed=False):
     """Run systemctl with these words; only where it is needed a failure counts (systemctl_failed), the rest is tidying."""
-    try:
-        code, output, errors = run_command(["systemctl", "--quiet"] + list(words), handle_exceptions=False)
-    except EnvironmentError as error:
-        code, output, errors = 127, "", error.strerror
+    code, output, errors = asked(run_command, words)
     if code != 0 and needed:
         raise LivepatchError(
             "systemctl_failed",

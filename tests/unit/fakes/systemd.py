@@ -11,7 +11,7 @@ from tests.unit.fakes.kernel import FakeKernel
 class SystemdHost(FakeKernel):
     """links: where enabled units have their links (paths below root). commands: what systemctl was asked.
 
-    refuses: what systemctl answers instead of doing it (code, output, errors), None to do it.
+    after: what `systemctl show` says of the mounts. refuses: what systemctl answers instead of doing it (code, output, errors), None to do it.
     """
 
     links = ()
@@ -20,11 +20,14 @@ class SystemdHost(FakeKernel):
         super(SystemdHost, self).__init__(root)
         self.commands = []
         self.refuses = None
+        self.after = "After=-.mount system.slice\n"
         self.directory("run/systemd/system")
 
     def run_command(self, argv, **unused):
         """systemctl, as far as it leaves something behind."""
         assert argv[:2] == ["systemctl", "--quiet"]
+        if argv[2] == "show":
+            return 0, self.after, ""
         self.commands.append(argv[2:])
         if self.refuses:
             return self.refuses

@@ -106,12 +106,12 @@ def test_the_diff_names_the_livepatch_the_service_and_every_file(host):
     assert diff["before"] == {
         "livepatches": {},
         "service": "absent",
-        "files": {"/" + path: "absent" for path in INSTALLED},
+        "files": {"/" + path: "absent" for path in INSTALLED + [boot_record.STATUS]},
     }
     assert diff["after"] == {
         "livepatches": {KERNEL: kept},
         "service": "enabled",
-        "files": {"/" + path: "as wanted" for path in INSTALLED},
+        "files": {"/" + path: "as wanted" for path in INSTALLED + [boot_record.STATUS]},
     }
 
 
@@ -561,3 +561,22 @@ def test_a_power_cut_right_afterwards_loses_nothing(host, monkeypatch):
         < flushed.index("etc/livepatch/boot.d")
         < flushed.index(os.path.dirname(LINK))
     )
+
+
+def test_a_boot_that_has_not_started_the_unit_is_told_and_promises_nothing(host):
+    host.persist()
+    os.unlink(os.path.join(host.root, boot_record.STATUS))  # the host has booted
+    facts = kernel_facts.gather(host.root)
+    assert facts["boot_guard"]["state"] == "not_started" and "ordering cycle" in facts["boot_guard"]["reason"]
+    assert facts["patches"]["hotfix1"]["persistent"] is False
+    assert not host.persist()["changed"], "what it was recorded with is there"
+    assert host.persist()["boot_guard"]["state"] == "not_started"
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize("late", ["network.target", "remote-fs-pre.target"])
+def test_a_file_system_that_comes_after_the_network_is_refused_as_it_would_close_a_cycle(host, late, check_mode):
+    host.after = "After=-.mount\n\nAfter=%s system.slice\n\nAfter=\n" % late
+    code, message = host.refused(check_mode=check_mode)
+    assert code == "late_mount" and late in message and boot_record.read_records(host.root) == {}
+    assert not host.persist(state="absent")["changed"]
