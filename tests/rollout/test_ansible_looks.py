@@ -91,7 +91,9 @@ def test_a_host_is_looked_at_with_its_own_variables_whichever_slice_is_next(site
 
 def test_a_look_reads_on_from_where_the_last_one_ended(site):
     unused, directory = site
-    assert told(directory, "host-1", "livepatch_health")["since"]["sequence"] > 0
+    since = told(directory, "host-1", "livepatch_health")["since"]
+    assert since["sequence"] > 0
+    assert (since["counters"], since["taint"]) == ({"oops_count": 0, "warn_count": 0}, 32768)
 
 
 def test_a_host_of_a_tier_that_has_passed_is_asked_to_keep_the_livepatch_with_its_own_variables(site):

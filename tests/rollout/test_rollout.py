@@ -15,6 +15,17 @@ import yaml
 
 
 ONE_TIER = [{"name": "all", "share": "100%"}]
+# Writes more than the kernel's log holds, many times a second.
+NOISE = """
+import time
+with open("/proc/sys/kernel/printk_devkmsg", "w") as switch:
+    switch.write("on" + chr(10))
+with open("/dev/kmsg", "w", 1) as log:
+    while True:
+        for number in range(250):
+            log.write("<6>noise %d %s" % (number, "x" * 900) + chr(10))
+        time.sleep(0.05)
+"""
 
 
 def wait_for(condition, seconds=600):
@@ -140,6 +151,22 @@ class TestHarmfulReleases:
         assert run.outcomes == {canary: "rolled_back"}
         assert "alarmed" in [entry["outcome"] for entry in run.of("outcome")]
         assert rollouts.running() == {host: ["hotfix2"] for host in rollouts.fleet.guests}
+
+    def test_a_warning_that_a_noisy_log_has_overwritten_stops_the_rollout(self, rollouts):
+        for guest in rollouts.fleet.guests.values():
+            begin = "echo '%s' > /run/noise.py; nohup python3 /run/noise.py > /dev/null 2>&1 & echo $! > /run/noise.pid"
+            guest.ssh(["sh", "-c", begin % NOISE])
+        try:
+            run = rollouts.rollout("warns", livepatch_tiers=[
+                {"name": "canary", "hosts": 1, "soak": "15s"}, {"name": "rest", "share": "100%"}])
+        finally:
+            for guest in rollouts.fleet.guests.values():
+                guest.ssh(["sh", "-c", "kill $(cat /run/noise.pid)"])
+        assert_stopped(run)
+        canary, = run.first_tier()
+        assert run.outcomes == {canary: "alarmed"}
+        reason = next(entry for entry in run.of("outcome") if entry["outcome"] == "alarmed")["reason"]
+        assert "untold: warn_count rose by" in reason and "overwritten" in reason
 
     def test_a_stalled_transition_is_reverted_and_stops_the_rollout(self, rollouts):
         run = rollouts.rollout("stalls", livepatch_timeout=20)

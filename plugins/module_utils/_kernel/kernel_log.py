@@ -90,7 +90,8 @@ def position(device=DEVICE, now=time.time):
 def _next_sequence(device):
     """Return the number of the next record (int), None where the log cannot be read.
 
-    The kernel tells it in records only. Of all but the last one nothing is looked at: that is most of what reading costs.
+    The kernel tells it in records only: behind the last one, where a seek to the end leads (devkmsg_llseek(),
+    kernel/printk/printk.c), there is none until something is logged. Of all but the last one nothing is looked at: that is most of what reading costs.
     """
     try:
         descriptor = os.open(device, os.O_RDONLY | os.O_NONBLOCK)
