@@ -52,7 +52,7 @@ def _of_slice(state, host, results, now):
     outcome, reason = _slice_outcome(host, before.get("enabled"), package, apply, look, now)
     changed = bool(package.get("changed") or apply.get("changed"))
     # A controller that died, or a former round, may have changed the host before this run looked at it.
-    again = host.begun["run"] != state.runs or before.get("sure", False)
+    again = before.get("run", state.runs) != state.runs
     if outcome == "patched" and not changed and not again:
         outcome = "already"
     blind = look_entry(host, look).get("error") if _ran(look) else "livepatch_health did not run"
@@ -66,7 +66,7 @@ def _of_slice(state, host, results, now):
         "changed": changed,
         "package": package.get("package"),
         "package_before": package.get("before"),
-        "enabled_before": host.enabled if again else _enabled_before(apply, host.enabled),
+        "enabled_before": before["enabled"] if again else _enabled_before(apply, host.enabled),
         "livepatch": look.get("enabled") or apply.get("name"),
         "effective_release": look.get("effective_release") or apply.get("effective_release"),
         "age_seconds": _age(outcome, host, look, now),

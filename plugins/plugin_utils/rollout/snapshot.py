@@ -26,7 +26,8 @@ STATE_FIELDS = [one.name for one in dataclasses.fields(states.State) if one.name
 TUPLES = ("control", "patched", "crash", "alarm", "blind")
 SETS = ("tiers_done", "overrides")
 BY_NUMBER = ("begun_at", "finished_at", "soaks", "promoted")
-FORM = [journal.SCHEMA, collection_copies.copy()["version"], HOST_FIELDS, STATE_FIELDS]
+# The number goes up when what stands in these fields means something else.
+FORM = [journal.SCHEMA, 2, collection_copies.copy()["version"], HOST_FIELDS, STATE_FIELDS]
 
 
 def path(journal_path):

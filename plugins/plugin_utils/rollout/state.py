@@ -102,8 +102,8 @@ class State:
     hosts: dict = field(default_factory=dict)  # name -> Host, in planned order
     by_tier: dict = field(default_factory=dict)  # tier number -> the same Hosts, in planned order
     excluded: dict = field(default_factory=dict)  # name -> excluded entry
-    # name -> {enabled, package, package_now, livepatch, outcome, reason}: what hosts had before this rollout first touched
-    # them, in whatever round, what it brought, and what came of it; of those that nobody has rolled back
+    # name -> {run, enabled, package, package_now, livepatch, outcome, reason}: the run that first touched a host, in whatever
+    # round, what the host had before, what was brought, and what came of it; of those that nobody has rolled back
     before: dict = field(default_factory=dict)
     # name -> why it loses the livepatch at a reboot, empty where it keeps it; of those that were asked to, in whatever round
     persistence: dict = field(default_factory=dict)
@@ -345,7 +345,7 @@ def _slice(current, entry):
         # One that a dead controller had begun stays begun by that: what it changed was this rollout's doing.
         host.arm, host.begun, host.lost, host.blind, host.habits = "patched", host.begun or entry, None, None, None
         host.patched = host.patched or (moment, moment)
-        had = {"enabled": host.enabled, "package": None, "package_now": None, "livepatch": host.livepatch, "sure": False}
+        had = {"run": entry["run"], "enabled": host.enabled, "package": None, "package_now": None, "livepatch": host.livepatch}
         had.update(outcome=None, reason=None)
         current.before.setdefault(name, had)["gone"] = False
 
@@ -380,9 +380,14 @@ def _outcome(current, entry):
 
 
 def _had_before(current, name, entry):
-    """Keep what a host had before the rollout first touched it; forget it when that is what it has again."""
+    """Keep what a host had before the rollout first touched it; forget it when that is what it has again.
+
+    Only the run that first touched it has seen what it had. What a later one finds may be this rollout's own doing.
+    """
     outcome, known = entry["outcome"], current.before.get(name)
-    if outcome == "rolled_back" or (known and not known["sure"] and outcome in ("already", "not_applicable")):
+    first = known and (known["run"] == entry["run"])
+    untouched = known and (first or known["outcome"] is None) and outcome in ("already", "not_applicable")
+    if outcome == "rolled_back" or untouched:
         current.before.pop(name, None)
     elif known and outcome == "gone":
         known["gone"] = True  # It may come back, with what this rollout brought.
@@ -390,8 +395,9 @@ def _had_before(current, name, entry):
         known.update(outcome=outcome, reason=entry["reason"])
         known["livepatch"] = entry.get("livepatch") or known["livepatch"]
         known["package_now"] = entry.get("package") or known["package_now"]
-        if not known["sure"] and outcome not in ROLLED_BACK:
-            known.update(enabled=entry.get("enabled_before"), package=entry.get("package_before"), sure=True)
+        if outcome not in ROLLED_BACK:
+            known["enabled"] = entry.get("enabled_before") if first else known["enabled"]
+            known["package"] = known["package"] or entry.get("package_before")
 
 
 def _follow(host, entry, moment):

@@ -129,3 +129,15 @@ def test_what_runs_is_compared_with_what_a_host_had_before_the_rollout_and_not_w
     rollout.begin(1)
     close(rollout, package={"outcome": "not_applicable"}, apply={"proven": False, "name": None}, look={"enabled": "livepatch_1_0_2"})
     assert outcome(rollout, "host-1") == "failed" and rollout.state.to_roll_back() == ["host-1"]
+
+
+def test_what_a_rollout_brought_is_its_own_also_where_its_outcome_was_lost_and_the_rollback_failed_before_a_retry():
+    rollout = Rollout(["host-1"], tiers=[{"name": "all", "share": "100%"}])
+    rollout.begin(1)  # Its outcome was never written.
+    rollout.write([{"kind": "rollback", "hosts": ["host-1"], "reason": "asked for"}])
+    rollout.write(outcomes.of_rollback(rollout.state, ["host-1"], lambda name: {"unreachable": True}))
+    rollout.open(retry="it is back", host_1={"enabled": "hotfix3"})
+    rollout.begin(1)
+    close(rollout, **UNCHANGED)
+    assert outcome(rollout, "host-1") == "patched"
+    assert rollout.state.to_roll_back() == ["host-1"] and rollout.state.before["host-1"]["enabled"] is None
