@@ -26,17 +26,34 @@ def load(path, image, packed):
     """Give a module to the kernel; OSError carries the kernel's errno.
 
     A plain file goes as a file, so that security modules can judge it by its label and place. A packed one is given
-    as the unpacked bytes `image`, and so is one that others than root could change between the look at it and now.
+    as the unpacked bytes `image`, and so is one that others than root could change between the look at it and now, or
+    that has become another or gone since then: what is loaded is what was judged.
     A livepatch's transition has only begun when this returns.
     """
-    if packed or ownership.changeable("/", path):
+    descriptor = None if packed else _open_same(path, image)
+    if descriptor is None:
         _call(_INIT, image, ctypes.c_ulong(len(image)), b"")
         return
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         _call(_FINIT, ctypes.c_int(descriptor), b"", ctypes.c_int(0))
     finally:
         os.close(descriptor)
+
+
+def _open_same(path, image):
+    """Return a descriptor of a file that only root can change and that has these bytes; None for any other."""
+    try:
+        if ownership.changeable("/", path):
+            return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except EnvironmentError:
+        return None
+    with os.fdopen(os.dup(descriptor), "rb") as stream:
+        same = stream.read(len(image) + 1) == image
+    if same:
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def unload(name):

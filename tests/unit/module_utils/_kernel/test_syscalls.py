@@ -40,3 +40,13 @@ def test_what_is_packed_or_could_be_changed_meanwhile_is_given_as_the_bytes_that
         stream.write(b"swapped")
     syscalls.load(path, b"judged", packed)
     assert calls == [(syscalls._INIT, b"judged")]
+
+
+@pytest.mark.parametrize("left", [b"swapped", b"judged and more", b"", None])
+def test_a_file_that_has_become_another_or_gone_is_given_as_the_bytes_that_were_judged(calls, path, left):
+    os.unlink(path)
+    if left is not None:
+        with open(path, "wb") as stream:
+            stream.write(left)
+    syscalls.load(path, b"judged", False)
+    assert calls == [(syscalls._INIT, b"judged")]
