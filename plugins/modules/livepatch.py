@@ -134,7 +134,7 @@ options:
       - Seconds that one transition may take before it counts as stalled. It is kept to the second.
       - The kernel itself signals the tasks that hold up a transition after 15 seconds, and again every 15 seconds. What
         that achieves shows within three more seconds, so less than 20 gives up before the kernel's own remedy.
-      - Finding out why tasks block takes two seconds more, see RV(transition.told_by).
+      - Finding out why tasks block may take two seconds more, see RV(transition.blockers.reason_code).
     type: int
     default: 60
   on_stall:
@@ -340,14 +340,6 @@ transition:
       description: One line about the tasks below, V(null) where nothing stalled.
       type: str
       sample: 12 tasks sleeping in tcp_recvmsg; 3 always running
-    told_by:
-      description:
-        - V(kernel) when the kernel said why tasks do not switch. Its debug messages about that were on for two seconds,
-          and each was then set back to what it was.
-        - V(stacks) where that cannot be had, or would be more than 200 tasks in its log. The reasons are then read from
-          the tasks' stacks, and a warning says why.
-        - V(null) where nothing stalled.
-      type: str
     blockers:
       description: Up to 50 of these tasks.
       type: list
@@ -372,20 +364,21 @@ transition:
           description: Its control group, or V(null).
           type: str
         reason:
-          description: Why it has not switched, in the kernel's terms.
+          description: Why it has not switched, as its stack tells.
           type: str
           sample: sleeping on patched function tcp_recvmsg of object vmlinux
         reason_code:
-          description: One of V(running), V(unreliable_stack), V(sleeping) and V(unknown).
-          type: str
-        told_by:
-          description: V(kernel) or V(stack), who gave the reason for this task.
+          description:
+            - V(sleeping) in a patched function, or in a function of a livepatch.
+            - V(running) when it was looked at.
+            - V(unreliable_stack) where it was neither at two looks, between which the kernel has tried to switch it.
+            - V(unknown) where its stack could not be read.
           type: str
         function:
-          description: The patched function that it is in; where no reason is known the innermost function; or V(null).
+          description: The function that it sleeps in, or V(null).
           type: str
         object:
-          description: Whose function that is, V(vmlinux) or a module, or V(null).
+          description: Whose function that is, V(vmlinux), a module or a livepatch, or V(null).
           type: str
         stack:
           description: Its stack in the kernel, the innermost function first.

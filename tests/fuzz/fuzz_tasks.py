@@ -57,6 +57,12 @@ WORDS = [
 ]
 
 
+class Clock:
+    """Nobody waits."""
+
+    sleep = staticmethod(lambda seconds: None)
+
+
 def one_input(data):
     parts = [inputs.repeated(part) for part in inputs.split(data, len(_FILES) + 3)]
     process, task = (inputs.text(name).replace("/", "")[:20] or "1" for name in parts[:2])
@@ -71,8 +77,8 @@ def one_input(data):
         }
     )
     with memory.instead_of_os(memory.MemoryOs(files), reading, sysfs, stalls):
-        found = stalls.find("/", "p", None, None, None)
+        found = stalls.find("/", "p", Clock)
     json.dumps(found)
-    assert found.count <= 1 and found.told_by == "stacks"
+    assert found.count <= 1
     for described in found.tasks:
         assert described["pid"] >= 0 and described["reason"] and len(described["stack"]) <= 32

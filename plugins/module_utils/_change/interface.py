@@ -85,7 +85,6 @@ def _stall(seconds, found):
         "blockers": found.tasks if found else [],
         "blocking": found.count if found else 0,
         "summary": found.summary if found else None,
-        "told_by": found.told_by if found else None,
     }
 
 

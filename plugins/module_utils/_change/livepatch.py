@@ -208,7 +208,6 @@ class Run(object):
 
     def bring(self):
         """Bring the livepatch, which is known by now, to its state; return the result."""
-        self._mend()
         host, plan = self._plan_checked(sysfs.read_host(self.root))
         if not self.begun:
             self.take_as_before(host)
@@ -260,21 +259,6 @@ class Run(object):
 
         does = "%s: %s" % (self.name or "all livepatches", self.params["state"])
         return host_lock.HostLock(self.root, does, timeout, self.clock)
-
-    def _mend(self):
-        """Put back what a run that was killed has left switched on."""
-        left = os.path.exists(run_files.path(self.root, run_files.DYNAMIC_DEBUG))
-        if not left or self.check_mode or os.geteuid() != 0:
-            return
-        from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import dynamic_debug
-
-        try:
-            with self.lock(0):
-                dynamic_debug.put_back(self.root, self.kernel)
-        except LivepatchError:
-            return  # that run lives
-        except dynamic_debug.NotPossible as error:
-            self.actions.warn("Debug messages of the kernel that a former run switched on are still on: %s." % error)
 
     def _go(self, host, plan):
         self.may_change = True

@@ -71,13 +71,7 @@ class Stall(object):
 
     def look(self):
         """See who blocks, and why."""
-        actions = self.actions
-        actions.found = stalls.find(actions.root, self.name, actions.kernel, actions.log, actions.clock)
-        if actions.found.note:
-            actions.warn(
-                "Why tasks hold up livepatch %s is told by their stacks only, not by the kernel: %s."
-                % (self.name, actions.found.note)
-            )
+        self.actions.found = stalls.find(self.actions.root, self.name, self.actions.clock)
 
     def _try(self, remedy, act, achieved="ended", in_part="fewer", **more):
         """Apply a remedy and note what it achieved; act() returns whether the transition is over."""

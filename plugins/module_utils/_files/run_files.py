@@ -17,8 +17,6 @@ DIRECTORY = "run/livepatch"
 FORCED = "forced.json"
 # What a run that brings a package began with; one that was killed leaves it.
 BEGUN = "begun.json"
-# Lines of dynamic debug that are switched on for a moment.
-DYNAMIC_DEBUG = "dynamic_debug.json"
 
 
 def path(root, name):

@@ -30,22 +30,10 @@ def find(root, functions, modules, now):
             return (sleepers, False) if readable else (None, False)
         text = reading.read_text(os.path.join(task, "stack"))
         readable = readable or text is not None
-        key = _function(text or "", functions, modules)
+        key = stalls.innermost((text or "").splitlines(), functions, modules)
         if key is not None:
             sleepers.append(_sleeper(task, key))
     return (sleepers, True) if readable else (None, False)
-
-
-def _function(stack, functions, modules):
-    for match in map(stalls.FRAME.match, stack.splitlines()):
-        if match is None:
-            continue
-        name, owner = match.group("function"), match.group("module") or "vmlinux"
-        # Optimised copies keep the name before the dot.
-        for key in ((owner, name), (owner, name.split(".", 1)[0])):
-            if key in functions or owner in modules:
-                return key
-    return None
 
 
 def _sleeper(task, key):

@@ -1,4 +1,4 @@
-# The tasks that hold a transition up, and why: what the kernel says itself, else what their stacks tell.
+# The tasks that hold a transition up, and why, as their stacks tell.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
@@ -10,33 +10,25 @@ import re
 from collections import OrderedDict, namedtuple
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
-from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import dynamic_debug, sysfs
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.dynamic_debug import (
-    RUNNING,
-    SLEEPING,
-    UNRELIABLE,
-)
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 
-UNKNOWN = "unknown"
+RUNNING, UNRELIABLE, SLEEPING, UNKNOWN = "running", "unreliable_stack", "sleeping", "unknown"
 
 # More blockers than a person can read, or a result should carry.
 _MAX_BLOCKERS = 50
 _MAX_FRAMES = 32
-# The kernel tries once a second: so long it takes to see each blocker twice.
-_LISTEN_SECONDS = 2.2
-# Each try writes a line for each blocker. More of them would push out of the kernel's log what others look for there.
-_MAX_TO_ASK_ABOUT = 200
+# The kernel tries to switch each blocker once a second (kernel/livepatch/transition.c, klp_try_complete_transition()).
+_BETWEEN_LOOKS_SECONDS = 2.2
+_MAX_STACKS = 200
 _UNIT = re.compile(r"\.(service|scope|socket|mount|swap|timer)\Z")
 
 _SHORT = {RUNNING: "always running", UNRELIABLE: "with an unreliable stack", UNKNOWN: "for an unknown reason"}
 
-Found = namedtuple("Found", "tasks count summary told_by note")
+Found = namedtuple("Found", "tasks count summary")
 Found.__doc__ = """What holds a transition up.
 
 tasks: at most 50 of the blockers, described (list of dict). count: of all (int). summary: one line about those described
-(str). told_by: "kernel" when the kernel said why, "stacks" when only stacks were read. note: why not the kernel (str or
-None).
+(str).
 """
 
 # A line of /proc/PID/task/TID/stack: the function, and its module where it is not the kernel's own.
@@ -61,47 +53,44 @@ def units(root, name):
 
 
 def by_stacks(root, name):
-    """Return (at most 50 of the blockers, described (list of dict), one line about them (str)), as the stacks tell.
+    """Return (at most 50 of the blockers, described (list of dict), one line about them (str)), as one look tells.
 
     It takes no time. Without root there are no stacks, and the reasons are unknown.
     """
-    tasks, livepatch = _blocking(root, name), _Livepatch(root, name)
-    described = [_describe(task, {}, livepatch) for task in tasks[:_MAX_BLOCKERS]]
+    tasks, livepatch = _blocking(root, name), _Livepatch(root)
+    described = [_describe(task, livepatch) for task in tasks[:_MAX_BLOCKERS]]
     return described, summary(described, len(tasks))
 
 
 def reasons(root, name):
-    """Return {reason code: number of tasks} for the livepatch in transition, as the stacks tell.
+    """Return {reason code: number of tasks} for the livepatch in transition, as one look tells.
 
     So many that reading all of their stacks takes long are told by the first of them; the rest count as unknown.
     """
-    tasks, livepatch, found = _blocking(root, name), _Livepatch(root, name), {}
-    for task in tasks[:_MAX_TO_ASK_ABOUT]:
-        code = _describe(task, {}, livepatch)["reason_code"]
+    tasks, livepatch, found = _blocking(root, name), _Livepatch(root), {}
+    for task in tasks[:_MAX_STACKS]:
+        code = _describe(task, livepatch)["reason_code"]
         found[code] = found.get(code, 0) + 1
-    if len(tasks) > _MAX_TO_ASK_ABOUT:
-        found[UNKNOWN] = found.get(UNKNOWN, 0) + len(tasks) - _MAX_TO_ASK_ABOUT
+    if len(tasks) > _MAX_STACKS:
+        found[UNKNOWN] = found.get(UNKNOWN, 0) + len(tasks) - _MAX_STACKS
     return found
 
 
-def find(root, name, kernel, log, clock):
-    """Return Found for the livepatch in transition; takes some two seconds when anything blocks.
+def find(root, name, clock):
+    """Return Found for the livepatch in transition; takes some two seconds where one look does not tell each reason.
 
-    kernel, log: the modules syscalls and kernel_log. clock: transitions.Clock.
+    clock: transitions.Clock.
     """
-    tasks = _blocking(root, name)
-    said, note = {}, None
-    if len(tasks) > _MAX_TO_ASK_ABOUT:
-        note = "%d tasks are too many to have the kernel write about each" % len(tasks)
-    elif tasks:
-        said, note = _ask(root, kernel, log, clock)
+    tasks, livepatch = _blocking(root, name), _Livepatch(root)
+    described = {task: _describe(task, livepatch) for task in tasks[:_MAX_BLOCKERS]}
+    if any(task["reason_code"] != SLEEPING for task in described.values()):
+        clock.sleep(_BETWEEN_LOOKS_SECONDS)
         # Who has switched meanwhile is no blocker any more. Nobody else is looked at: on a host with many tasks that takes
         # seconds.
         tasks = _blocking(root, name, tasks)
-    livepatch = _Livepatch(root, name)
-    described = [_describe(task, said, livepatch) for task in tasks[:_MAX_BLOCKERS]]
-    told_by = "kernel" if any(task["told_by"] == "kernel" for task in described) else "stacks"
-    return Found(described, len(tasks), summary(described, len(tasks)), told_by, note)
+        described = {task: _seen_twice(described.get(task), _describe(task, livepatch)) for task in tasks[:_MAX_BLOCKERS]}
+    found = [described[task] for task in tasks[:_MAX_BLOCKERS]]
+    return Found(found, len(tasks), summary(found, len(tasks)))
 
 
 def summary(tasks, number):
@@ -120,16 +109,20 @@ def summary(tasks, number):
 
 
 class _Livepatch(object):
-    """What tells its functions apart from others: the livepatch in transition, and all that are enabled."""
+    """Where a task must not be: in a function that a livepatch changes, or in a livepatch's own code.
 
-    def __init__(self, root, name):
-        host = sysfs.read_host(root)
-        self.names = set(host.patches)
-        self.objects = {}
-        newest_last = [patch for other, patch in host.patches.items() if other != name]
-        for patch in newest_last + [host.patches[name]] if name in host.patches else newest_last:
-            for object_name, parts in patch.objects.items():
-                self.objects.update({function: object_name for function in parts["functions"]})
+    functions: set of (object, function). names: of all livepatches, the one in transition and those that it replaces.
+    """
+
+    def __init__(self, root):
+        patches = sysfs.read_host(root).patches
+        self.names = set(patches)
+        self.functions = {
+            (name, function)
+            for patch in patches.values()
+            for name, parts in patch.objects.items()
+            for function in parts["functions"]
+        }
 
 
 def _blocking(root, name, among=None):
@@ -152,42 +145,12 @@ def _blockers(root, name, among=None):
             yield task
 
 
-def _ask(root, kernel, log, clock):
-    """Return ({pid: (reason code, function, how often)} as the kernel says, why it could not be asked or None)."""
-    try:
-        with dynamic_debug.switched_on(root, kernel):
-            sequence = log.position()["sequence"]
-            clock.sleep(_LISTEN_SECONDS)
-            lines = log.lines_since(sequence, _MAX_TO_ASK_ABOUT * 10)
-    except dynamic_debug.NotPossible as error:
-        return {}, str(error)
-    except LivepatchError as error:
-        return {}, error.message
-    except EnvironmentError as error:
-        return {}, "no note can be made in /run/livepatch (%s)" % error.strerror
-    return _sorted_out([found for found in map(dynamic_debug.reason, lines) if found]), None
-
-
-def _sorted_out(messages):
-    # What a task was found sleeping on tells more than that it was running at another moment.
-    order = (RUNNING, UNRELIABLE, SLEEPING)
-    said = {}
-    for pid, code, function in messages:
-        former = said.get(pid, (code, function, 0))
-        best = former if order.index(former[0]) > order.index(code) else (code, function, 0)
-        said[pid] = (best[0], best[1], former[2] + 1)
-    return said
-
-
-def _describe(task, said, livepatch):
+def _describe(task, livepatch):
     pid = int(os.path.basename(task))
-    stack = (reading.read_text(os.path.join(task, "stack")) or "").splitlines()[:_MAX_FRAMES]
+    stack = (reading.read_text(os.path.join(task, "stack")) or "").splitlines()
     state, kthread = task_state(task)
     cgroup = _cgroup(task)
-    if pid in said:
-        code, function, words = _as_said(said[pid], livepatch)
-    else:
-        code, function, words = _by_stack(state, stack, livepatch)
+    code, owner, function, words = _reason(state, stack, livepatch)
     return {
         "pid": pid,
         "comm": reading.read_text(os.path.join(task, "comm")),
@@ -197,39 +160,59 @@ def _describe(task, said, livepatch):
         "cgroup": cgroup,
         "reason": words,
         "reason_code": code,
-        "told_by": "kernel" if pid in said else "stack",
         "function": function,
-        "object": livepatch.objects.get(function),
-        "stack": stack,
+        "object": owner,
+        "stack": stack[:_MAX_FRAMES],
     }
 
 
-def _as_said(said, livepatch):
-    code, function, times = said
-    if code == SLEEPING:
-        return code, function, _sleeping(function, livepatch)
-    if code == UNRELIABLE:
-        return code, None, "unreliable stack"
-    return code, None, "running all the time" if times > 1 else "running when the kernel tried"
-
-
-def _sleeping(function, livepatch):
-    of_object = livepatch.objects.get(function)
-    return "sleeping on patched function %s%s" % (function, " of object %s" % of_object if of_object else "")
-
-
-def _by_stack(state, stack, livepatch):
-    frames = [match.group("function", "module") for match in map(FRAME.match, stack) if match]
-    for function, module in frames:
-        # Optimised copies keep the name before the dot; code in a livepatch is the new version of a function.
-        plain = function if function in livepatch.objects else function.split(".", 1)[0]
-        if plain in livepatch.objects or module in livepatch.names:
-            return SLEEPING, plain, _sleeping(plain, livepatch)
+def _reason(state, stack, livepatch):
+    """Return (reason code, object, function, words) of one look."""
+    found = innermost(stack, livepatch.functions, livepatch.names)
+    if found and found[0] in livepatch.names:
+        return (SLEEPING,) + found + ("sleeping in function %s of livepatch %s" % (found[1], found[0]),)
+    if found:
+        return (SLEEPING,) + found + ("sleeping on patched function %s of object %s" % (found[1], found[0]),)
     if state == "R":
-        return RUNNING, None, "running, as its state says"
-    if not frames:
-        return UNKNOWN, None, "its stack cannot be read: it may just be switching"
-    return UNKNOWN, frames[0][0], "no patched function on its stack: it may be unreliable, or just be switching"
+        return RUNNING, None, None, "running when it was looked at"
+    if not any(map(FRAME.match, stack)):
+        return UNKNOWN, None, None, "its stack cannot be read: it may just be switching"
+    return UNKNOWN, None, None, "no patched function on its stack: it may be unreliable, or just be switching"
+
+
+def _seen_twice(first, second):
+    """Return the description of a task of which there are two (dict; first: None for a task that was not looked at before).
+
+    The kernel has tried to switch it between them. It switches what is neither running nor in a patched function, unless
+    it cannot rely on the stack (klp_try_switch_task()).
+    """
+    if first is None or second["reason_code"] == SLEEPING:
+        return second
+    if first["reason_code"] == SLEEPING:
+        return first
+    running = [look["reason_code"] for look in (first, second)].count(RUNNING)
+    if running:
+        words = "running all the time" if running == 2 else "running when it was looked at"
+        return dict(second, reason_code=RUNNING, reason=words)
+    if first["stack"] and second["stack"]:
+        return dict(second, reason_code=UNRELIABLE, reason="unreliable stack: it is in no patched function, and yet not switched")
+    return second
+
+
+def innermost(stack, functions, modules):
+    """Return the (object, function) of the innermost frame that is looked for, None without any.
+
+    stack: lines of /proc/PID/stack. functions: set of (object, function). modules: names of those that count as a whole.
+    """
+    for match in map(FRAME.match, stack):
+        if match is None:
+            continue
+        name, owner = match.group("function"), match.group("module") or "vmlinux"
+        # Optimised copies keep the name before the dot.
+        for key in ((owner, name), (owner, name.split(".", 1)[0])):
+            if key in functions or owner in modules:
+                return key
+    return None
 
 
 def _cgroup(task):

@@ -3,14 +3,10 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.dynamic_debug import (
-    RUNNING,
-    SLEEPING,
-    UNRELIABLE,
-)
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.stalls import UNKNOWN
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import stalls
 
-REASONS = (RUNNING, UNRELIABLE, SLEEPING, UNKNOWN)
+# What one look can tell.
+REASONS = (stalls.RUNNING, stalls.SLEEPING, stalls.UNKNOWN)
 
 
 def render(facts, transition_seconds=None, blockers=None, changed=None):

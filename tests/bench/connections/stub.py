@@ -150,7 +150,7 @@ class Host:
         self._remember()
         names = [[name] if name else [] for name in (before, self.enabled)]
         diff = [{"enabled": found, "inert": []} for found in names]
-        steps = {"seconds": 0.5, "blocking": 0, "summary": "", "told_by": None, "blockers": []}
+        steps = {"seconds": 0.5, "blocking": 0, "summary": "", "blockers": []}
         return {
             "changed": True, "name": self.enabled, "effective_release": self.effective_release, "before": was,
             "diff": {"before": diff[0], "after": diff[1]}, "replaced": [], "unloaded": [], "transition": steps,

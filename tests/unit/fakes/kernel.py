@@ -14,13 +14,6 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._module_file impo
 from tests.unit.fakes.elf import KERNEL
 
 LIVEPATCHES = "sys/kernel/livepatch"
-DEBUG = "proc/dynamic_debug/control"
-DEBUG_LINES = """kernel/livepatch/transition.c:382 [livepatch]klp_try_switch_task =_ "%s: %s:%d is running\\012"
-kernel/livepatch/transition.c:387 [livepatch]klp_try_switch_task =pmf "%s: %s:%d has an unreliable stack\\012"
-kernel/livepatch/transition.c:391 [livepatch]klp_try_switch_task =_ "%s: %s:%d is sleeping on function %s\\012"
-kernel/livepatch/transition.c:101 [livepatch]klp_complete_transition =_ "'%s': completing %s transition\\012"
-init/main.c:1208 [main]initcall_blacklisted =p "initcall %s blacklisted\\012"
-"""
 
 
 class FakeKernel(object):
@@ -44,7 +37,6 @@ class FakeKernel(object):
         self.busy_unloads = 0
         self.events = []
         self.ends = None
-        self.tries = []
         self.plans = []
         self.text("proc/sys/kernel/osrelease", release)
         self.text("proc/sys/kernel/random/boot_id", "b0")
@@ -77,8 +69,6 @@ class FakeKernel(object):
         self._show()
 
     def write(self, path, value):
-        if path.endswith(DEBUG):
-            return self._change_debug(path, value)
         name, attribute = path.split("/")[-2:]
         self.events.append("%s %s=%s" % (name, attribute, value))
         if name not in self.patches:
@@ -111,8 +101,6 @@ class FakeKernel(object):
         for act in due:
             act()
             self._show()
-        if self.tries and ":382 [livepatch]klp_try_switch_task =p" in self.debug_lines():
-            self.log += self.tries
         if self.ends is not None and self.time >= self.ends and self._pending():
             self._complete(self._pending())
 
@@ -161,13 +149,6 @@ class FakeKernel(object):
         self.text(where + "stat", "%d (%s) %s 1 1 0 0 -1 %d 0 0" % (pid, comm, state, flags))
         self.text(where + "cgroup", cgroup)
 
-    def debug_lines(self):
-        try:
-            with open(os.path.join(self.root, DEBUG)) as stream:
-                return stream.read().strip()
-        except EnvironmentError:
-            return ""
-
     def text(self, path, text):
         self.directory(os.path.dirname(path))
         with open(os.path.join(self.root, path), "w") as stream:
@@ -182,26 +163,7 @@ class FakeKernel(object):
     def directory(self, path):
         os.makedirs(os.path.join(self.root, path), exist_ok=True)
 
-    def tells(self, *messages):
-        """Give it debug messages (DEBUG_LINES), which it writes while they are on."""
-        self.tries = list(messages)
-        self.text(DEBUG, DEBUG_LINES)
-
     # --- inside
-
-    def _change_debug(self, path, query):
-        self.events.append("debug " + query)
-        words = query.split()
-        wanted = "%s:%s [livepatch]%s " % (words[1], words[5], words[3])
-        lines = self.debug_lines().splitlines()
-        for number, line in enumerate(lines):
-            if line.startswith(wanted):
-                head, unused, tail = line.partition(" =")
-                flags, rest = tail.split(" ", 1)
-                left = flags.replace("_", "").replace("p", "")
-                new = "p" + left if words[6] == "+p" else left
-                lines[number] = "%s =%s %s" % (head, new or "_", rest)
-        self.text(DEBUG, "\n".join(lines))
 
     def _end(self):
         return None if self.takes is None else self.time + self.takes

@@ -1,4 +1,4 @@
-# Stalled transitions: who blocks and why, what is done about it, and that debug messages are put back.
+# Stalled transitions: who blocks and why, and what is done about it.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -6,73 +6,105 @@
 import errno
 import json
 import os
-import signal
 
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import run_files
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import dynamic_debug, stalls
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import stalls
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
-from tests.unit.fakes.kernel import DEBUG_LINES
 from tests.unit.fakes.runs import begin, refusal, run
-
-OLD_SLEEP = "livepatch: klp_check_stack: %s:%d is sleeping on function %s"
-SLEEP = "livepatch: klp_try_switch_task: %s:%d is sleeping on function %s"
-RUNS = "livepatch: klp_try_switch_task: %s:%d is running"
-UNRELIABLE = "livepatch: klp_try_switch_task: %s:%d has an unreliable stack"
-SAME_LINES = DEBUG_LINES.strip()
-
 
 @pytest.fixture
 def stalled(kernel):
     """A kernel whose transition to hotfix1 does not end, with four blockers."""
     kernel.takes = None
     kernel.task(7, "kworker/1:0", 0, "", flags=0x00200040, state="R")
-    kernel.task(8, "a:1 is running", 0, "[<0>] ep_poll+0x1/0x2", cgroup="0::/system.slice/app.service")
+    kernel.task(8, "a:1 is running", 0, "[<0>] ep_poll+0x1/0x2\n[<0>] some_function+0x1/0x2", cgroup="0::/system.slice/app.service")
     kernel.task(9, "odd", 0, "[<0>] odd_wait+0x1/0x2")
     kernel.task(10, "late", 0, "[<0>] some_function.isra.0+0x1/0x2", state="D")
     kernel.task(11, "switched", 1, "[<0>] do_wait+0x1/0x2")
-    kernel.tells(
-        RUNS % ("kworker/1:0", 7),
-        SLEEP % ("a:1 is running", 8, "some_function"),
-        UNRELIABLE % ("odd", 9),
-        RUNS % ("kworker/1:0", 7),
-        UNRELIABLE % ("odd", 9),
-        "livepatch: 'hotfix1': initializing patching transition",
-    )
     return kernel
 
 
 def found(kernel):
-    return stalls.find(kernel.root, "hotfix1", kernel, kernel, kernel)
+    return stalls.find(kernel.root, "hotfix1", kernel)
 
 
 def by_pid(blockers):
     return {task["pid"]: task for task in blockers.tasks}
 
 
-def test_the_kernel_says_why_each_task_does_not_switch(stalled):
+def test_two_looks_tell_why_each_task_does_not_switch(stalled):
     stalled.insert("hotfix1")
     blockers = found(stalled)
     tasks = by_pid(blockers)
-    assert blockers.count == 4 and blockers.told_by == "kernel" and blockers.note is None
+    assert blockers.count == 4 and 2 < stalled.time < 3
     assert tasks[7]["reason"] == "running all the time" and tasks[7]["reason_code"] == "running"
     assert tasks[8]["reason"] == "sleeping on patched function some_function of object vmlinux"
-    assert (tasks[8]["function"], tasks[8]["object"], tasks[8]["reason_code"]) == (
-        "some_function",
-        "vmlinux",
-        "sleeping",
-    )
+    for pid in (8, 10):
+        told = (tasks[pid]["function"], tasks[pid]["object"], tasks[pid]["reason_code"])
+        assert told == ("some_function", "vmlinux", "sleeping")
     assert (tasks[8]["unit"], tasks[8]["cgroup"]) == ("app.service", "/system.slice/app.service")
-    assert tasks[9]["reason"] == "unreliable stack" and tasks[9]["reason_code"] == "unreliable_stack"
-    assert [tasks[pid]["told_by"] for pid in (7, 8, 9, 10)] == ["kernel", "kernel", "kernel", "stack"]
+    assert "unreliable stack" in tasks[9]["reason"] and tasks[9]["reason_code"] == "unreliable_stack"
+    assert tasks[9]["function"] is None and tasks[9]["stack"] == ["[<0>] odd_wait+0x1/0x2"]
 
 
-def test_a_task_that_the_kernel_did_not_name_is_told_by_its_stack(stalled):
+def test_where_one_look_tells_each_reason_there_is_no_second(stalled):
+    for pid in (7, 9):
+        stalled.task(pid, "switched", 1, "")
     stalled.insert("hotfix1")
-    late = by_pid(found(stalled))[10]
-    assert (late["function"], late["object"], late["reason_code"]) == ("some_function", "vmlinux", "sleeping")
+    assert found(stalled).count == 2 and stalled.time == 0
+
+
+IN_PATCHED = ("S", "[<0>] schedule+0x1/0x2\n[<0>] some_function+0x1/0x2")
+ELSEWHERE = ("S", "[<0>] schedule+0x1/0x2")
+
+
+@pytest.mark.parametrize(
+    "first,second,code,words",
+    [
+        (ELSEWHERE, IN_PATCHED, "sleeping", "sleeping on patched function some_function"),
+        (IN_PATCHED, ("R", ""), "sleeping", "sleeping on patched function some_function"),
+        (("R", ""), ELSEWHERE, "running", "running when it was looked at"),
+        (ELSEWHERE, ("R", ""), "running", "running when it was looked at"),
+        (("R", ""), ("R", ""), "running", "running all the time"),
+        (ELSEWHERE, ELSEWHERE, "unreliable_stack", "and yet not switched"),
+        (("S", ""), ("S", ""), "unknown", "cannot be read"),
+        (("S", ""), ELSEWHERE, "unknown", "no patched function on its stack"),
+    ],
+)
+def test_two_looks_at_a_task_are_one_reason(stalled, first, second, code, words):
+    def task(state, stack):
+        stalled.task(12, "twice", 0, stack, state=state)
+
+    task(*first)
+    stalled.insert("hotfix1")
+    stalled.later(1, lambda: task(*second))
+    told = by_pid(found(stalled))[12]
+    assert told["reason_code"] == code and words in told["reason"]
+
+
+def test_a_function_of_the_same_name_in_another_module_is_not_the_patched_one(stalled):
+    stalled.task(12, "other", 0, "[<0>] some_function+0x1/0x2 [other]")
+    stalled.insert("hotfix1")
+    assert by_pid(found(stalled))[12]["reason_code"] == "unreliable_stack"
+
+
+def test_a_task_in_the_code_of_a_livepatch_is_told_with_the_livepatch(stalled):
+    stalled.insert("hotfix0", transition=0)
+    stalled.task(12, "cat", 0, "[<0>] new_function.cold+0x1/0x2 [hotfix0]")
+    stalled.insert("hotfix1")
+    told = by_pid(found(stalled))[12]
+    assert (told["reason_code"], told["object"]) == ("sleeping", "hotfix0")
+    assert told["reason"] == "sleeping in function new_function.cold of livepatch hotfix0"
+
+
+def test_a_patched_function_far_down_a_stack_is_found(stalled):
+    stalled.task(12, "deep", 0, "[<0>] deeper+0x1/0x2\n" * 40 + "[<0>] some_function+0x1/0x2")
+    stalled.insert("hotfix1")
+    told = by_pid(found(stalled))[12]
+    assert told["reason_code"] == "sleeping" and len(told["stack"]) == 32
 
 
 def test_one_line_sums_the_blockers_up(stalled):
@@ -87,188 +119,13 @@ def test_one_blocker_is_one_task_and_those_not_described_are_counted():
     assert stalls.summary([], 0) == ""
 
 
-def test_debug_messages_are_on_for_two_seconds_only_and_those_of_others_are_left_alone(stalled):
-    stalled.insert("hotfix1")
-    found(stalled)
-    asked = [event for event in stalled.events if event.startswith("debug")]
-    assert asked == [
-        "debug file kernel/livepatch/transition.c func klp_try_switch_task line %d %s" % (line, change)
-        for change in ("+p", "-p")
-        for line in (382, 391)
-    ]
-    assert stalled.debug_lines() == SAME_LINES
-    assert 2 < stalled.time < 3
-    assert not os.path.exists(run_files.path(stalled.root, run_files.DYNAMIC_DEBUG))
-
-
-def test_messages_that_somebody_had_switched_on_are_read_and_stay_on(stalled):
-    stalled.insert("hotfix1")
-    everything_on = SAME_LINES.replace("=_", "=p")
-    stalled.text("proc/dynamic_debug/control", everything_on)
-    assert found(stalled).told_by == "kernel"
-    assert stalled.debug_lines() == everything_on
-    assert not [event for event in stalled.events if event.startswith("debug")]
-
-
-def test_an_exception_puts_the_messages_back(stalled, monkeypatch):
-    stalled.insert("hotfix1")
-
-    def broken(sequence, limit):
-        assert "=p " in stalled.debug_lines()
-        raise KeyError("broken")
-
-    monkeypatch.setattr(stalled, "lines_since", broken)
-    with pytest.raises(KeyError):
-        found(stalled)
-    assert stalled.debug_lines() == SAME_LINES
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_puts_the_messages_back_before_the_process_ends(stalled, monkeypatch, number):
-    stalled.insert("hotfix1")
-    former = signal.getsignal(number)
-    monkeypatch.setattr(stalled, "sleep", lambda seconds: os.kill(os.getpid(), number))
-    with pytest.raises(SystemExit) as ended:
-        found(stalled)
-    assert ended.value.code == 128 + number
-    assert stalled.debug_lines() == SAME_LINES
-    assert signal.getsignal(number) == former
-
-
-def test_a_signal_while_they_are_put_back_is_heard_afterwards(stalled, monkeypatch):
-    stalled.insert("hotfix1")
-    heard = []
-    monkeypatch.setattr(dynamic_debug, "put_back", lambda *unused: os.kill(os.getpid(), signal.SIGTERM))
-    signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
-    try:
-        assert found(stalled).told_by == "kernel"
-        assert heard == [signal.SIGTERM]
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing is done on the way out."""
-
-
-@pytest.fixture
-def killed(stalled, put, monkeypatch):
-    """A run that was killed while the messages were on."""
-    kernel_sleep = stalled.sleep
-
-    def kill(seconds):
-        if stalled.debug_lines() != SAME_LINES:
-            raise Killed()
-        kernel_sleep(seconds)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(stalled, "sleep", kill)
-        patched.setattr(dynamic_debug, "put_back", lambda *unused: None)
-        with pytest.raises(Killed):
-            run(stalled, path=put("hotfix1", replace=True), timeout=3)
-    assert "=p " in stalled.debug_lines() and stalled.debug_lines() != SAME_LINES
-    stalled.ends = stalled.time
-    stalled.sleep(0)
-    return stalled
-
-
-def test_after_a_kill_the_next_run_puts_the_messages_back_whatever_it_has_to_do(killed, put):
-    assert run(killed, True, path=put("hotfix1", replace=True))["proven"]
-    assert killed.debug_lines() != SAME_LINES, "check mode changes nothing"
-    assert not run(killed, path=put("hotfix1", replace=True), unload_inert=False)["changed"]
-    assert killed.debug_lines() == SAME_LINES
-    assert not os.path.exists(run_files.path(killed.root, run_files.DYNAMIC_DEBUG))
-
-
-def test_what_cannot_be_put_back_is_said_and_not_forgotten(killed, put):
-    os.unlink(killed.root + "/proc/dynamic_debug/control")
-    started = begin(killed, path=put("hotfix1", replace=True))
-    killed.takes = 1.0
-    assert started.execute()["proven"]
-    assert "still on" in started.warnings[0]
-    assert os.path.exists(run_files.path(killed.root, run_files.DYNAMIC_DEBUG))
-
-
-def test_a_note_of_another_boot_is_only_removed(stalled):
-    where = run_files.path(stalled.root, run_files.DYNAMIC_DEBUG)
-    run_files.write(stalled.root, run_files.DYNAMIC_DEBUG, {"lines": [{"file": "f", "line": 1, "function": "g"}]})
-    stalled.text("proc/sys/kernel/random/boot_id", "b1")
-    dynamic_debug.put_back(stalled.root, stalled)
-    assert not os.path.exists(where) and stalled.events == []
-
-
-def without_debug(kernel):
-    os.unlink(kernel.root + "/proc/dynamic_debug/control")
-
-
-def with_other_debug(kernel):
-    kernel.text("proc/dynamic_debug/control", 'init/main.c:1 [main]f =_ "x"')
-
-
-def with_locked_debug(kernel):
-    def refuse(path, value):
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    kernel.write = refuse
-
-
-def with_spoilt_directory(kernel):
-    kernel.text("run/livepatch", "not a directory")
-
-
-@pytest.mark.parametrize(
-    "spoil,words",
-    [
-        (without_debug, "not configured, or locked down"),
-        (with_other_debug, "does not list the messages"),
-        (with_locked_debug, "Operation not permitted"),
-        (with_spoilt_directory, "is no directory"),
-    ],
-)
-def test_where_the_kernel_cannot_be_asked_the_stacks_tell_and_it_is_said(stalled, spoil, words):
-    stalled.insert("hotfix1")
-    spoil(stalled)
-    blockers = found(stalled)
-    assert blockers.told_by == "stacks" and words in blockers.note
-    assert by_pid(blockers)[10]["reason"] == "sleeping on patched function some_function of object vmlinux"
-    assert by_pid(blockers)[7]["reason"] == "running, as its state says"
-    assert "no patched function on its stack" in by_pid(blockers)[9]["reason"]
-
-
-def test_a_run_warns_that_only_stacks_were_read(stalled, put):
-    without_debug(stalled)
-    started = begin(stalled, path=put("hotfix1"))
-    with pytest.raises(LivepatchError) as refused:
-        started.execute()
-    assert refused.value.details["transition"]["told_by"] == "stacks"
-    assert "by their stacks only" in started.warnings[0]
-
-
-def test_the_log_is_not_flooded_for_hundreds_of_blockers(stalled):
+def test_of_hundreds_of_blockers_fifty_are_described(stalled):
     for pid in range(100, 300):
         stalled.task(pid, "many", 0, "[<0>] some_function+0x1/0x2")
     stalled.insert("hotfix1")
     blockers = found(stalled)
     assert blockers.count == 204 and len(blockers.tasks) == 50
-    assert "too many" in blockers.note and not stalled.events
     assert blockers.summary.endswith("; 154 more")
-
-
-MESSAGES = [
-    (OLD_SLEEP % ("cat", 374, "helper_wait"), (374, "sleeping", "helper_wait")),
-    (SLEEP % ("cat", 376, "helper_wait"), (376, "sleeping", "helper_wait")),
-    (RUNS % ("kworker/0:1", 17), (17, "running", None)),
-    (UNRELIABLE % ("x:1 has an unreliable stack", 5), (5, "unreliable_stack", None)),
-    ("[12] livepatch:klp_try_switch_task:391: " + RUNS % ("cat", 12), (12, "running", None)),
-    ("livepatch: 'hotfix1': patching complete", None),
-    ("somebody wrote: cat:1 is running", None),
-    (RUNS % ("cat", 10**12), None),
-]
-
-
-@pytest.mark.parametrize("text,expected", MESSAGES)
-def test_a_message_names_the_task_whatever_the_task_calls_itself(text, expected):
-    assert dynamic_debug.reason(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -311,7 +168,6 @@ def test_what_signals_do_not_end_is_reverted_when_its_time_is_over(stalled, put)
     assert remedies(error.details) == [("signal", "nothing"), ("revert", "reverted")]
     assert error.details["remedies"][0]["blockers_after"] == 4
     assert "2 tasks sleeping in some_function; 1 always running; 1 with an unreliable stack" in error.message
-    assert stalled.debug_lines() == SAME_LINES
 
 
 def test_a_short_timeout_is_kept_to_the_second_and_gives_up_before_the_signals(stalled, put):
@@ -418,7 +274,7 @@ def test_a_stall_is_looked_at_in_one_scan_of_all_tasks(stalled, monkeypatch):
     scans, every_task = [], stalls.every_task
     monkeypatch.setattr(stalls, "every_task", lambda root: scans.append(root) or every_task(root))
     stalled.insert("hotfix1")
-    assert stalls.find(stalled.root, "hotfix1", stalled, stalled, stalled).count
+    assert found(stalled).count
     assert len(scans) == 1
 
 
