@@ -80,7 +80,6 @@ class Actions(object):
         except OSError as error:
             if error.errno != errno.EEXIST or not self._has_come(name):
                 self._load_refused(error, former)
-        self._contradicted_early(name, started)
         self._end_transition(name, True, started, loaded=True)
         self.wait_released(former)
         self.contradicted_by_effect(name)
@@ -252,15 +251,6 @@ class Actions(object):
 
     # --- what it turns out to replace ---------------------------------------------------------------------------
 
-    def _contradicted_early(self, name, started):
-        patch = sysfs.read_patch(self.root, name)
-        if patch is not None and patch.transition:
-            gone = list(self.former) if patch.replace else []
-            self._refuse(name, patch.replace, gone, lambda: self._turned_round(name, started))
-
-    def _turned_round(self, name, started):
-        return self._stall(name, True, started, loaded=True).turn_round() or self.take_out()
-
     def contradicted_by_effect(self, name):
         """Take the livepatch out again and raise, where it turns out to replace what it must not."""
         host = sysfs.read_host(self.root)
@@ -268,10 +258,7 @@ class Actions(object):
         shown = host.patches[name].replace if name in host.patches else None
         if shown is None and self.former:
             shown = bool(gone)
-        self._refuse(name, shown, gone, self.take_out)
-
-    def _refuse(self, name, replaces, gone, undo):
-        refused = checks.refusal_to_replace(self.params, name, replaces, gone, undo)
+        refused = checks.refusal_to_replace(self.params, name, shown, gone, self.take_out)
         if refused is not None:
             raise refused
 
