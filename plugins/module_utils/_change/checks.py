@@ -12,6 +12,7 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors imp
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
 
+LOCKDOWN = "sys/kernel/security/lockdown"
 # klp_force_transition(); it says to which state.
 _FORCED_LINE = "livepatch: forcing remaining tasks to the "
 _LOG_LINES = 100000
@@ -82,10 +83,10 @@ def check_host(module, root):
             "livepatch %s: expected a signed module, because this kernel enforces signatures, found none on %s. "
             "Install a build that its vendor has signed." % (module.name, module.path),
         )
-    lockdown = _lockdown(root)
-    if lockdown not in (None, "none"):
+    locked = lockdown(root)
+    if locked not in (None, "none"):
         raise _not_permitted(
-            module, "the module is not signed and the kernel is locked down (%s)" % lockdown, "Install a signed build."
+            module, "the module is not signed and the kernel is locked down (%s)" % locked, "Install a signed build."
         )
 
 
@@ -119,8 +120,8 @@ def _meaning(number, said, root):
     if number == errno.EKEYREJECTED or number == errno.ENOKEY:
         return "key_rejected", "its signature refused", "Install a build signed with a key that this kernel trusts."
     if number in (errno.EPERM, errno.EACCES):
-        lockdown = _lockdown(root)
-        found = "it not permitted (lockdown: %s)" % (lockdown or "not in this kernel")
+        locked = lockdown(root)
+        found = "it not permitted (lockdown: %s)" % (locked or "not in this kernel")
         return "not_permitted", found, "Check lockdown, SELinux and the capabilities of the user (CAP_SYS_MODULE)."
     if number == errno.EBUSY:
         return _busy(said, root)
@@ -158,9 +159,9 @@ def _not_permitted(module, found, advice):
     )
 
 
-def _lockdown(root):
-    text = reading.read_text(os.path.join(root, "sys/kernel/security/lockdown")) or ""
-    found = re.search(r"\[(\w+)\]", text)
+def lockdown(root):
+    """Return the kernel's lockdown: none, integrity or confidentiality (str); None where that cannot be read."""
+    found = re.search(r"\[(\w+)\]", reading.read_text(os.path.join(root, LOCKDOWN)) or "")
     return found.group(1) if found else None
 
 

@@ -5,13 +5,13 @@
 
 import os
 import re
+from collections import namedtuple
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._change import checks, source
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_functions, sleeping, sysfs
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_functions, stalls, sysfs
 
 _SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-_LOCKDOWN = "sys/kernel/security/lockdown"
 # To load a module the kernel holds its file and its sections at once; the rest is for whatever else the host does.
 _FREE_MEMORY, _TIMES_FILE = 64 * 1024 * 1024, 4
 _FREE_RUN = 256 * 1024
@@ -24,6 +24,12 @@ _SHOWN = 10
 _TELLS_KRETPROBES = (5, 16)
 # The livepatches' own callback of ftrace, which all of them share.
 _LIVEPATCH_HANDLER = "klp_ftrace_handler"
+
+# A host with more tasks is looked at in part, and a finding says so.
+_MOST_TASKS, _TASKS_SECONDS = 20000, 10.0
+
+Sleeper = namedtuple("Sleeper", "pid comm state kthread object function")
+Sleeper.__doc__ = """A task. state: the letter that ps shows. object, function: the innermost of those looked for."""
 
 
 def check(findings, root, file, uid, log):
@@ -46,7 +52,7 @@ def check(findings, root, file, uid, log):
 
 def _check_signature(findings, root, file):
     enforced = reading.read_text(os.path.join(root, "sys/module/module/parameters/sig_enforce")) == "Y"
-    lockdown = _lockdown(root)
+    lockdown = checks.lockdown(root)
     secure_boot = _secure_boot(findings, root)
     locked = lockdown not in (None, "none")
     if file.signed:
@@ -61,12 +67,7 @@ def _check_signature(findings, root, file):
     elif secure_boot:
         findings.add("secure_boot", "Secure Boot is on, and the kernel takes unsigned modules all the same")
     if lockdown is None and not enforced and kernel_functions.mounted(root, "securityfs") is None:
-        findings.add("not_checked", "lockdown: securityfs is not mounted, /%s is not there" % _LOCKDOWN)
-
-
-def _lockdown(root):
-    found = re.search(r"\[(\w+)\]", reading.read_text(os.path.join(root, _LOCKDOWN)) or "")
-    return found.group(1) if found else None
+        findings.add("not_checked", "lockdown: securityfs is not mounted, /%s is not there" % checks.LOCKDOWN)
 
 
 def _secure_boot(findings, root):
@@ -291,7 +292,7 @@ class _Look(object):
             owners.update(self._patching(key))
         if not self.wanted and not owners and not self.kretprobes:
             return
-        sleepers, complete = sleeping.find(self.root, set(self.names) | self.kretprobes, owners, now)
+        sleepers, complete = _sleepers(self.root, set(self.names) | self.kretprobes, owners, now)
         if sleepers is None:
             self.findings.add("not_checked", "tasks in the functions: no stack in /proc can be read")
             return
@@ -303,7 +304,7 @@ class _Look(object):
 
     def _sleeping(self, name, sleepers):
         if sleepers:
-            words = ", ".join(_sleeper(one) for one in sleepers[:_SHOWN])
+            words = ", ".join(_words(one) for one in sleepers[:_SHOWN])
             self.findings.add(name, "%d task(s): %s" % (len(sleepers), words))
 
 
@@ -312,11 +313,31 @@ def _is_live(modules, name):
     return name == VMLINUX or (name in modules and modules[name].live)
 
 
+def _sleepers(root, functions, modules, now):
+    """Return (list of Sleeper, whether all tasks were looked at); (None, False) where no stack can be read.
+
+    functions, modules: as stalls.innermost() takes them. now: seconds, of a clock that only goes forward. Needs root.
+    """
+    found, readable = [], False
+    deadline = now() + _TASKS_SECONDS
+    for number, task in enumerate(stalls.every_task(root), 1):
+        if number > _MOST_TASKS or now() > deadline:
+            return (found, False) if readable else (None, False)
+        text = reading.read_text(os.path.join(task, "stack"))
+        readable = readable or text is not None
+        key = stalls.innermost((text or "").splitlines(), functions, modules)
+        if key is not None:
+            state, kthread = stalls.task_state(task)
+            comm = reading.read_text(os.path.join(task, "comm")) or "?"
+            found.append(Sleeper(int(os.path.basename(task)), comm, state or "?", kthread, *key))
+    return (found, True) if readable else (None, False)
+
+
 def _version(kernel_release):
     return tuple(int(number) for number in re.findall(r"\d+", kernel_release)[:2])
 
 
-def _sleeper(one):
+def _words(one):
     kind = "kernel thread %s" % one.comm if one.kthread else one.comm
     return "%s (%d, state %s) in %s" % (kind, one.pid, one.state, one.function)
 

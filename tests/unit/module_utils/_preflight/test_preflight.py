@@ -11,7 +11,7 @@ from collections import OrderedDict, namedtuple
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log, sleeping
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import engines
 from ansible_collections.kernel.livepatch.plugins.module_utils._preflight import findings, host_checks, preflight
 from ansible_collections.kernel.livepatch.plugins.modules import livepatch_preflight
@@ -640,7 +640,7 @@ def test_stacks_that_cannot_be_read_are_not_guessed(host):
 
 
 def test_on_a_host_with_too_many_tasks_those_that_were_seen_count(host, monkeypatch):
-    monkeypatch.setattr(sleeping, "MOST_TASKS", 2)
+    monkeypatch.setattr(host_checks, "_MOST_TASKS", 2)
     host.kernel.task(2, "cat", -1, "[<0>] version_proc_show+0x9/0x20")
     host.kernel.task(3, "cat", -1, "")
     assert ids(host.look()) == ["task_in_function", "not_checked"]
