@@ -530,8 +530,11 @@ def alarms(host, look, moment):
 
 
 def _is_usual(host, habits, event, look, moment):
+    """Was it there before? A log that turns over forgets that; what is untold has to have come as often."""
     signature = event.get("signature")
-    if event.get("kind") != "untold" or signature not in habits["before"]:
+    if event.get("kind") != "untold":
+        return event.get("kind") != "crash" and host.habits is not None and signature in host.habits["before"]
+    if signature not in habits["before"]:
         return False
     count = (look.get("signatures") or {}).get(signature, {}).get("count") or 0
     return not rates.is_above(max(count, 1), moment - _looked(host, habits), *habits["before"][signature])

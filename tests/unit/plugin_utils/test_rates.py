@@ -172,6 +172,36 @@ def test_a_round_in_which_nothing_came_counts_with_its_time():
     assert found.alarms() == {}, "14 in two days"
 
 
+@pytest.mark.parametrize("arm", ["patched", "control"])
+def test_an_alarm_that_was_there_is_known_also_when_the_log_has_turned_over_since(arm):
+    found = noisy((96, DAY))
+    name = found.tier(2)[0] if arm == "patched" else found.waiting()[0]
+    found.look(2, after=LOOK, **{key(name): counted(1, new=True)})
+    assert found.alarms() == {}
+    found.look(2, after=LOOK, **{key(name): counted(1, signature="warning:g", new=True)})
+    assert list(found.alarms()) == [name]
+
+
+def test_what_came_before_a_host_was_patched_is_what_its_log_has_then():
+    found = noisy((96, DAY))
+    assert all(found.state.hosts[name].habits["before"] == {"warning:f": [96, DAY]} for name in found.waiting())
+    found.pass_tier(2)
+    name = found.state.remaining(3)[0]
+    while found.state.remaining(3):
+        found.patch(3, **{key(name): counted(0, before=(1, DAY))})
+    assert found.state.hosts[name].habits["before"] == {"warning:f": [1, DAY]}
+
+
+def test_a_host_whose_first_look_failed_tells_with_the_next_one_what_was_before():
+    found = Rollout(hosts(12), tiers=TIERS, slice="100%", rules=rules.parse({}))
+    name = found.tier(1)[0]
+    found.patch(1, **{key(name): {"look": {"failed": True, "msg": "no space left on device"}}})
+    found.look(1, after=60, **{key(name): counted(0, before=(1, DAY))})
+    assert found.state.hosts[name].habits["before"] == {"warning:f": [1, DAY]}
+    found.look(1, after=LOOK, **{key(name): counted(90)})
+    assert name in found.alarms()
+
+
 def untold(count, **more):
     event = {
         "kind": "untold",
