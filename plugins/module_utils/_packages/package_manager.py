@@ -15,7 +15,7 @@ import time
 from xml.etree import ElementTree
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._packages import drift
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import drift, rpm
 
 # Where a package manager writes: package cache, RPM database, modules.
 WRITTEN = ("/var/cache", "/var/lib/rpm", "/usr/lib/modules")
@@ -120,7 +120,19 @@ class Manager:
         self.warnings = []
 
     def run(self, arguments):
-        """Return (exit code, output, errors, command). A command that takes too long is ended, and raises."""
+        """Return (exit code, output, errors, command). A command that takes too long is ended, and raises.
+
+        What finds rpm's lock taken, as dnf does not wait for it, is tried again until its time is over.
+        """
+        deadline = self._clock() + self._timeout
+        while True:
+            code, output, errors, command = self._run_once(arguments)
+            locked = code != 0 and rpm.LOCKED.search((errors + output)[-JUDGED_CHARACTERS:])
+            if not locked or self._clock() >= deadline:
+                return code, output, errors, command
+            time.sleep(1)
+
+    def _run_once(self, arguments):
         command = [self._path] + arguments
         limit, started = self._limit(), self._clock()
         code, output, errors = self._run_command(limit + command, environ_update=self._environment())

@@ -30,7 +30,7 @@ VERIFY_LINE = re.compile(r"\A(?P<columns>[SM5DLUGTP?.]{8,}|missing) +(?:(?P<kind
 # A query ends within so many seconds, whoever holds the database.
 SECONDS = 120
 TIMED_OUT, NOT_THERE = 124, 127  # of timeout(1)
-_LOCKED = re.compile(r"transaction lock", re.IGNORECASE)
+LOCKED = re.compile(r"transaction lock", re.IGNORECASE)
 
 Installed = collections.namedtuple("Installed", "name version release arch time signature files")
 Installed.nevra = property(lambda package: "%s-%s-%s.%s" % package[:4])
@@ -171,7 +171,7 @@ def erase(run_command, package, test, timeout=SECONDS, clock=time.monotonic, sle
     command = ["-e"] + (["--test"] if test else []) + [package_spec(package)]
     while True:
         code, output, errors = _rpm(run_command, command, max(1, deadline - clock()))
-        if code == 0 or not _LOCKED.search(output + errors):
+        if code == 0 or not LOCKED.search(output + errors):
             break
         if clock() >= deadline:
             raise LivepatchError(

@@ -47,7 +47,7 @@ class RpmHost(object):
     cache: directory (pathlib) that zypper downloads into; untrusted: whether no key of the host has signed what is there.
     down: whether a repository is unreachable. skips: whether dnf is configured to overlook that. excluded: what dnf says where every
     package is excluded. lenient: whether dnf has strict=0. noise: what plugins print before an answer. locked: how many calls of
-    `rpm -e` find rpm's lock taken. version: what yum says of itself.
+    `rpm -e` and `dnf install` find rpm's lock taken. version: what yum says of itself.
     """
 
     def __init__(self, program="dnf", available=("hotfix1", "hotfix2", "hotfix3")):
@@ -171,6 +171,9 @@ class RpmHost(object):
         if "repoquery" in words:
             return 0, ("%s-1.x86_64\n\n" % words[-1] if known else ""), ""
         assert "install" in words
+        if self.locked:
+            self.locked -= 1
+            return 1, "", "RPM: " + RPM_LOCKED + "Error: Could not run transaction.\n"
         if self.excluded:
             return (0 if self.lenient else 1), "", self.excluded.replace("%s", words[-1])
         if self.trouble:

@@ -411,6 +411,21 @@ def test_a_removal_waits_for_the_program_that_holds_rpms_lock(host, monkeypatch)
     assert (absent(host)["outcome"], waited) == ("removed", [1, 1, 1])
 
 
+def test_an_installation_waits_for_the_program_that_holds_rpms_lock_which_dnf_does_not(dnf, monkeypatch):
+    waited = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    dnf.locked = 3
+    assert (present(dnf)["outcome"], waited) == ("installed", [1, 1, 1])
+
+
+def test_an_installation_does_not_wait_longer_than_it_may(dnf, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    dnf.locked = 1000000
+    monkeypatch.setattr(package_manager.Manager.__init__, "__defaults__", (iter(range(100)).__next__,))
+    error = failing(dnf, timeout=5)
+    assert error.code == "package_failed" and "transaction lock" in error.message and dnf.locked > 1000000 - 20
+
+
 def test_a_lock_that_is_never_released_is_no_package_that_others_need():
     host = RpmHost()
     host.installed, host.locked = "hotfix1", 100
