@@ -4,6 +4,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import gc
 import signal
 import time
 from collections import namedtuple
@@ -53,6 +54,8 @@ REGISTERED = "livepatch_result_apply"
 STEP = 2
 # A host that dies may leave its connection open.
 TIMEOUT = 300
+# What Ansible keeps and copies for each host grows with the hosts of a play.
+MOST_HOSTS = 1000
 
 Nested = namedtuple("Nested", "title module option variables")
 Nested.__doc__ = """A task that is executed on many hosts for the gate: module (str) with an option that the gate gives for each host, and
@@ -204,14 +207,20 @@ class World:
         # It writes nothing until all of them have answered, or have been given up.
         silence = lock.longest([TIMEOUT], len(known), _forks())
         lock.take(self.current.path, dict(self.current.owner, silence=silence))
+        for start in range(0, len(known), MOST_HOSTS):
+            found.update(self._play_part(task, {name: hosts[name] for name in known[start : start + MOST_HOSTS]}))
+            gc.collect()
+        return {name: answers.result(values.plain(result)) for name, result in found.items()}
+
+    def _play_part(self, task, hosts):
         manager = self.hostvars._variable_manager
         inventory = self.hostvars._inventory
         inventory.remove_restriction()
-        inventory.restrict_to_hosts([inventory.get_host(name) for name in known])
+        inventory.restrict_to_hosts([inventory.get_host(name) for name in hosts])
         common = self._play_vars()
-        names = set(common).union(*(self.hostvars.raw_get(name) for name in known))
+        names = set(common).union(*(self.hostvars.raw_get(name) for name in hosts))
         play = Play().load(
-            {"name": task.title, "hosts": known, "gather_facts": False, "strategy": "linear", "tasks": [_task(task, names)]},
+            {"name": task.title, "hosts": list(hosts), "gather_facts": False, "strategy": "linear", "tasks": [_task(task, names)]},
             variable_manager=manager,
             loader=self.action._loader,
             vars={**common, "livepatch_nested": wrap_var(dict(hosts))},  # Hosts have said some of it.
@@ -226,7 +235,7 @@ class World:
             inventory.remove_restriction()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-        return {**found, **{name: answers.result(values.plain(result)) for name, result in collector.found.items()}}
+        return collector.found
 
     def _play_vars(self):
         """The variables of the play that this task is in: those who import the playbook may give them there."""
