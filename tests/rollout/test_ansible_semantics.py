@@ -154,6 +154,51 @@ def test_the_lost_first_host_can_hand_all_names_of_its_play_to_localhost(tmp_pat
     assert outcome.messages("told") == ["h1 h2 h3 h4 h5"]
 
 
+def test_each_batch_can_hand_the_names_of_all_batches_to_localhost(tmp_path):
+    outcome = run(tmp_path, """
+- hosts: fleet
+  gather_facts: false
+  serial: 2
+  tasks:
+    - {name: touch, raw: "true", ignore_unreachable: true}
+    - name: tell
+      set_fact: {names: "{{ ansible_play_hosts_all }}"}
+      delegate_to: localhost
+      delegate_facts: true
+      run_once: true
+- hosts: localhost
+  gather_facts: false
+  tasks: [{name: told, debug: {msg: "{{ names | join(' ') }}"}}]
+""", lost=[1, 2])
+    assert outcome.messages("told") == ["h1 h2 h3 h4 h5"]
+
+
+def test_a_play_that_ends_itself_in_its_first_batch_of_one_runs_once_and_leaves_every_host_to_the_next(tmp_path):
+    outcome = run(tmp_path, """
+- hosts: fleet
+  gather_facts: false
+  serial: 1
+  tasks: [{name: check, debug: {}, run_once: true}, {name: once, meta: end_play}]
+- hosts: fleet
+  gather_facts: false
+  tasks: [{name: after, debug: {}}]
+""")
+    assert outcome.hosts("check") == ["h1"]
+    assert outcome.hosts("after") == ["h1", "h2", "h3", "h4", "h5"]
+
+
+def test_a_failure_in_the_first_batch_of_one_ends_the_run(tmp_path):
+    outcome = run(tmp_path, """
+- hosts: fleet
+  gather_facts: false
+  serial: 1
+  tasks: [{name: check, fail: {}, run_once: true}, {name: once, meta: end_play}]
+""" + NEXT)
+    assert outcome.hosts("check", "failed") == ["h1"]
+    assert not outcome.hosts("next play")
+    assert outcome.status == 2
+
+
 def test_a_result_registered_once_is_there_for_every_host_of_its_batch_and_new_in_each_batch(tmp_path):
     outcome = run(tmp_path, """
 - hosts: fleet
