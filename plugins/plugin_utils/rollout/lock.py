@@ -47,7 +47,7 @@ def take(journal, owner, takeover=None, has_ended=None):
     """
     taken, refused = _try(journal, owner, takeover)
     if refused and _seen_to_end(refused, owner, has_ended):
-        # Nothing is locked while somebody is asked, which may take its time: one who has written since then lives.
+        # This lock is not held while somebody is asked, which may take its time: a holder who has written since then lives.
         taken, refused = _try(journal, owner, takeover, ended=refused)
     if refused:
         raise RolloutError(refusal(refused, owner, _path(journal)))
