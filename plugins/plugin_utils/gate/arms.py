@@ -42,6 +42,8 @@ def tally(state, now, kind):
         together = company.get(host.domain, NEVER) if host.domain else None
         if host.crash or host.lost is not None or host.alarm:
             happened, certain, counts = _first(state, host, now, kind)
+            if happened is not None and happened > now:  # The clock was ahead when it was seen.
+                happened, patched, control = now, _until(patched, now), _until(control, now)
             arm = "control" if happened is not None and not (patched and happened >= patched[0]) else "patched"
             watched = patched if arm == "patched" else control
             if counts and watched and happened >= max(watched[0], state.evidence_from):
@@ -64,6 +66,10 @@ def tally(state, now, kind):
         now - state.rules["report_lag"],
         _domains(state, now, kind, merged, crowded),
     )
+
+
+def _until(watch, now):
+    return watch and (min(watch[0], now), min(watch[1], now))
 
 
 def _spans(state, alike, merged):

@@ -406,6 +406,24 @@ def test_a_soak_ends_when_it_was_to_also_after_a_host_of_the_tier_has_crashed_in
     assert schedule.soak_until(found.state, 2, found.now) == until
 
 
+@pytest.mark.parametrize("from_slice", [False, True])
+def test_crashes_that_were_seen_while_the_clock_was_ahead_count_when_it_is_right_again(from_slice):
+    found = Rollout(hosts(200), slice="100%", max_failures="50%", rules=rules.parse({"control_hosts": 100}),
+                    tiers=[{"name": "canary", "hosts": 20}, {"name": "some", "hosts": 40}, {"name": "rest", "share": "100%"}])
+    found.patch(1)
+    found.look(1)
+    found.now += 86400 if from_slice else 0
+    found.patch(2)
+    found.look(2)
+    found.now += 0 if from_slice else 86400
+    down = found.tier(2)[:12]
+    verdict = found.look(2, **{name.replace("-", "_"): REBOOTED for name in down})
+    assert verdict["verdict"] == "stop" and verdict["by_evidence"]
+    found.write([{"kind": "retry", "user": "ann", "reason": "to see", "forgets": False}])
+    found.now -= 86400
+    assert found.judge(2)["evidence"]["crashes"]["e"] > 20
+
+
 def test_a_pause_holds_a_rollout_that_only_reports():
     found = in_second_tier(rules=rules.parse({"report_only": True}))
     assert said(found, "pause")["verdict"] == "hold"
