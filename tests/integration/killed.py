@@ -27,14 +27,14 @@ OF_A_RELEASE = (
     ("_files.run_files", "write"),
     ("_files.run_files", "remove"),
     ("_packages.package_manager", "Manager.run"),
-    ("_change.copies", "_write"),
+    ("_change.copies", "Staged.__init__"),
     ("_change.copies", "Staged.keep"),
     ("_change.copies", "prune"),
 )
 STEPS = (
     "after write",  # what it begins with is noted
     "after run",  # of the package manager
-    "after _write",  # of the copy
+    "after __init__",  # of the copy
     "before load",
     "after load",
     "after keep",

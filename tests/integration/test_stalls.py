@@ -157,7 +157,7 @@ def test_a_way_back_that_stalls_is_told_with_the_state_it_is_in(patient_steps_in
         assert_stalled(result)
         assert result["changed"] and remedies(result) == [("revert", "nothing")]
         assert "stalls_back is still being disabled" in result["msg"]
-        blocker, = result["transition"]["blockers"]
+        (blocker,) = result["transition"]["blockers"]
         assert blocker["comm"] == "cat"
         assert blocker["reason"] == "sleeping in function sleeps_in_new_code of livepatch stalls_back"
         assert results["it lasts"][host]["stdout"].split()[:1] == ["0"], "enabled"

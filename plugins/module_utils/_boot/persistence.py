@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record
 from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies, source
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc, ownership
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc, ownership, writing
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError, module_name
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
@@ -209,7 +209,7 @@ class Run(object):
             self._systemctl("enable", boot_record.SERVICE, needed=True)
             # systemctl does not: a crash right now would leave a record that nothing reads.
             for path in (boot_record.WANTS, boot_record.UNITS):
-                etc.sync(self._place(path))
+                writing.sync(self._place(path))
         elif any(path.startswith(boot_record.UNITS) for path in changes):
             self._systemctl("daemon-reload")
         if changes and (not records or self.params["clear_guard"]):

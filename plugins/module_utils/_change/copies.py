@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc, reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading, writing
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
 
@@ -86,10 +86,10 @@ class Staged(object):
 
     def __init__(self, root, kernel_release, file):
         self._place = os.path.join(root, relative(kernel_release, file.name))
-        self._new = os.path.join(os.path.dirname(self._place), "." + os.path.basename(self._place) + _NEW)
+        self._new = writing.new_name(self._place)
         try:
             _make_directory(root, os.path.dirname(relative(kernel_release, file.name)))
-            _write(self._new, file.image)
+            writing.write(self._new, file.image)
         except EnvironmentError as error:
             self.discard()
             raise _refusal(error, self._place)
@@ -99,16 +99,16 @@ class Staged(object):
         """Give it its name."""
         try:
             os.rename(self._new, self._place)
-            etc.sync(os.path.dirname(self._place))
+            writing.sync(os.path.dirname(self._place))
         except EnvironmentError as error:
             raise _refusal(error, self._place)
 
     def discard(self):
         """Remove it."""
         try:
-            os.unlink(self._new)
+            writing.remove(self._new)
         except EnvironmentError:
-            pass  # it was not written
+            pass  # it costs nothing but space
 
 
 def _refusal(error, place):
@@ -125,46 +125,17 @@ def _refusal(error, place):
 
 
 def _make_directory(root, where):
+    writing.make_directories(root, where)
     parts = where.split("/")
-    for end in range(1, len(parts) + 1):
-        place = os.path.join(root, *parts[:end])
-        try:
-            os.mkdir(place, 0o755)
-        except OSError as error:
-            if error.errno != errno.EEXIST:
-                raise
-        else:
-            os.chmod(place, 0o755)
-            etc.sync(os.path.dirname(place))
-        if end > 2:
-            _check_own(place)
-
-
-def _check_own(place):
-    status = os.lstat(place)
-    if not stat.S_ISDIR(status.st_mode) or not _is_own(status):
-        raise OSError(errno.EPERM, "something that is no directory of root's own")
+    for end in range(len(PLACE.split("/")), len(parts) + 1):
+        status = os.lstat(os.path.join(root, *parts[:end]))
+        if not stat.S_ISDIR(status.st_mode) or not _is_own(status):
+            raise OSError(errno.EPERM, "something that is no directory of root's own")
 
 
 def _is_own(status):
     """Whether nobody but root could change what has this status."""
     return status.st_uid in (0, os.getuid()) and not status.st_mode & 0o022
-
-
-def _write(place, data):
-    try:
-        os.unlink(place)
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise
-    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    try:
-        os.fchmod(descriptor, 0o644)
-        with os.fdopen(descriptor, "wb", closefd=False) as stream:
-            stream.write(data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _label(place, like):

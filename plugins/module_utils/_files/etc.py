@@ -1,4 +1,4 @@
-# Files below /etc, replaced in one step, so that a crash leaves the old or the new one; and systemd, which reads them.
+# Files below /etc: what differs from what is wanted, and putting it right; and systemd, which reads them.
 #
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
@@ -7,10 +7,10 @@ import errno
 import os
 import stat
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import ownership, reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import ownership, reading, writing
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 
-_MODE, _DIRECTORY_MODE = 0o644, 0o755
+_MODE = 0o644
 
 
 def differs(root, path, content, mode=_MODE):
@@ -59,66 +59,18 @@ def refusal(error, path, directories):
 
 
 def write(root, path, content, mode=_MODE):
-    """Put a file in its place in one step, so that a crash leaves the old or the new one; None removes it."""
+    """Put a file in its place in one step, and its directory where that is missing; None removes it. Raises OSError."""
     place = os.path.join(root, path)
     if content is None:
-        _remove(place)
+        writing.remove(place)
+        writing.sync(os.path.dirname(place))
     else:
-        _make_directory(root, os.path.dirname(path))
-        _replace(place, _bytes(content), mode)
-    sync(os.path.dirname(place))
+        writing.make_directories(root, os.path.dirname(path))
+        writing.replace(place, _bytes(content), mode)
 
 
 def _bytes(content):
     return content if isinstance(content, bytes) else content.encode("utf-8")
-
-
-def _replace(place, data, mode):
-    new = os.path.join(os.path.dirname(place), "." + os.path.basename(place) + ".new")
-    _remove(new)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        os.fchmod(descriptor, mode)
-        with os.fdopen(descriptor, "wb", closefd=False) as stream:
-            stream.write(data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(new, place)
-
-
-def _remove(place):
-    try:
-        os.unlink(place)
-    except EnvironmentError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-            raise
-
-
-def _make_directory(root, path):
-    """Make the directories that are missing, for all to read; what is there already is left as it is."""
-    missing = []
-    while path and not os.path.isdir(os.path.join(root, path)):
-        missing.append(path)
-        path = os.path.dirname(path)
-    for path in reversed(missing):
-        os.mkdir(os.path.join(root, path), _DIRECTORY_MODE)
-        os.chmod(os.path.join(root, path), _DIRECTORY_MODE)
-        sync(os.path.join(root, os.path.dirname(path)))
-
-
-def sync(path):
-    """Flush a file, or a directory and thereby the names in it, to the disk. One that is not there is fine."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except EnvironmentError as error:
-        if error.errno == errno.ENOENT:
-            return
-        raise
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def has_systemd(root):

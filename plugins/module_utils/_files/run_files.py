@@ -8,7 +8,7 @@ import json
 import os
 import stat
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading, writing
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 
 DIRECTORY = "run/livepatch"
@@ -87,33 +87,19 @@ def replace(where, name, text):
 
     It is not flushed to the disk: it tells of this boot only.
     """
-    new = os.path.join(where, ".%s.%d" % (name, os.getpid()))
-    _unlink(new)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    # Two may write it at once, a run and the timer that publishes: each writes one of its own.
+    new = writing.new_name(os.path.join(where, name), ".%d" % os.getpid())
+    writing.write(new, text.encode("utf-8"), flush=False)
     try:
-        try:
-            os.fchmod(descriptor, 0o644)
-            with os.fdopen(descriptor, "wb", closefd=False) as stream:
-                stream.write(text.encode("utf-8"))
-        finally:
-            os.close(descriptor)
         os.rename(new, os.path.join(where, name))
     except BaseException:
-        _unlink(new)
+        writing.remove(new)
         raise
 
 
 def remove(root, name):
     """Remove a record; that it is not there is fine, and so is one that has to stay: what it says is checked by its reader."""
     try:
-        _unlink(path(root, name))
+        writing.remove(path(root, name))
     except EnvironmentError:
         pass
-
-
-def _unlink(place):
-    try:
-        os.unlink(place)
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise

@@ -88,7 +88,9 @@ def find(root, name, clock):
         # Who has switched meanwhile is no blocker any more. Nobody else is looked at: on a host with many tasks that takes
         # seconds.
         tasks = _blocking(root, name, tasks)
-        described = {task: _seen_twice(described.get(task), _describe(task, livepatch)) for task in tasks[:_MAX_BLOCKERS]}
+        described = {
+            task: _seen_twice(described.get(task), _describe(task, livepatch)) for task in tasks[:_MAX_BLOCKERS]
+        }
     found = [described[task] for task in tasks[:_MAX_BLOCKERS]]
     return Found(found, len(tasks), summary(found, len(tasks)))
 
@@ -195,7 +197,11 @@ def _seen_twice(first, second):
         words = "running all the time" if running == 2 else "running when it was looked at"
         return dict(second, reason_code=RUNNING, reason=words)
     if first["stack"] and second["stack"]:
-        return dict(second, reason_code=UNRELIABLE, reason="unreliable stack: it is in no patched function, and yet not switched")
+        return dict(
+            second,
+            reason_code=UNRELIABLE,
+            reason="unreliable stack: it is in no patched function, and yet not switched",
+        )
     return second
 
 

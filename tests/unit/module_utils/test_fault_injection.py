@@ -144,9 +144,8 @@ class Steps(object):
         for name in ("load", "unload", "write"):
             monkeypatch.setattr(kernel, name, self.wrap(name, getattr(kernel, name)))
         monkeypatch.setattr(kernel.packages, "run", self.wrap("run", kernel.packages.run))
-        for name in ("_write", "prune"):
-            monkeypatch.setattr(copies, name, self.wrap(name, getattr(copies, name)))
-        monkeypatch.setattr(copies.Staged, "keep", self.wrap("keep", copies.Staged.keep))
+        for place, name in ((copies.Staged, "__init__"), (copies.Staged, "keep"), (copies, "prune")):
+            monkeypatch.setattr(place, name, self.wrap(name, getattr(place, name)))
         for place, name in ((copies.Staged, "discard"), (run_files, "remove")):
             monkeypatch.setattr(place, name, self.unless_over(getattr(place, name)))
 

@@ -9,7 +9,7 @@ import stat
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record, persistence
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc, writing
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
 from tests.unit.fakes import elf
@@ -539,13 +539,13 @@ def test_what_the_guard_said_goes_with_the_record(host):
 
 
 def test_a_power_cut_right_afterwards_loses_nothing(host, monkeypatch):
-    flushed, sync = [], etc.sync
+    flushed, sync = [], writing.sync
 
     def note(path):
         flushed.append(os.path.relpath(path, host.root))
         sync(path)
 
-    monkeypatch.setattr(etc, "sync", note)
+    monkeypatch.setattr(writing, "sync", note)
     host.persist()
     expected = {
         os.path.dirname(COPY),

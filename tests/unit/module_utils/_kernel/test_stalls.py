@@ -15,12 +15,19 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import st
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
 from tests.unit.fakes.runs import begin, refusal, run
 
+
 @pytest.fixture
 def stalled(kernel):
     """A kernel whose transition to hotfix1 does not end, with four blockers."""
     kernel.takes = None
     kernel.task(7, "kworker/1:0", 0, "", flags=0x00200040, state="R")
-    kernel.task(8, "a:1 is running", 0, "[<0>] ep_poll+0x1/0x2\n[<0>] some_function+0x1/0x2", cgroup="0::/system.slice/app.service")
+    kernel.task(
+        8,
+        "a:1 is running",
+        0,
+        "[<0>] ep_poll+0x1/0x2\n[<0>] some_function+0x1/0x2",
+        cgroup="0::/system.slice/app.service",
+    )
     kernel.task(9, "odd", 0, "[<0>] odd_wait+0x1/0x2")
     kernel.task(10, "late", 0, "[<0>] some_function.isra.0+0x1/0x2", state="D")
     kernel.task(11, "switched", 1, "[<0>] do_wait+0x1/0x2")
