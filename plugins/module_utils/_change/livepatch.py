@@ -45,7 +45,6 @@ class Run(object):
         self.tell = tell
         self.find = find
         self.root = root
-        self.kernel = kernel
         self.log = log
         self.clock = clock or transitions.Clock()
         self.since = None
