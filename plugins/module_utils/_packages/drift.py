@@ -6,6 +6,7 @@
 # Files only: no process, no privileges. What the boot loader keeps to itself is concluded from the versions, and said.
 
 import collections
+import itertools
 import os
 import re
 
@@ -23,6 +24,8 @@ _ENVIRONMENTS = ("boot/grub2/grubenv", "boot/grub/grubenv", "boot/efi/EFI/redhat
 _LINKS = ("boot/vmlinuz", "boot/Image", "boot/image", "vmlinuz")
 # Entries of the boot loader specification, which GRUB shows newest first.
 _MENU = "boot/loader/entries"
+# So many names of a directory, and directories below one, are looked at.
+_MOST = 1000
 
 
 def pending(root="/", running=None):
@@ -54,12 +57,18 @@ def livepatches(root, kernel_release):
 
 
 def files(root, kernel_release, others=False):
-    """Return name -> path of these modules; others: with those in the directories for modules of every kind."""
+    """Return name -> path of these modules; others: with those in and below the directories for modules of every kind."""
+    paths = [
+        path
+        for directory in vendors.directories(kernel_release)
+        for path in _modules(os.path.join(root, directory.lstrip("/")))
+    ]
+    for part in ("updates", "extra") if others else ():
+        below = os.walk(os.path.join(root, "usr/lib/modules", kernel_release, part))
+        paths += [path for place in sorted(itertools.islice(below, _MOST)) for path in _modules(place[0])]
     found = {}
-    more = ["usr/lib/modules/%s/%s" % (kernel_release, part) for part in ("updates", "extra")] if others else []
-    for directory in vendors.directories(kernel_release) + more:
-        for path in _modules(os.path.join(root, directory.lstrip("/"))):
-            found.setdefault(rpm.module_of(path), path)
+    for path in paths:
+        found.setdefault(rpm.module_of(path), path)
     return found
 
 
@@ -142,6 +151,6 @@ def _modules(directory):
 
 def _names(directory):
     try:
-        return sorted(os.listdir(directory))[:1000]
+        return sorted(os.listdir(directory))[:_MOST]
     except EnvironmentError:
         return []

@@ -163,8 +163,9 @@ def test_the_livepatches_of_every_vendor_are_found_where_they_lie(root, path, na
 
 def test_a_module_among_those_of_every_kind_is_found_by_name_but_is_not_taken_for_a_livepatch(root):
     put(root, "usr/lib/modules/%s/extra/driver.ko" % NEW)
+    put(root, "usr/lib/modules/%s/extra/vendor/deep/below.ko.xz" % NEW)
     assert drift.livepatches(root, NEW) == []
-    assert list(drift.files(root, NEW, others=True)) == ["driver"]
+    assert list(drift.files(root, NEW, others=True)) == ["driver", "below"]
 
 
 def test_a_host_without_any_of_the_directories_has_no_livepatches(root):
