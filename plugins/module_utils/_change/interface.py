@@ -105,8 +105,8 @@ def explain_gone(error, params, root="/"):
         patch = sysfs.read_patch(root, name)
         if patch is not None and patch.enabled:
             error.message += (
-                " The livepatch %s runs all the same: its package was removed while it ran. It cannot be proven, and is "
-                "gone after the next boot; state absent takes it out by name." % name
+                " The livepatch %s runs all the same: its package was removed while it ran. By name it is proven where the host "
+                "has a copy of its own; state absent takes it out by name." % name
             )
             error.details.update(running=name, package_removed=True)
             return

@@ -149,8 +149,8 @@ def absent(run_command, wanted):
     running = _running(current, wanted.root)
     for name in running:
         wanted.warnings.append(
-            "The livepatch %s runs on without its package, until it is disabled or the host boots: nothing on the disk "
-            "proves any more what it is." % name
+            "The livepatch %s runs on without its package, until it is disabled or, where it is not kept over reboots, the host "
+            "boots. Only the host's own copy, where it has one, tells any more what it is." % name
         )
     return dict(_result("removed", current, None, []), still_running=running)
 
