@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx test-events lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all molecule test-build test-integration test-rollout simulate fuzz endurance bench-scale clean model
+.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx test-events lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all molecule test-build test-integration test-rollout simulate fuzz endurance bench-scale bench-ssh clean model
 
 PYTHON := .venv/bin/python
 TOOL := python3 tests/tools
@@ -118,6 +118,9 @@ HOSTS ?= 10000
 BENCH ?=
 bench-scale: setup ## What a rollout costs the controller, on hosts that cost nothing (HOSTS=10000 BENCH="--silent 30", or BENCH=--micro)
 	@$(PYTHON) -m tests.bench.scale --hosts $(HOSTS) $(BENCH)
+
+bench-ssh: setup-lab ## What a rollout costs over ssh on real kernels, beside a playbook by hand (BENCH="--hosts 4 --rounds 2")
+	@$(PYTHON) -m tests.bench.ssh $(BENCH)
 
 clean: ## Remove what was built in this checkout (the caches in the home directory stay)
 	rm -rf .venv .work .pytest_cache .hypothesis .ansible tests/output dist
