@@ -138,10 +138,10 @@ def _domains(state, now, kind, merged, names):
             happened = _first(state, host, now, kind)[0]
             # One that is well was when it was looked at last, and so it is until the next look.
             end = max(watched[1] for watched in (host.control, host.patched) if watched) + slack
-            patched_at = host.patched[0] if host.patched else None
-            found[host.domain].append(
-                Watched(merged[host.cohort], _begin(host), end if happened is None else happened, patched_at)
-            )
+            begin, patched_at = _begin(host), host.patched[0] if host.patched else None
+            if happened is not None and happened > now:  # As in tally: whoever was hit was there.
+                happened, begin, patched_at = now, min(begin, now), patched_at and min(patched_at, now)
+            found[host.domain].append(Watched(merged[host.cohort], begin, end if happened is None else happened, patched_at))
     return found
 
 
