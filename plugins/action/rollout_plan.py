@@ -52,6 +52,7 @@ FACTS = (
     "architecture",
     "effective_release",
     "boot_id",
+    "uptime_seconds",
     "enabled",
     "transition",
     "os_family_ids",

@@ -77,6 +77,9 @@ ansible_facts:
         boot_id:
           description: The kernel's name for this boot.
           type: str
+        uptime_seconds:
+          description: For how long the host has been up, or V(null) where it does not say.
+          type: int
         enabled:
           description: Name of the topmost livepatch that all tasks run, or V(null).
           type: str

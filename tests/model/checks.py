@@ -210,6 +210,22 @@ class Checks:
                 done = host.tier in state.tiers_done and not host.done or state.stop or state.rollback
                 self.need(host.arm != "control" or done, "control", f"{name} runs the release by its facts and is a control host")
 
+    def first_tier(self, state, seen, tiers):
+        """tiers: as they were given. A new plan puts nobody who has just booted into its first tier where others could be there."""
+        groups = {tier["name"] for tier in tiers if "group" in tier}
+        named = {planned["number"] for planned in state.tiers or () if planned["name"] in groups}
+        if not state.tiers or 1 in named:
+            return
+
+        def cohorts(hosts, steady):
+            uptimes = ((host.cohort, seen[host.name]["uptime_seconds"]) for host in hosts)
+            return {cohort for cohort, uptime in uptimes if (uptime is None or uptime >= DAY) == steady}
+
+        first = [host for host in state.hosts.values() if host.tier == 1]
+        later = [host for host in state.hosts.values() if host.tier not in {1, *named}]
+        wrong = cohorts(first, False) & cohorts(later, True)
+        self.need(not wrong, "first", f"hosts of {sorted(wrong)} that have just booted are in the first tier, and others are not")
+
     # How it goes on
 
     def waits(self, state, now, until):

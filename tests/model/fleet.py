@@ -235,6 +235,7 @@ class Fleet:
         if not self.calm and self.scenario.strikes("odd", f"facts/{machine.name}", 0.2):
             return dict(found, **self.scenario.dice("odd/facts").choice((
                 {"facts": {"supported": "yes"}}, {"facts": {"supported": True, "boot_id": 5}}, {"facts": []},
+                {"facts": {"supported": True, "kernel_release": "6.1.0-1", "uptime_seconds": 10**400}},
                 {"result": {"failed": True, "msg": {}}}, {"result": {"failed": True, "msg": "no sysfs"}}, {"odd": "{{ rack }}"},
                 dict(result=TIMED_OUT),
             )))  # fmt: skip
@@ -244,6 +245,7 @@ class Fleet:
             "architecture": "x86_64",
             "effective_release": "6.1.0-1",
             "boot_id": machine.boot_id,
+            "uptime_seconds": max(0.0, self.now - machine.booted_at),
             "enabled": machine.enabled,
             "transition": {"livepatch": machine.enabled} if machine.transition else None,
             "os_family_ids": ["amzn"] if machine.vendor else ["fedora"],

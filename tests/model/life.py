@@ -328,6 +328,8 @@ class Life:
             raise Violation("resume", str(error)) from error
         current.add(entries, current.state.runs + 1)
         self.checks.planned(current.state, seen)
+        if not resumed and entries:
+            self.checks.first_tier(current.state, seen, self.tiers)
         rollout_plan._judge(current, self.clock())
         last = schedule.last_tier(current.state, last_tier)
         plan = rollout_plan._result(current, last, resumed, bool(entries), notes)

@@ -87,7 +87,8 @@ def runs(hosts, count, options):
     """Return {model: [Result]} of all runs on fleets of this size, with a progress line."""
     plans = max(1, min(count, PLANNED_HOSTS // hosts))
     if plans <= 3:
-        fleet.make(hosts, f"{options.seed}/0", options.change)  # before the processes part, so that they share it
+        for names in {models.parse(name).habits for name in options.models}:
+            fleet.make(hosts, f"{options.seed}/0", options.change, names)  # before the processes part, so that they share it
     tasks = [(hosts, name, run) for run in range(count) for name in options.models]
     work = functools.partial(one, options=options, plans=plans)
     found = {name: [] for name in options.models}

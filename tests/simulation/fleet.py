@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import functools
+import zlib
 from collections import namedtuple
 
 import numpy
@@ -33,9 +34,13 @@ that the slices are spread over in seconds, and how many failures of patching it
 
 PLANNED = ("slices", "soak", "spread", "max_failures")
 
-Fleet = namedtuple("Fleet", "hosts tiers cohort rack")
+# What makes hosts reboot by themselves: the share of such hosts, and how often (an hour) they do.
+HABITS = {"lemons": (0.001, 0.02), "flaps": (0.01, 0.2)}
+
+Fleet = namedtuple("Fleet", "hosts tiers cohort rack rate")
 Fleet.__doc__ = (
-    """The count of hosts, the tiers, and for each host, in the order of the plan, its cohort and its rack."""
+    """The count of hosts, the tiers, and for each host, in the order of the plan, its cohort, its rack, and how often (an hour) it
+crashes by itself."""
 )
 
 
@@ -67,18 +72,36 @@ def inventory(hosts, racks=None):
     ]
 
 
+def habits(hosts, names, rng):
+    """Give hosts from `inventory` their habits (names of HABITS): rate, and the uptime that it has left them; rng: a numpy Generator."""
+    rates = RATES[[host["kind"] for host in hosts]]
+    for name in names:
+        share, rate = HABITS[name]
+        rates[rng.random(len(hosts)) < share] = rate
+    uptimes = rng.exponential(size=len(hosts)) / rates
+    for host, rate, uptime in zip(hosts, rates.tolist(), uptimes.tolist()):
+        host.update(rate=rate, uptime_seconds=uptime * 3600)
+    return hosts
+
+
 def planned(hosts, seed, change="scheduled"):
     """Return the product's plan (list of tiers) for hosts from `inventory`."""
     return plan.make_plan(hosts, *settings(change), seed)[0]
 
 
 @functools.lru_cache(maxsize=400)
-def make(hosts, seed, change="scheduled"):
-    """Return the Fleet of so many hosts, planned with this seed for this kind of change."""
-    tiers, cohort, rack, start = [], [], [], 0
-    for tier in planned(inventory(hosts), seed, change):
+def make(hosts, seed, change="scheduled", names=()):
+    """Return the Fleet of so many hosts with these habits (names of HABITS), planned with this seed for this kind of change."""
+    tiers, order, start = [], [], 0
+    rng = numpy.random.default_rng(zlib.crc32(f"habits {seed}".encode()))
+    for tier in planned(habits(inventory(hosts), names, rng), seed, change):
         tiers.append(Tier(tier["number"], tier["name"], start, *(tier[key] for key in PLANNED)))
-        cohort += [host["kind"] for host in tier["hosts"]]
-        rack += [host["number"] // RACK for host in tier["hosts"]]
+        order += tier["hosts"]
         start += len(tier["hosts"])
-    return Fleet(hosts, tuple(tiers), numpy.array(cohort, dtype=numpy.int8), numpy.array(rack, dtype=numpy.int32))
+    return Fleet(
+        hosts,
+        tuple(tiers),
+        numpy.array([host["kind"] for host in order], dtype=numpy.int8),
+        numpy.array([host["number"] // RACK for host in order], dtype=numpy.int32),
+        numpy.array([host["rate"] for host in order]),
+    )

@@ -6,6 +6,8 @@
 import re
 from dataclasses import dataclass, replace
 
+from tests.simulation import fleet
+
 # Of the livepatch. c- : only the hosts of the smallest cohort suffer; late- : nobody does in the first hours.
 HARM = re.compile(
     r"(?P<late>late-)?(?P<cohort>c-)?"
@@ -50,6 +52,11 @@ class Model:
     surge: bool = False
     lost: bool = False
     selfs: bool = False
+
+    @property
+    def habits(self):
+        """What makes its hosts crash by themselves (tuple of names of fleet.HABITS)."""
+        return tuple(name for name in fleet.HABITS if getattr(self, name))
 
 
 def parse(name):

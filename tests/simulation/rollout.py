@@ -121,7 +121,7 @@ def simulate(
     plans: how many different plans the runs share; compare: let other gates watch the same luck; boot_ids: see World.
     """
     model = models.parse(name)
-    fleet = fleets.make(hosts, f"{seed}/{run % plans}", change)
+    fleet = fleets.make(hosts, f"{seed}/{run % plans}", change, model.habits)
     luck = Luck(fleet, model, numpy.random.default_rng([seed, run, zlib.crc32(name.encode())]))
     rollout = Rollout(World(luck, control_hosts, boot_ids), **options)
     outcome, rule = rollout.run()

@@ -130,8 +130,9 @@ def test_looks_at_which_nobody_new_has_crashed_need_no_weighing():
 
 @pytest.mark.parametrize("name, control_hosts", [("x20", 1000), ("x200+racks+flaps", 1000), ("x200+racks+flaps", 60)])
 def test_what_the_gate_is_shown_is_what_the_product_makes_of_the_answers_of_hosts(name, control_hosts):
-    luck = world.Luck(fleet.make(400, "1/0"), models.parse(name), numpy.random.default_rng(7))
-    luck.phase, luck.rack_dies = 0.0, luck.rack_dies / 100
+    model = models.parse(name)
+    luck = world.Luck(fleet.make(400, "1/0", names=model.habits), model, numpy.random.default_rng(7))
+    luck.phase, luck.rack_dies = 0.0, 1 + luck.rack_dies / 100  # nobody is watched before the first slice
     there = played.Played(world.World(luck, control_hosts), control_hosts)
     compared = 0
     for number, tier in enumerate(luck.fleet.tiers, 1):
@@ -172,7 +173,8 @@ def test_a_model_is_known_by_its_name():
 
 
 def test_a_host_that_crashed_before_its_slice_is_patched_and_on_no_arm_and_each_host_counts_once():
-    luck = world.Luck(fleet.make(1000, "1/0"), models.parse("x200+flaps"), numpy.random.default_rng(1))
+    model = models.parse("x200+flaps")
+    luck = world.Luck(fleet.make(1000, "1/0", names=model.habits), model, numpy.random.default_rng(1))
     seen = world.World(luck, 0)
     for size in (400, 600):
         seen.patch(size, 5.0)

@@ -13,8 +13,6 @@ START = 1_800_000_000.0
 NEVER = 1e6  # hours
 HORIZON = 130.0  # hours that no rollout outlives; a crash after them is none
 HISTORY = 14 * 24.0
-LEMONS, LEMON_RATE = 0.001, 0.02
-FLAPS, FLAP_RATE = 0.01, 0.2
 RACK_RATE = 1e-4
 STORM, STORM_HOURS = 50.0, 10.0
 SURGE, SURGE_HOURS = 5.0, 8.0
@@ -33,10 +31,7 @@ class Luck:
         hosts = fleet.hosts
         self.fleet, self.model = fleet, model
         self.phase = rng.uniform(0, 900)
-        self.rate = fleets.RATES[fleet.cohort]
-        for wanted, share, rate in ((model.lemons, LEMONS, LEMON_RATE), (model.flaps, FLAPS, FLAP_RATE)):
-            if wanted:
-                self.rate[rng.random(hosts) < share] = rate
+        self.rate = fleet.rate
         self.clocks = _clocks(model, rng)
         self.until_crash = rng.exponential(size=hosts)
         self.until_patched_crash = rng.exponential(size=hosts)
@@ -120,6 +115,8 @@ class World:
         self.crash = numpy.full(hosts, NEVER)  # the first crash after being patched
         self._crashes, self._hangs = numpy.zeros(0), numpy.zeros(0)
         self._seats = _seats(self.fleet.rack)
+        kinds, counts = numpy.unique(self.fleet.cohort, return_counts=True)
+        self._sizes = {fleets.NAMES[kind]: count for kind, count in zip(kinds.tolist(), counts.tolist())}
         self._gone = None  # which hosts were lost at once
         self.watch(0.0, -1.0)
 
@@ -134,11 +131,13 @@ class World:
         well = (self.control_event()[waiting] > cutoff) | (self.watched[waiting] == NEVER)
         fit = well & (self.luck.patches_itself[waiting] > now)
         places = numpy.flatnonzero(fit) + self.patched
-        kinds = self.fleet.cohort[places][::-1]
-        last = places[::-1][numpy.unique(kinds, return_index=True)[1]]  # one of each cohort, and the last ones
         if len(places) > self.control_hosts:
-            apart = int((last < places[-self.control_hosts]).sum())
-            places = numpy.concatenate([last, places[apart - self.control_hosts :]])
+            kinds = self.fleet.cohort[places]
+            known, chosen = numpy.unique(kinds), numpy.zeros(len(places), bool)
+            for kind in known:  # as many of each cohort for a half of them, and the last ones
+                chosen[numpy.flatnonzero(kinds == kind)[-max(1, self.control_hosts // 2 // len(known)) :]] = True
+            chosen[numpy.flatnonzero(~chosen)[::-1][: max(0, self.control_hosts - int(chosen.sum()))]] = True
+            places = places[chosen]
         self.watched[places] = 0.0  # the plan was the first look at it
 
     def control_event(self):
@@ -216,6 +215,7 @@ class World:
             events,
             self.seconds(now),
             {f"rack{rack}": self._rack(rack, begin, patched_at, event) for rack in racks[times > 1].tolist()},
+            self._sizes,
         )
 
     def _spans(self, begin, end, company):

@@ -19,11 +19,18 @@ _CHUNK = 16 * 1024
 
 # No number of the kernel's is longer. Python takes digits of many scripts for digits, and its time for long numbers.
 _NUMBER = re.compile(r"-?[0-9]{1,20}\Z")
+_UPTIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?(?=\s|\Z)")
 
 
 def boot_id(root="/"):
     """The kernel's name for this boot, or None."""
     return read_text(os.path.join(root, "proc/sys/kernel/random/boot_id"))
+
+
+def uptime(root="/"):
+    """Return the seconds since boot (float), or None where /proc/uptime cannot be read (proc_uptime(5))."""
+    found = _UPTIME.match(read_text(os.path.join(root, "proc/uptime")) or "")
+    return float(found.group()) if found else None
 
 
 def os_family_ids(root):

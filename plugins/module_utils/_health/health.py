@@ -5,8 +5,6 @@
 #
 # A further source of evidence adds its events to `events` and says in `sources` whether it could be read.
 
-import os
-import re
 import time
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import bounded, reading, times
@@ -31,8 +29,6 @@ KMSG, JOURNAL, KDUMP, PSTORE, COREDUMP = "kmsg", "journal", "kdump", "pstore", "
 _BEFORE_BOOT_SECONDS = 3600
 # Times are whole seconds, and the kernel's clock and that of the host are not read at once.
 _SAME_SECONDS = 1
-# proc_uptime(5)
-_UPTIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?(?=\s|\Z)")
 # A look takes no longer than this.
 _LOOK_SECONDS = 30
 
@@ -280,7 +276,7 @@ class Window(object):
     def __init__(self, since, root, now):
         self.now = now
         self.boot_id = reading.boot_id(root)
-        self.uptime = _uptime(root)
+        self.uptime = reading.uptime(root) or 0.0
         self.booted = now - self.uptime
         self.expected_boot_id = since.get("boot_id")
         self.rebooted = None not in (self.expected_boot_id, self.boot_id) and self.expected_boot_id != self.boot_id
@@ -367,9 +363,3 @@ def _seconds_of(text):
             "since.time: expected a moment in UTC such as 2026-05-04T08:15:00Z, found %r. "
             "Hand on what livepatch or livepatch_health returned." % (text,),
         )
-
-
-def _uptime(root):
-    """Seconds since boot (float), 0.0 where /proc/uptime cannot be read."""
-    found = _UPTIME.match(reading.read_text(os.path.join(root, "proc/uptime")) or "")
-    return float(found.group()) if found else 0.0

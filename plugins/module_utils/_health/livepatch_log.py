@@ -7,7 +7,6 @@
 # livepatch in transition. The lines were seen on 5.10 to 7.2 (kernel/livepatch/core.c, transition.c).
 
 import collections
-import os
 import re
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
@@ -79,12 +78,8 @@ def lasts(records, name, root="/"):
 
     The log's clock is not corrected and parts from the uptime by seconds in a month.
     """
-    since = began(records, name)
-    words = (reading.read_text(os.path.join(root, "proc/uptime")) or "").split()
-    try:
-        return None if since is None else max(0.0, float(words[0]) - since)
-    except (IndexError, ValueError):
-        return None
+    since, uptime = began(records, name), reading.uptime(root)
+    return None if since is None or uptime is None else max(0.0, uptime - since)
 
 
 def _step(record):

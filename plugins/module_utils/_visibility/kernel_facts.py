@@ -31,12 +31,14 @@ def of_kernel(root, host, asked=()):
     """Return those of the facts (dict) that tell what a sysfs.Host runs, and nothing about packages or other engines."""
     forced = run_files.forced(root)
     kept, boot_guard = boot_record.facts(root, host.kernel_release)
+    uptime = reading.uptime(root)
     return {
         "supported": host.supported,
         "kernel_release": host.kernel_release,
         "architecture": os.uname().machine,
         "effective_release": host.effective_release,
         "boot_id": reading.boot_id(root),
+        "uptime_seconds": None if uptime is None else int(uptime),
         "enabled": host.topmost,
         "patches": {name: _patch(root, host, name, forced, kept) for name in host.patches},
         "inert": host.inert,

@@ -65,6 +65,7 @@ def tally(state, now, kind):
         events,
         now - state.rules["report_lag"],
         _domains(state, now, kind, merged, crowded),
+        Counter(merged[host.cohort] for host in state.hosts.values()),
     )
 
 
@@ -155,18 +156,22 @@ def cohorts(state):
 
 
 def control_sample(state):
-    """Return the names of the hosts to compare with: those that are patched last, and one of each cohort at least.
+    """Return the names of the hosts to compare with: those that are patched last, for a half of them as many of each cohort.
 
-    The planned order mixes cohorts and domains, so that its end is a fair sample, and one that stays. Others take the place
-    of those that do not answer, and these are looked at on: the arm is not to shrink when a network is lost.
+    The planned order mixes cohorts and domains, so that its end is a fair sample, and one that stays; of a small cohort it has
+    too few to tell anything. Others take the place of those that do not answer, and these are looked at on: the arm is not
+    to shrink when a network is lost.
     """
     waiting = [host for host in state.hosts.values() if host.arm == "control" and not host.crash]
     answering = [host for host in waiting if host.lost is None]
     wanted = state.rules["control_hosts"]
     sample = {host.name for host in answering}
     if len(answering) > wanted:
-        last = {host.cohort: host.name for host in answering}
-        sample = set(sorted(last.values())[:wanted])
+        kinds = {}
+        for host in answering:
+            kinds.setdefault(host.cohort, []).append(host.name)
+        each = max(1, wanted // 2 // len(kinds))
+        sample = set(sorted(name for names in kinds.values() for name in names[-each:])[:wanted])
         for host in reversed(answering):
             if len(sample) >= wanted:
                 break

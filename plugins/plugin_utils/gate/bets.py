@@ -15,14 +15,15 @@
 import functools
 import math
 
-# How many times more dangerous a patched host may be. Each of these bets gets an equal share of the stake.
-GRID = (2, 5, 20, 100)
+# How many times more dangerous a patched host may be, and each of these bets' share of the stake. Twice as dangerous takes
+# so many crashes to be seen that little of it suffices.
+GRID = {2: 1, 5: 3, 20: 3, 100: 3}
 NOTHING = (0.0,) * len(GRID)
 LARGEST_EXPONENT = 700.0
 # A stake that has fallen below this is lost: whatever comes would hardly move it.
 LOST = math.log(0.1)
 # After k bets 1 / (1 + RESERVE * k) of the stake is still set aside for those that are begun when one is lost.
-RESERVE = 3
+RESERVE = 5
 # The bound on a rate that hosts without the livepatch are given: 80 %.
 CONFIDENCE = 0.8
 NORMAL_QUANTILE = 0.8416212335729143
@@ -73,7 +74,7 @@ def stake(steps):
     begins depends on nothing but what was before, so the whole is a fair bet again.
     """
     steps = list(steps)
-    return mean(_renewed([step[number] for step in steps]) for number in range(len(GRID)))
+    return mean((_renewed([step[number] for step in steps]), share) for number, share in enumerate(GRID.values()))
 
 
 def _renewed(logarithms):
@@ -87,9 +88,12 @@ def _renewed(logarithms):
 
 
 def mean(stakes):
-    """Return several stakes together (float): their plain average, which is a fair bet again."""
+    """Return several stakes, each with its share as a weight, together (float): their average, which is a fair bet again.
+
+    Fair it is where the shares do not depend on what happens after the plan.
+    """
     found = list(stakes)
-    return sum(found) / len(found) if found else 1.0
+    return sum(value * share for value, share in found) / sum(share for unused, share in found) if found else 1.0
 
 
 def upper_rate(events, hours):

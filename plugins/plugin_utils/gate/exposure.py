@@ -20,6 +20,9 @@ GUARDS = (1 * 3600, 2 * 3600, 6 * 3600)
 PRIOR = 0.25
 # A storm is seen on the control hosts where they are so large a share of all, or should have an event in the longest time.
 ENOUGH_CONTROL = 0.1
+SMALLEST_COHORT = 0.01
+# How the stake is shared among the bets.
+SHARES = {"fleet": 2, "cohort": 3, "fresh": 1, "rate": 2}
 HOUR = 3600.0
 
 Stratum = namedtuple("Stratum", "cohort company")
@@ -57,11 +60,13 @@ class Tally:
     `singles` and `shared` are the incidents of one host and of several.
     """
 
-    def __init__(self, patched, control, events, cutoff, domains=None):
+    def __init__(self, patched, control, events, cutoff, domains=None, sizes=None):
         """patched, control: iterables of Span; events: iterable of Event; cutoff: nothing later counts, on either arm.
 
-        domains: {domain: [Watched]} of the domains with more than one event.
+        domains: {domain: [Watched]} of the domains with more than one event; sizes: {cohort: how many hosts it has in the plan},
+        None for cohorts of one size.
         """
+        self.sizes = sizes
         self.hours = {"patched": {}, "fresh": {}, "control": {}}  # arm -> stratum -> bin -> host-hours
         for span in patched:
             self._add_span("patched", span, cutoff)
@@ -134,10 +139,17 @@ class Tally:
         return sum(sum(bins.values()) for bins in self.hours[arm].values())
 
     def cohorts(self):
-        """Return the cohorts (set) with hosts on either arm."""
+        """Return {cohort: its share of the stake of their bet, as a weight (float)} of the cohorts of the plan.
+
+        Where there are many hosts there are many crashes, and a small stake suffices. So a cohort's is the larger the smaller
+        it is, down to SMALLEST_COHORT of all hosts: with the root, between equal stakes and equal stakes for each host.
+        """
+        if self.sizes:
+            least = SMALLEST_COHORT * sum(self.sizes.values())
+            return {cohort: max(size, least) ** -0.5 for cohort, size in self.sizes.items()}
         known = {stratum.cohort for stratum in (*self.hours["patched"], *self.hours["control"])}
         hit = {single.stratum.cohort for single in self.singles}
-        return known.union(hit, *(incident.groups for incident in self.shared))
+        return dict.fromkeys(known.union(hit, *(incident.groups for incident in self.shared)), 1.0)
 
     def rate_cells(self, history, certain=False):
         """Return {bin: (shares of events on patched hosts, patched hours, expected rate)}.
@@ -160,9 +172,9 @@ class Tally:
                 shares.setdefault(incident.place, []).append(share)
                 control_events[incident.place] += 1 - share
         hours = {arm: _by_bin(self.hours[arm]) for arm in ("patched", "control")}
-        control = _sums(hours["control"], control_events)
+        first, rates = _control_rates(hours["control"], control_events, known)
         return {
-            place: (shares.get(place, ()), patched, _at_that_time(control, place, known))
+            place: (shares.get(place, ()), patched, _at_that_time(rates, place - first, known))
             for place, patched in hours["patched"].items()
             if not certain or _shows_storms(hours["control"], place, patched, known)
         }
@@ -234,13 +246,16 @@ def weigh(tally, history=None):
     `suspicion` is the same mean where what is not certain counts, too: a crash whose failure domain may still turn out to be
     down as a whole, and more crashes than history knows when too few control hosts are left to show a storm.
     """
-    certain, all_of_it = (_together(_bets(tally, history, kind)) for kind in (True, False))
+    certain, all_of_it = (_together(*_bets(tally, history, kind)) for kind in (True, False))
     return {**certain, "suspicion": all_of_it["e"]}
 
 
 def _bets(tally, history, certain):
-    """Return the steps of each bet, {bin: step}: fleet, cohort (one for each), fresh, rate (None without history)."""
-    fleet, cohorts, fresh = {}, {cohort: {} for cohort in tally.cohorts()}, {}
+    """Return the steps of each bet, {bin: step}: fleet, cohort (one for each), fresh, rate (None without history), and the weights
+    of the cohorts.
+    """
+    shares = tally.cohorts()
+    fleet, cohorts, fresh = {}, {cohort: {} for cohort in shares}, {}
     for (stratum, place), numbers in tally.cells(certain=certain).items():
         step = bets.cell(*numbers)
         _put(fleet, place, step)
@@ -258,22 +273,22 @@ def _bets(tally, history, certain):
     rate = None
     if history:
         rate = {place: bets.above_rate(*numbers) for place, numbers in tally.rate_cells(history, certain).items()}
-    return {"fleet": fleet, "cohort": list(cohorts.values()), "fresh": fresh, "rate": rate}
+    return {"fleet": fleet, "cohort": cohorts, "fresh": fresh, "rate": rate}, shares
 
 
 def _put(steps, place, step):
     steps[place] = bets.add(steps[place], step) if place in steps else step
 
 
-def _together(steps):
+def _together(steps, shares):
     """Return the stakes (dict) of bets, and their mean."""
     found = {
         "fleet": _stake(steps["fleet"]),
-        "cohort": bets.mean(_stake(cohort) for cohort in steps["cohort"]),
+        "cohort": bets.mean((_stake(cohort), shares[name]) for name, cohort in steps["cohort"].items()),
         "fresh": _stake(steps["fresh"]),
         "rate": None if steps["rate"] is None else _stake(steps["rate"]),
     }
-    return {**found, "e": bets.mean(value for value in found.values() if value is not None)}
+    return {**found, "e": bets.mean((value, SHARES[name]) for name, value in found.items() if value is not None)}
 
 
 def _stake(steps):
@@ -288,10 +303,10 @@ def crashes_to(tally, evidence, history=None, most=1000):
     total = tally.total("patched")
     if total <= 0 or most < 1:
         return None
-    spread = _spread(tally, history, total)
+    spread, shares = _spread(tally, history, total)
 
     def reaches(crashes):
-        return _together(_scaled(spread, crashes))["e"] >= evidence
+        return _together(_scaled(spread, crashes), shares)["e"] >= evidence
 
     low, high = 0, 1
     while not reaches(high):
@@ -306,7 +321,8 @@ def crashes_to(tally, evidence, history=None, most=1000):
 
 def _spread(tally, history, total):
     """Return the bets of one crash spread evenly: like _bets, with (of each crash, without any) for each ratio."""
-    fleet, cohorts, fresh, rate = {}, {cohort: {} for cohort in tally.cohorts()}, {}, None
+    shares = tally.cohorts()
+    fleet, cohorts, fresh, rate = {}, {cohort: {} for cohort in shares}, {}, None
     control = tally.counts()["control"]
     for arm in ("patched", "fresh"):
         for stratum, bins in tally.hours[arm].items():
@@ -321,7 +337,7 @@ def _spread(tally, history, total):
             place: [[hours / total * math.log(ratio) for ratio in bets.GRID], bets.above_rate((), hours, known)]
             for place, (unused, hours, known) in tally.rate_cells(history, certain=True).items()
         }
-    return {"fleet": fleet, "cohort": list(cohorts.values()), "fresh": fresh, "rate": rate}
+    return {"fleet": fleet, "cohort": cohorts, "fresh": fresh, "rate": rate}, shares
 
 
 def _scaled(spread, crashes):
@@ -330,7 +346,7 @@ def _scaled(spread, crashes):
 
     return {
         "fleet": steps(spread["fleet"]),
-        "cohort": [steps(cohort) for cohort in spread["cohort"]],
+        "cohort": {name: steps(cohort) for name, cohort in spread["cohort"].items()},
         "fresh": steps(spread["fresh"]),
         "rate": None if spread["rate"] is None else steps(spread["rate"]),
     }
@@ -373,16 +389,22 @@ def _shows_storms(control, place, patched, known):
     return there >= ENOUGH_CONTROL * (there + patched) or around * known >= 1
 
 
-def _at_that_time(control, place, known):
-    """Return the highest rate that control hosts had in a stretch around this bin, and at least `known`.
+def _control_rates(hours, events, known):
+    """Return (first bin, {width: the rates of the control hosts in the so many bins before each bin, and before the end})."""
+    first, sums = _sums(hours, events)
+    rates = {}
+    for width in (guard // BIN for guard in GUARDS):
+        pairs = zip([sums[0]] * width + sums, sums)
+        rates[width] = [
+            (PRIOR + after[0] - before[0]) / (PRIOR / known + after[1] - before[1]) for before, after in pairs
+        ]
+    return first, rates
+
+
+def _at_that_time(rates, number, known):
+    """Return the highest rate that control hosts had in a stretch around a bin (its number), and at least `known`.
 
     Stretches that end later count as soon as they are seen. They can only raise the rate, so the bet stays a fair one.
     """
-    first, sums = control
-    last = len(sums) - 1
-    rate = known
-    for width in (guard // BIN for guard in GUARDS):
-        for end in range(place - first + 1, min(place - first + width, last) + 1):
-            before, after = sums[max(0, end - width)], sums[max(0, end)]
-            rate = max(rate, (PRIOR + after[0] - before[0]) / (PRIOR / known + after[1] - before[1]))
-    return rate
+    around = (found[max(0, number + 1) : max(0, number + width + 1)] for width, found in rates.items())
+    return max([known, *(max(part) for part in around if part)])

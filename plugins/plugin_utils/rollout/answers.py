@@ -202,6 +202,7 @@ _FACTS = _of(
         "architecture": _name,
         "effective_release": _text,
         "boot_id": _name,
+        "uptime_seconds": _seconds,
         "enabled": _name,
         "transition": _transition,
         "os_family_ids": _list_of_names,

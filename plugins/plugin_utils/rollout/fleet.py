@@ -10,7 +10,8 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import an
 
 
 def survey(raw, release, pattern=None, other_engines=None):
-    """Return a dict a host, by name: name, cohort, domain, kernel_release, boot_id, enabled, livepatch, effective_release, facts, problem.
+    """Return a dict a host, by name: name, cohort, domain, kernel_release, boot_id, uptime_seconds, enabled, livepatch,
+    effective_release, facts, problem.
 
     raw: name -> {facts: ansible_facts.livepatch or None, result: what livepatch_facts registered, cohort, domain,
     other_engines, odd: why its variables cannot be read, if so}; livepatch: what the release is called there, None where that
@@ -35,6 +36,7 @@ def _host(name, entry, release, pattern, other_engines):
         "domain": _label(entry.get("domain")),
         "kernel_release": kernel,
         "boot_id": facts.get("boot_id"),
+        "uptime_seconds": facts.get("uptime_seconds"),
         "enabled": facts.get("enabled"),
         "livepatch": wanted,
         "effective_release": facts.get("effective_release"),

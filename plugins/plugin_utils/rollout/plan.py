@@ -12,6 +12,8 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 MAX_TIERS = 100
 # A slice given as a share of a huge tier would patch thousands of hosts before the gate looks.
 MAX_SHARE_SLICE = 250
+# A host that has not been up for so long (seconds) may be one that reboots by itself: any crash in the first tier is a stop.
+STEADY = 24 * 3600
 TIER_KEYS = {"name", "hosts", "share", "group", "max_share", "soak", "spread", "max_failures"}
 WAYS = ("hosts", "share", "group")
 
@@ -112,9 +114,10 @@ def _check_shares(tiers):
 def make_plan(hosts, tiers, slice_size, seed, groups=None, excluded=(), already=()):
     """Return (tiers, notes): the planned tiers in order, and a line for each tier that got no host.
 
-    hosts: dicts with name, cohort, domain; tiers: from parse_tiers; slice_size: count (int) or share of a tier
-    (Fraction); seed: int or str; groups: inventory group -> names; excluded: names that were looked at and cannot be
-    patched; already: those that run the release. A planned tier: number, name, hosts (the dicts), slices (counts), soak, spread, max_failures (count).
+    hosts: dicts with name, cohort, domain, and uptime_seconds where it is known; tiers: from parse_tiers; slice_size: count
+    (int) or share of a tier (Fraction); seed: int or str; groups: inventory group -> names; excluded: names that were looked
+    at and cannot be patched; already: those that run the release. A planned tier: number, name, hosts (the dicts), slices
+    (counts), soak, spread, max_failures (count).
     """
     members = _group_members(hosts, tiers, groups or {}, {*excluded, *already})
     claimed = set().union(*members.values()) if members else set()
@@ -124,7 +127,10 @@ def make_plan(hosts, tiers, slice_size, seed, groups=None, excluded=(), already=
         if tier["way"] == "group":
             chosen = order([host for host in hosts if host["name"] in members[tier["name"]]], seed)
         else:
-            chosen = pool[taken : taken + _wanted(tier, len(hosts), covered)]
+            count = _wanted(tier, len(hosts), covered)
+            if not planned:
+                notes += _steady_first(pool, count, seed)
+            chosen = pool[taken : taken + count]
             taken += len(chosen)
         covered += len(chosen)
         if chosen:
@@ -215,6 +221,50 @@ def order(hosts, seed):
         _mix_domains(cohorts[cohort], rng) for cohort in sorted(cohorts, key=lambda key: (-len(cohorts[key]), key))
     ]
     return [queue[0] for queue in mixed] + _interleave(mixed, rng, skip=1)
+
+
+def _steady_first(pool, count, seed):
+    """Let hosts that have been up for long take the first places (int) of the order; return a note (list of str) if some do.
+
+    Each changes places with one that was up for too short, and is of the same cohort, and of the same domain where one is left.
+    Which one is drawn by lot, so that the hosts behind the first places are as fair a mix as before.
+    """
+    short = [place for place, host in enumerate(pool[:count]) if not _is_steady(host)]
+    steady = [place for place in range(count, len(pool)) if _is_steady(pool[place])] if short else []
+    random.Random(f"{seed} steady").shuffle(steady)
+    left, taken = {}, set()
+    for place in steady:
+        for kind in _kinds(pool[place]):
+            left.setdefault(kind, []).append(place)
+    for place in short:
+        other = _drawn(left, pool[place], taken)
+        if other is not None:
+            taken.add(other)
+            pool[place], pool[other] = pool[other], pool[place]
+    if not taken:
+        return []
+    hours = f"up for less than {STEADY // 3600} h"
+    if len(taken) == 1:
+        return [f"1 host has been {hours}: another of its cohort is in the first tier instead"]
+    return [f"{len(taken)} hosts have been {hours}: others of their cohorts are in the first tier instead"]
+
+
+def _drawn(left, host, taken):
+    for kind in _kinds(host):
+        while left.get(kind):
+            place = left[kind].pop()
+            if place not in taken:
+                return place
+    return None
+
+
+def _kinds(host):
+    return (host["cohort"], host["domain"]), (host["cohort"],)
+
+
+def _is_steady(host):
+    uptime = host.get("uptime_seconds")
+    return uptime is None or uptime >= STEADY
 
 
 def _mix_domains(hosts, rng):

@@ -125,7 +125,7 @@ class Host:
             }  # fmt: skip
         facts = {
             "supported": True, "kernel_release": self.kernel, "architecture": "x86_64", "boot_id": self.boot_id,
-            "effective_release": self.effective_release, "enabled": self.enabled, "patches": patches, "inert": [],
+            "uptime_seconds": 10**6, "effective_release": self.effective_release, "enabled": self.enabled, "patches": patches, "inert": [],
             "transition": None, "taint": {"value": 0, "flags": []}, "os_family_ids": ["debian"], "engines": [],
             "image_based": None, "pending_kernel": None, "cves": None, "boot_guard": None,
         }  # fmt: skip

@@ -23,6 +23,7 @@ def facts(name, **changed):
         "kernel_release": "6.1.0-1",
         "effective_release": "6.1.0-1",
         "boot_id": f"boot-{name}",
+        "uptime_seconds": 10**6,
         "enabled": None,
         "transition": None,
         "os_family_ids": ["fedora"],

@@ -3,6 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import itertools
 import math
 
 import pytest
@@ -32,7 +33,7 @@ def cells(found, arm="patched"):
 
 def e_value(steps):
     """Return what a stake comes to that is bet once and for good."""
-    return sum(math.exp(sum(step[number] for step in steps)) for number in range(len(bets.GRID))) / len(bets.GRID)
+    return bets.mean((math.exp(sum(found)), share) for found, share in zip(zip(*steps), bets.GRID.values()))
 
 
 def concurrent(found):
@@ -84,16 +85,17 @@ def tally(patched=(), control=(), events=(), cutoff=NOON + 100 * HOUR):
     ],
     ids=["good", "one early crash", "three at the transition", "a storm on both arms", "one bad cohort"],
 )
-def test_the_bets_together_give_the_reference_values(inputs, expected, e):
+def test_the_bets_together_give_the_reference_values(inputs, expected, e, monkeypatch):
+    monkeypatch.setattr(bets, "GRID", dict.fromkeys(bets.GRID, 1))
     fleet, cohorts, fresh, rate = inputs
     found = [
         concurrent(fleet),
-        bets.mean(concurrent(cohort) for cohort in cohorts),
+        bets.mean((concurrent(cohort), 1) for cohort in cohorts),
         concurrent(fresh),
         e_value([bets.above_rate([1.0] * events, hours, known) for events, hours, known in rate]),
     ]
     assert found == pytest.approx(list(expected), abs=1e-6)
-    assert bets.mean(found) == pytest.approx(e, abs=1e-6)
+    assert bets.mean((value, 1) for value in found) == pytest.approx(e, abs=1e-6)
 
 
 def test_the_evidence_is_the_mean_of_its_bets_and_without_history_there_is_none_against_a_rate():
@@ -163,6 +165,35 @@ def test_a_cohort_that_suffers_alone_is_seen_among_others_that_do_not():
     assert bad > 20 * 4
     aside = 1 / (1 + bets.RESERVE)
     assert found["cohort"] == pytest.approx((2 + 2 * aside + (1 - aside) * (bad + calm)) / 4)
+
+
+SIZES = {"small": 100, "large": 9900}
+
+
+def in_two_cohorts(small, large):
+    """small, large: for each crash of the cohort whether its host was patched; a tenth of the hosts are."""
+    patched, control = (
+        [Span(cohort, NOON, NOON + HOUR, share * size) for cohort, size in SIZES.items()] for share in (1, 9)
+    )
+    events = [
+        crash(number * BIN, NOON if hit else None, cohort)
+        for cohort, hits in (("small", small), ("large", large))
+        for number, hit in enumerate(hits)
+    ]
+    return exposure.weigh(Tally(patched, control, events, NOON + 100 * HOUR, sizes=SIZES), None)
+
+
+def test_however_the_stake_is_shared_a_harmless_livepatch_leaves_it_at_one_on_average():
+    average = 0.0
+    for hits in itertools.product((True, False), repeat=4):
+        average += math.prod(0.1 if hit else 0.9 for hit in hits) * in_two_cohorts(hits[:2], hits[2:])["e"]
+    assert 0.9 < average <= 1 + 1e-9
+
+
+def test_a_small_cohort_has_a_larger_part_of_the_stake_than_it_has_of_the_hosts_and_no_more_than_one_of_a_hundredth():
+    assert in_two_cohorts((True, True), ())["cohort"] > 5 * in_two_cohorts((), (True, True))["cohort"]
+    tiny = Tally([], [], [], NOON, sizes={"one": 1, "hundred": 100, "others": 9899}).cohorts()
+    assert tiny["one"] == tiny["hundred"] > tiny["others"]
 
 
 def test_in_a_storm_the_control_hosts_raise_the_rate_that_is_expected():

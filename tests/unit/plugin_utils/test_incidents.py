@@ -214,6 +214,15 @@ def test_the_sample_to_compare_with_are_the_hosts_that_are_patched_last_and_one_
     assert set(sample) - {"h007"} <= {f"h{number:03}" for number in range(178, 198)}
 
 
+def test_a_small_cohort_has_as_many_hosts_to_compare_with_as_a_large_one_as_far_as_it_has_them():
+    hosts = [host(f"h{number:03}", cohort="rare" if number % 20 == 0 else "many") for number in range(400)]
+    sample = arms.control_sample(fleet(*hosts, control_hosts=100))
+    kinds = [number for number in range(400) if f"h{number:03}" in sample and number % 20 == 0]
+    assert len(sample) == 100 and kinds == list(range(0, 400, 20))
+    assert {f"h{number:03}" for number in range(320, 400)} <= set(sample), "the others are the last ones"
+    assert len(arms.control_sample(fleet(*hosts, control_hosts=1))) == 1
+
+
 def test_others_take_the_place_of_control_hosts_that_do_not_answer_and_these_are_looked_at_on():
     hosts = [host(f"h{number:03}", lost=LATER if number >= 190 else None) for number in range(200)]
     assert arms.control_sample(fleet(*hosts, control_hosts=20)) == [f"h{number:03}" for number in range(170, 200)]

@@ -105,6 +105,58 @@ def test_same_hosts_and_seed_give_the_same_plan_in_whatever_order_they_come(kind
     assert plan.make_plan(hosts, parsed, 5, seed) == plan.make_plan(hosts[::-1], parsed, 5, str(seed))
 
 
+UPTIMES = st.sampled_from([None, 0, 60, plan.STEADY - 1, plan.STEADY, 1e7])
+
+
+@SETTINGS
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3), UPTIMES), min_size=1, max_size=80), st.integers(1, 20))
+def test_a_host_that_booted_lately_is_in_the_first_tier_only_where_its_cohort_has_no_other(kinds, canary):
+    hosts = [dict(host, uptime_seconds=kind[2]) for host, kind in zip(fleet([kind[:2] for kind in kinds]), kinds)]
+    planned, notes = plan.make_plan(hosts, tiers_of(canary, []), 5, 1)
+    plain = make([kind[:2] for kind in kinds], tiers_of(canary, []))
+    first, later = planned[0]["hosts"], [host for tier in planned[1:] for host in tier["hosts"]]
+    short = {host["cohort"] for host in first if not (host["uptime_seconds"] is None or host["uptime_seconds"] >= plan.STEADY)}
+    fit = {host["cohort"] for host in later if host["uptime_seconds"] is None or host["uptime_seconds"] >= plan.STEADY}
+    assert not short & fit
+    assert [host["cohort"] for host in first] == [host["cohort"] for host in plain[0]["hosts"]]
+    assert sorted(host["name"] for host in first + later) == sorted(host["name"] for host in hosts)
+    moved = len({host["name"] for host in first} - {host["name"] for host in plain[0]["hosts"]})
+    assert [int(note.split()[0]) for note in notes if "in the first tier instead" in note] == ([moved] if moved else [])
+
+
+def test_one_of_the_same_domain_takes_the_place_of_a_host_that_booted_lately():
+    hosts = [dict(host, uptime_seconds=1e6) for host in fleet([("a", number // 10) for number in range(100)])]
+    before = plan.make_plan(hosts, tiers_of(5, []), 5, 1)[0][0]["hosts"]
+    for host in before:
+        host["uptime_seconds"] = 600
+    after = plan.make_plan(hosts, tiers_of(5, []), 5, 1)[0][0]["hosts"]
+    assert [host["domain"] for host in after] == [host["domain"] for host in before]
+    assert not {host["name"] for host in after} & {host["name"] for host in before}
+
+
+def test_behind_the_first_tier_hosts_that_booted_lately_are_everywhere_alike():
+    kinds, early, late = [("a", number // 10) for number in range(100)], 0, 0
+    for seed in range(200):
+        hosts = [dict(host, uptime_seconds=60 if number % 5 == 0 else 1e6) for number, host in enumerate(fleet(kinds))]
+        rest = plan.make_plan(hosts, tiers_of(20, []), 5, seed)[0][1]["hosts"]
+        short = [host["uptime_seconds"] == 60 for host in rest]
+        early, late = early + sum(short[:20]), late + sum(short[-20:])
+    assert abs(early - late) < 60, "of about 1000 in each"
+
+
+def test_a_group_that_goes_first_keeps_its_hosts_whenever_they_booted():
+    tiers = plan.parse_tiers([{"name": "rc", "group": "rc"}, {"name": "rest", "share": "100%"}], 1)
+    hosts = [dict(host, uptime_seconds=60 if number < 3 else 1e6) for number, host in enumerate(fleet([("a", 0)] * 10))]
+    planned, notes = plan.make_plan(hosts, tiers, 5, 1, groups={"rc": ["h0", "h1", "h2"]})
+    assert sorted(host["name"] for host in planned[0]["hosts"]) == ["h0", "h1", "h2"] and not notes
+
+
+def test_a_fleet_that_has_all_booted_lately_is_planned_as_one_that_has_not():
+    kinds = [("ab"[number % 2], number // 10) for number in range(60)]
+    hosts = [dict(host, uptime_seconds=60) for host in fleet(kinds)]
+    assert names(plan.make_plan(hosts, tiers_of(8, []), 5, 1)[0]) == names(make(kinds, tiers_of(8, [])))
+
+
 def test_another_seed_gives_another_plan():
     assert names(make([("a", 0)] * 50, seed=1)) != names(make([("a", 0)] * 50, seed=2))
 

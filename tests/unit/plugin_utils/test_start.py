@@ -86,6 +86,15 @@ def test_rack_0_is_a_rack_and_only_a_host_of_which_nothing_was_said_has_no_failu
     assert [(host["domain"], host["cohort"]) for host in seen.values()] == [("0", "0"), ("r1 ", "6.1.0-1"), ("", "6.1.0-1")]
 
 
+def test_the_plan_says_how_many_hosts_booted_too_lately_for_the_first_tier_and_an_uptime_that_is_odd_is_a_failure():
+    first = Rollout(hosts(20)).tier(1)
+    found = Rollout(hosts(20), {key(first[0]): {"uptime_seconds": 60}})
+    assert "1 host has been up for less than 24 h: another of its cohort is in the first tier instead" in found.notes
+    assert set(first) - set(found.tier(1)) == {first[0]} and len(found.tier(1)) == 2
+    odd = fleet.survey(raw(hosts(1), host_1={"uptime_seconds": "long"}), "hotfix3")["host-1"]["problem"]
+    assert odd[0] == "failed" and "uptime_seconds is 'long': expected a number" in odd[1]
+
+
 def test_a_host_whose_variables_cannot_be_filled_in_is_left_out_and_named():
     found = raw(hosts(2))
     found["host-1"]["odd"] = "livepatch_domain cannot be filled in: 'rack' is undefined"

@@ -127,6 +127,12 @@ def no_log(sequence):
     return kernel_log.Reading([], 0, kernel_log.READ, None, [])
 
 
+@pytest.mark.parametrize("text, seconds", [("86400.75 9.1\n", 86400), ("0.00 0.00", 0), ("", None), ("soon", None), ("-5 1", None)])
+def test_the_uptime_is_in_whole_seconds_and_null_where_it_cannot_be_read(kernel, text, seconds):
+    kernel.text("proc/uptime", text)
+    assert gather(kernel)["uptime_seconds"] == seconds
+
+
 def test_a_host_without_support_is_no_error(tmp_path):
     facts = kernel_facts.gather(str(tmp_path))
     assert facts["supported"] is False and facts["patches"] == {} and facts["effective_release"] == ""
