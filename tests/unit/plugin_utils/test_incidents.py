@@ -109,7 +109,7 @@ def test_where_a_domain_holds_two_cohorts_each_host_is_compared_with_its_own():
 
 def test_a_rack_of_which_half_goes_down_is_fair_whoever_is_patched():
     chance, stakes = random.Random(1), []
-    for unused in range(300):
+    for unused in range(3000):
         down = chance.sample(range(20), 10)
         found = arms.tally(fleet(*rack("dark", 5, down, size=20)), LATER, "crash")
         stakes.append(exposure.bets.stake([exposure.bets.incident(*exposure._share(found.shared[0].groups.values()))]))
