@@ -17,7 +17,7 @@ import math
 
 # How many times more dangerous a patched host may be, and each of these bets' share of the stake. Twice as dangerous takes
 # so many crashes to be seen that little of it suffices.
-GRID = {2: 1, 5: 3, 20: 3, 100: 3}
+GRID = {2: 1, 5: 4, 20: 4, 100: 3}
 NOTHING = (0.0,) * len(GRID)
 LARGEST_EXPONENT = 700.0
 # A stake that has fallen below this is lost: whatever comes would hardly move it.

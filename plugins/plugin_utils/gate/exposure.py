@@ -22,7 +22,7 @@ PRIOR = 0.25
 ENOUGH_CONTROL = 0.1
 SMALLEST_COHORT = 0.01
 # How the stake is shared among the bets.
-SHARES = {"fleet": 2, "cohort": 3, "fresh": 1, "rate": 2}
+SHARES = {"fleet": 3, "cohort": 4, "fresh": 1, "rate": 3}
 HOUR = 3600.0
 
 Stratum = namedtuple("Stratum", "cohort company")
