@@ -202,7 +202,7 @@ events:
           the kernel calls them.
       type: str
       sample: warning
-      choices: [crash, oops, bug, warning, lockup, rcu_stall, hung_task, untold, coredump]
+      choices: [crash, oops, bug, warning, lockup, rcu_stall, hung_task, module_refused, untold, coredump]
     time:
       description: When, in UTC, by the clock of the host.
       type: str

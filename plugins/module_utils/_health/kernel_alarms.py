@@ -4,8 +4,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # The forms of 5.10 to 7.2 were seen on these kernels; their sources are lib/bug.c, kernel/panic.c,
-# kernel/watchdog.c, kernel/rcu/tree_stall.h, kernel/hung_task.c, kernel/locking/lockdep.c,
-# arch/x86/kernel/dumpstack.c, arch/x86/mm/fault.c.
+# kernel/watchdog.c, kernel/rcu/tree_stall.h, kernel/hung_task.c, kernel/locking/lockdep.c, arch/*/kernel/traps.c,
+# arch/*/mm/fault.c, arch/powerpc/kernel/watchdog.c, kernel/livepatch/core.c. docs/reading-the-gate.md says which were seen where.
 
 import collections
 import re
@@ -20,45 +20,54 @@ ALARM_RECORDS = 150
 ALARM_SECONDS = 5.0
 
 Alarm = collections.namedtuple("Alarm", "kind sequence seconds signature text")
-Alarm.__doc__ = """kind: crash, oops, bug, warning, lockup, rcu_stall or hung_task (str). sequence: number of its first
+Alarm.__doc__ = """kind: crash, oops, bug, warning, lockup, rcu_stall, hung_task or module_refused (str). sequence: number of its first
 record (int). seconds: since boot (float). signature: kind and function, or kind and the message without what changes
 from one time to the next (str). text: its first line, at most TEXT_CHARACTERS (str)."""
 
 # KSYM_NAME_LEN is 512. That a name begins where a word begins keeps the search linear.
 _FUNCTION = r"(?<![\w.$])\.?(?P<function>[A-Za-z_][\w.$]{0,511})\+0x[0-9a-f]+/0x[0-9a-f]+"
 
-# The first line of an alarm; the first match wins.
+# The line with which every architecture counts a death of the kernel's code (die(), arch/*/kernel/traps.c or dumpstack.c): Oops: 0002 [#1] SMP on
+# x86, Internal error: Oops: 96000004 [#1] on arm64, illegal operation: 0001 ilc:1 [#1]SMP on s390, Oops: Kernel access of bad
+# area, sig: 11 [#1] on powerpc, Kernel BUG [#1] on riscv, Oops[#1]: on loongarch.
+_DIES = r"[A-Za-z][^\[]{1,200}\[#\d+\]"
+
+# The first line of an alarm; the first match wins. A group that is no function names what is alarmed about.
 _HEADERS = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
-        # 5.10 to 6.12: WARNING: CPU: 0 PID: 1 at FILE:19 FUNCTION; 7.2: WARNING: FILE:19 at FUNCTION, CPU#0: cat/1
-        ("warning", r"WARNING: (?:(?!\bat ).)*\bat .*?" + _FUNCTION),
-        ("warning", r"WARNING: (possible |suspicious RCU usage|inconsistent lock state|bad unlock balance|lock held)"),
+        # 5.10 to 6.12: WARNING: CPU: 0 PID: 1 at FILE:19 FUNCTION; 7.2: WARNING: FILE:19 at FUNCTION, CPU#0: cat/1.
+        # What unwinders say (WARNING: can't access registers at FUNCTION) is about a trace, not about what is traced.
+        ("warning", r"WARNING: (CPU: \d+ PID: \d+ |\S+:\d+ )?at .*?" + _FUNCTION),
+        (
+            "warning",
+            r"WARNING: (possible |suspicious RCU usage|inconsistent lock state|bad unlock balance|bad contention"
+            r"|lock held|held lock freed|Nested lock)",
+        ),
         ("crash", r"Kernel panic - not syncing: "),
         ("lockup", r"(watchdog: )?BUG: soft lockup - CPU#"),
-        ("lockup", r".*Watchdog detected hard LOCKUP on cpu"),
+        # powerpc: CPU 1 self-detected hard LOCKUP @ FUNCTION, CPU 1 detected hard LOCKUP on other CPUs, CPU 1 Hard LOCKUP
+        ("lockup", r"(?!Kernel panic).*\b[Hh]ard LOCKUP\b"),
         ("lockup", r"BUG: workqueue lockup"),
         ("rcu_stall", r"(rcu: )?INFO: rcu\w* (self-)?detected (expedited )?stall"),
-        ("hung_task", r"INFO: task .* blocked (for more than \d+ seconds|on an? )"),
-        ("oops", r"BUG: (kernel NULL pointer dereference|unable to handle )"),
-        ("oops", r"Unable to handle kernel "),
+        ("hung_task", r"INFO: task .* blocked (in I/O wait )?(for more than \d+ seconds|on an? )"),
+        ("oops", r"BUG: ([Kk]ernel NULL pointer dereference|[Uu]nable to handle )"),
+        ("oops", r"(CPU \d+ )?Unable to handle kernel "),
         ("bug", r"kernel BUG at "),
         ("bug", r"(BUG|UBSAN|KFENCE): "),
-        ("oops", r"(Internal error|Oops)(: |$)"),
+        ("oops", _DIES),
+        # kernel/livepatch/core.c: the module is not loaded, whoever needs it.
         (
-            "oops",
-            r"(general protection fault|invalid opcode|divide error|double fault|stack segment|int3)\b"
-            r".*: 0[0-9a-f]* \[#\d+\]",
+            "module_refused",
+            r"livepatch: patch '(?P<livepatch>[\w-]{1,64})' failed for module '(?P<module>[\w-]{1,64})', refusing to load",
         ),
     )
 )
 # What only goes on with an alarm that a line before it has begun.
-_GOES_ON = re.compile(
-    r"(Oops|Internal error|invalid opcode|general protection fault|divide error|stack segment|int3)\b"
-)
+_GOES_ON = re.compile(_DIES)
 _END = re.compile(r"---\[ end (trace|Kernel panic)")
-# Where the code was, as x86, arm64, powerpc and s390 print it. RIP: 0033 is user space.
-_PLACE = re.compile(r"(RIP: 0010:|pc : |NIP \[[0-9a-f]+\] |Krnl PSW : .*\()" + _FUNCTION)
+# Where the code was, as x86, arm64, riscv, powerpc, s390 and loongarch print it. RIP: 0033 is user space.
+_PLACE = re.compile(r"(RIP: 0010:|pc : |epc : |NIP \[[0-9a-f]+\] |Krnl PSW : .*\(|\s*ERA: [0-9a-f]+ )" + _FUNCTION)
 _ANYWHERE = re.compile(_FUNCTION)
 
 # What differs from one time to the next: addresses, numbers, what a compiler or a task's name adds.
@@ -69,11 +78,12 @@ _SUFFIX = re.compile(r"\.(isra|constprop|part|cold|llvm)\b.*")
 class _Open:
     """An alarm whose lines are still coming in."""
 
-    def __init__(self, kind, record, line):
+    def __init__(self, kind, names, record, line):
         self.kind = kind
         self.record = record
         self.text = line
         self.records = 0
+        self.names = names
         found = _ANYWHERE.search(line)
         self.function = found.group("function") if found else None
 
@@ -87,6 +97,7 @@ class _Open:
 
     def close(self):
         name = _SUFFIX.sub("", self.function) if self.function else _VARIES.sub("N", self.text)[:80].strip()
+        name = ":".join(self.names) or name
         signature = "%s:%s" % (self.kind, name)
         return Alarm(self.kind, self.record.sequence, self.record.seconds, signature, self.text[:TEXT_CHARACTERS])
 
@@ -119,18 +130,20 @@ def _take(line, record, current, found):
         return None
     if current is not None and current.kind in ("bug", "oops") and _GOES_ON.match(line):
         return current
-    kind = _kind(line)
+    kind, names = _kind(line)
     if kind is not None:
         if current is not None:
             found.append(current.close())
-        return _Open(kind, record, line)
+        return _Open(kind, names, record, line)
     if current is not None:
         current.add(line)
     return current
 
 
 def _kind(line):
+    """Return (kind, what the line names, list of str), (None, []) for a line that begins no alarm."""
     for kind, pattern in _HEADERS:
-        if pattern.match(line):
-            return kind
-    return None
+        found = pattern.match(line)
+        if found:
+            return kind, [name for group, name in sorted(found.groupdict().items()) if group != "function"]
+    return None, []
