@@ -92,7 +92,8 @@ def run(way, fleet, hosts):
             "ANSIBLE_CONFIG": str(CHECKOUT / "tests" / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".work" / "collections"),
             "ANSIBLE_PIPELINING": "true",
-            "ANSIBLE_FORKS": "4",
+            "ANSIBLE_FORKS": str(fleet.at_once),
+            "ANSIBLE_TIMEOUT": "60",  # an emulated guest takes its time
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / "cp"),  # each run connects anew
         }
         before, begun = used(guests), time.monotonic()
