@@ -54,8 +54,6 @@ REGISTERED = "livepatch_result_apply"
 STEP = 2
 # A host that dies may leave its connection open.
 TIMEOUT = 300
-# What Ansible keeps and copies for each host grows with the hosts of a play.
-MOST_HOSTS = 1000
 
 Nested = namedtuple("Nested", "title module option variables")
 Nested.__doc__ = """A task that is executed on many hosts for the gate: module (str) with an option that the gate gives for each host, and
@@ -207,8 +205,8 @@ class World:
         # It writes nothing until all of them have answered, or have been given up.
         silence = lock.longest([TIMEOUT], len(known), _forks())
         lock.take(self.current.path, dict(self.current.owner, silence=silence))
-        for start in range(0, len(known), MOST_HOSTS):
-            found.update(self._play_part(task, {name: hosts[name] for name in known[start : start + MOST_HOSTS]}))
+        for names in schedule.plays(known):
+            found.update(self._play_part(task, {name: hosts[name] for name in names}))
             gc.collect()
         return {name: answers.result(values.plain(result)) for name, result in found.items()}
 

@@ -69,7 +69,7 @@ class Killer(object):
             place = importlib.import_module(OURS + "module_utils." + where)
             for name in what.split(".")[:-1]:
                 place = getattr(place, name)
-            name = what.split(".")[-1]
+            name = what.rsplit(".", maxsplit=1)[-1]
             setattr(place, name, self._around(name, getattr(place, name)))
         if self.at == IN_A_SCRIPTLET:
             threading.Thread(target=self._when_a_scriptlet_loads, daemon=True).start()

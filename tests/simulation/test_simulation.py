@@ -144,7 +144,8 @@ def test_what_the_gate_is_shown_is_what_the_product_makes_of_the_answers_of_host
             assert found.incidents == shown.incidents
             assert sorted(found.singles) == sorted(shown.singles)
             weighed = exposure.weigh(found, luck.history), exposure.weigh(shown, luck.history)
-            assert weighed[0] == pytest.approx(weighed[1], rel=0.01)
+            # Of 60 hosts to compare with, one that takes a dead one's place a look earlier is felt.
+            assert weighed[0] == pytest.approx(weighed[1], rel=0.01 if control_hosts > 60 else 0.05)
             compared += sum(found.incidents.values())
         there.write([{"kind": "tier_done", "tier": number}])
     assert compared > 0
@@ -158,7 +159,7 @@ def test_the_same_seed_gives_the_same_run():
 
 def test_the_fleet_is_the_products_plan():
     found = fleet.make(HOSTS, "1/0")
-    assert [tier.name for tier in found.tiers] == ["canary", "1%", "5%", "20%", "50%", "95%", "rest"]
+    assert [tier.name for tier in found.tiers] == ["canary", "1%", "5%", "10%", "20%", "50%", "95%", "rest"]
     assert sum(sum(tier.slices) for tier in found.tiers) == HOSTS
     assert set(found.cohort[:6]) == set(range(6)), "the first tier begins with a host of each cohort"
     share = numpy.bincount(found.cohort) / HOSTS

@@ -13,6 +13,9 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import arms,
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout.state import DONE_WELL
 
+# What Ansible keeps and copies for each host grows with the hosts of a play.
+MOST_HOSTS = 1000
+
 Step = namedtuple("Step", "do at hosts")
 Step.__doc__ = """What a run does next: do is slice (the next one of the tier may begin), pass (the tier is done), look (at these
 hosts, list of names), wait (until `at`, seconds since 1970), stop, or held (on hold for so long that a person must decide)."""
@@ -236,3 +239,8 @@ def words(seconds):
         return f"{seconds} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def plays(names):
+    """Return the names (list) of hosts in lists of no more than a play should have."""
+    return [names[start : start + MOST_HOSTS] for start in range(0, len(names), MOST_HOSTS)]

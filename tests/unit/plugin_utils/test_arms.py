@@ -830,3 +830,10 @@ def test_hosts_that_reboot_before_their_slice_and_again_after_it_weigh_nothing_a
     assert few["verdict"] == "pass" and few["evidence"]["crashes"]["patched"]["incidents"] == 0
     many = found.look(2, after=1000, **{key(name): dead for name in again})
     assert many["verdict"] == "hold" and "were so before it already" in many["reasons"][0]
+
+
+def test_many_hosts_are_looked_at_a_thousand_in_a_play_and_each_once():
+    names = [f"h{number}" for number in range(2500)]
+    plays = schedule.plays(names)
+    assert [len(play) for play in plays] == [1000, 1000, 500] and sum(plays, []) == names
+    assert schedule.plays([]) == []

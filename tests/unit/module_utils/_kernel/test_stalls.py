@@ -10,7 +10,6 @@ import os
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import run_files
-from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import stalls
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
 from tests.unit.fakes.runs import begin, refusal, run
