@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.kernel.livepatch.plugins.action.livepatch import nothing_to_do, options
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.patch_options import nothing_to_do, options
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
@@ -23,7 +23,7 @@ RELEASE = {"release": "hotfix3", "package_pattern": "", "timeout": 60}
     ({}, {"release": "hotfix3"}),
     ({"package_pattern": "lp-{release}"}, {"release": "hotfix3", "pattern": "lp-{release}"}),
     ({"path": "/a.ko", "package": "lp"}, {"path": "/a.ko"}),
-    ({"package": "lp", "install": "yes"}, {"package": "lp", "install": True}),
+    ({"package": "lp", "install": "yes"}, {"package": "lp", "install": "yes"}),
     ({"package": "lp"}, {"package": "lp", "install": False}),
     ({"result_package": {"package": "lp-1"}}, {"package": "lp-1"}),
     ({"package": "lp", "result_package": {"package": "lp-1"}}, {"package": "lp", "install": False}),

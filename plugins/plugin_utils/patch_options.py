@@ -1,0 +1,56 @@
+# The options of the module livepatch that variables of a host stand for, and whether it is left alone after role install. Pure.
+#
+# Copyright: (c) 2026, kernel.livepatch contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# livepatch_OPTION, each of them a variable of role apply.
+OPTIONS = (
+    "gpg_check",
+    "drift",
+    "package_timeout",
+    "kdump_directories",
+    "coredump_directories",
+    "replace",
+    "replaces",
+    "unload_inert",
+    "timeout",
+    "on_stall",
+    "other_engines",
+    "stall_restart_units",
+    "lock_timeout",
+)
+WHICH = ("path", "package", "release")
+VARIABLES = (*OPTIONS, *WHICH, "install", "package_pattern", "result_package", "not_applicable")
+
+
+def nothing_to_do(variables, check_mode):
+    """Return why a host is left alone after role install (str), None where it is not."""
+    installed = variables.get("result_package")
+    if installed is None:
+        return None
+    if installed.get("failed") or installed.get("unreachable"):
+        return "Its package could not be installed."
+    if check_mode and installed.get("changed"):
+        return "Check mode has installed no package."
+    if not installed.get("package") and not {"path", "package"} & set(variables):
+        return "There is no package for it."
+    return None
+
+
+def options(variables, given=()):
+    """Return the options (dict) of the module that these variables (dict) stand for; given: options that the task has itself."""
+    found = {name: variables[name] for name in OPTIONS if name in variables}
+    if not {"name", "all", *WHICH}.isdisjoint(given):
+        return found
+    if "path" in variables:
+        return dict(found, path=variables["path"])
+    if "package" in variables:
+        return dict(found, package=variables["package"], install=variables.get("install", False))
+    if "result_package" in variables:  # Role install was here.
+        return dict(found, package=variables["result_package"].get("package"))
+    if "release" in variables:
+        found["release"] = variables["release"]
+        if variables.get("package_pattern"):
+            found["pattern"] = variables["package_pattern"]
+    return found
