@@ -134,7 +134,7 @@ options:
       - Seconds that one transition may take before it counts as stalled. It is kept to the second.
       - The kernel itself signals the tasks that hold up a transition after 15 seconds, and again every 15 seconds. What
         that achieves shows within three more seconds, so less than 20 gives up before the kernel's own remedy.
-      - Finding out why tasks block may take two seconds more, see RV(transition.blockers.reason_code).
+      - Finding out why tasks block may take two seconds more, see RV(transition.blockers[].reason_code).
     type: int
     default: 60
   on_stall:
