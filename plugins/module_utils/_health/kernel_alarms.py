@@ -68,6 +68,8 @@ _GOES_ON = re.compile(_DIES)
 _END = re.compile(r"---\[ end (trace|Kernel panic)")
 # Where the code was, as x86, arm64, riscv, powerpc, s390 and loongarch print it. RIP: 0033 is user space.
 _PLACE = re.compile(r"(RIP: 0010:|pc : |epc : |NIP \[[0-9a-f]+\] |Krnl PSW : .*\(|\s*ERA: [0-9a-f]+ )" + _FUNCTION)
+# Who had called: all that is known after a jump to where no function is. x86 and s390 print no such line.
+_CALLER = re.compile(r"(lr : | ra : |LR \[[0-9a-f]+\] |\s*ra: [0-9a-f]+ )" + _FUNCTION)
 _ANYWHERE = re.compile(_FUNCTION)
 
 # What differs from one time to the next: addresses, numbers, what a compiler or a task's name adds.
@@ -86,17 +88,23 @@ class _Open:
         self.names = names
         found = _ANYWHERE.search(line)
         self.function = found.group("function") if found else None
+        self.caller = None
 
     def covers(self, record):
         return self.records < ALARM_RECORDS and record.seconds - self.record.seconds <= ALARM_SECONDS
 
     def add(self, line):
-        found = None if self.function else _PLACE.match(line)
-        if found:
-            self.function = found.group("function")
+        if self.function:
+            return
+        place, caller = _PLACE.match(line), _CALLER.match(line)
+        if place:
+            self.function = place.group("function")
+        elif caller and self.caller is None:
+            self.caller = caller.group("function")
 
     def close(self):
-        name = _SUFFIX.sub("", self.function) if self.function else _VARIES.sub("N", self.text)[:80].strip()
+        function = self.function or self.caller
+        name = _SUFFIX.sub("", function) if function else _VARIES.sub("N", self.text)[:80].strip()
         name = ":".join(self.names) or name
         signature = "%s:%s" % (self.kind, name)
         return Alarm(self.kind, self.record.sequence, self.record.seconds, signature, self.text[:TEXT_CHARACTERS])

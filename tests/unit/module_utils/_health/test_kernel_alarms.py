@@ -267,6 +267,107 @@ SAMPLES = {
         "oops",
         "oops:i8042_flush",
     ),
+    "a warning of loongarch64": (
+        [
+            CUT,
+            "WARNING: provoke.c:79 at lab_alarm+0x2a8/0x800 [provoke], CPU#1: provoke/109",
+            "   ra: ffff80000220c2bc lab_alarm+0xbc/0x800 [provoke]",
+            "  ERA: ffff80000220c4a8 lab_alarm+0x2a8/0x800 [provoke]",
+            END,
+        ],
+        "warning",
+        "warning:lab_alarm",
+    ),
+    "a BUG of loongarch64": (
+        [
+            "kernel BUG at provoke.c:81!",
+            "Oops - BUG[#1]:",
+            "   ra: ffff80000220c2bc caller+0xbc/0x800 [provoke]",
+            "  ERA: ffff80000220c540 lab_alarm+0x340/0x800 [provoke]",
+            END,
+        ],
+        "bug",
+        "bug:lab_alarm",
+    ),
+    "an address error of loongarch64": (
+        [
+            "Kernel ade access[#3]:",
+            "   ra: ffff80000220c2bc caller+0xbc/0x800 [provoke]",
+            "  ERA: ffff80000220c590 lab_alarm+0x390/0x800 [provoke]",
+            END,
+        ],
+        "oops",
+        "oops:lab_alarm",
+    ),
+    "a reserved instruction of loongarch64": (
+        ["Reserved instruction in kernel code[#4]:", "  ERA: ffff80000220c008 lab_illegal+0x8/0x10 [provoke]", END],
+        "oops",
+        "oops:lab_illegal",
+    ),
+    "a jump to nowhere of loongarch64": (
+        [
+            "CPU 1 Unable to handle kernel paging request at virtual address 0000000000000000, era == 0000000000000000, ra == ffff80000220c5d8",
+            "Oops[#5]:",
+            "   ra: ffff80000220c5d8 lab_alarm+0x3d8/0x800 [provoke]",
+            "  ERA: 0000000000000000 0x0",
+            END,
+        ],
+        "oops",
+        "oops:lab_alarm",
+    ),
+    "a jump to nowhere of ppc64le": (
+        [
+            "BUG: Unable to handle kernel instruction fetch (NULL pointer?)",
+            "Faulting instruction address: 0x00000000",
+            "Oops: Kernel access of bad area, sig: 7 [#5]",
+            "NIP [0000000000000000] 0x0",
+            "LR [c00800000028f6c4] lab_alarm+0x42c/0xfb0 [provoke]",
+            END,
+        ],
+        "oops",
+        "oops:lab_alarm",
+    ),
+    "a jump to nowhere of arm64": (
+        [
+            "Unable to handle kernel NULL pointer dereference at virtual address 0000000000000000",
+            "Internal error: Oops: 0000000086000004 [#5]  SMP",
+            "pc : 0x0",
+            "lr : lab_alarm+0x364/0x798 [provoke]",
+            END,
+        ],
+        "oops",
+        "oops:lab_alarm",
+    ),
+    "a bad access of riscv64": (
+        [
+            "Unable to handle kernel paging request at virtual address dead000000000100",
+            "Oops [#1]",
+            "epc : lab_alarm+0x2ec/0x718 [provoke]",
+            " ra : caller+0x8c/0x718 [provoke]",
+            END,
+        ],
+        "oops",
+        "oops:lab_alarm",
+    ),
+    "a soft lockup of riscv64": (
+        [
+            "watchdog: BUG: soft lockup - CPU#1 stuck for 10s! [provoke:109]",
+            "epc : lab_spin+0x3c/0x60 [provoke]",
+            " ra : lab_spin+0x44/0x60 [provoke]",
+        ],
+        "lockup",
+        "lockup:lab_spin",
+    ),
+    "a hard lockup that another processor sees": (
+        ["watchdog: CPU0: Watchdog detected hard LOCKUP on cpu 1"],
+        "lockup",
+        "lockup:watchdog: CPUN: Watchdog detected hard LOCKUP on cpu N",
+    ),
+    "a hard lockup of ppc64le on its own processor": (
+        ["watchdog: CPU 1 Hard LOCKUP", "NIP [c00800000028f62c] lab_alarm+0x394/0xfb0 [provoke]"],
+        "lockup",
+        "lockup:lab_alarm",
+    ),
     "a module that a livepatch keeps out": (
         ["livepatch: patch 'hotfix3' failed for module 'nfsd', refusing to load module 'nfsd'", RIP],
         "module_refused",
