@@ -26,7 +26,7 @@ METRICS = "/var/tmp/metrics"
 BOOK = """
 - hosts: %(host)s
   gather_facts: false
-  vars: {livepatch_persist: false, livepatch_textfile_directory: %(metrics)s}
+  vars: {livepatch_persist: false, livepatch_textfile_directory: %(metrics)s, later: {uptime_seconds: null}}
   tasks:
     - {file: {path: %(metrics)s, state: directory, mode: "0755"}, become: true}
     - {kernel.livepatch.livepatch: {path: /root/hotfix1.ko, timeout: 240}, become: true}
@@ -35,7 +35,7 @@ BOOK = """
     - {kernel.livepatch.livepatch_facts: }
     - assert:
         that:
-          - ansible_facts.ansible_local.livepatch == ansible_facts.livepatch
+          - (ansible_facts.ansible_local.livepatch | combine(later)) == (ansible_facts.livepatch | combine(later))
           - ansible_facts.livepatch.enabled == 'hotfix1'
 """
 
