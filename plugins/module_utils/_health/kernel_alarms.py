@@ -20,16 +20,16 @@ ALARM_RECORDS = 150
 ALARM_SECONDS = 5.0
 
 Alarm = collections.namedtuple("Alarm", "kind sequence seconds signature text")
-Alarm.__doc__ = """kind: crash, oops, bug, warning, lockup, rcu_stall, hung_task or module_refused (str). sequence: number of its first
-record (int). seconds: since boot (float). signature: kind and function, or kind and the message without what changes
+Alarm.__doc__ = """kind: crash, oops, bug, warning, lockup, rcu_stall, hung_task or module_refused (str).
+sequence: number of its first record (int). seconds: since boot (float). signature: kind and function, or kind and the message without what changes
 from one time to the next (str). text: its first line, at most TEXT_CHARACTERS (str)."""
 
 # KSYM_NAME_LEN is 512. That a name begins where a word begins keeps the search linear.
 _FUNCTION = r"(?<![\w.$])\.?(?P<function>[A-Za-z_][\w.$]{0,511})\+0x[0-9a-f]+/0x[0-9a-f]+"
 
-# The line with which every architecture counts a death of the kernel's code (die(), arch/*/kernel/traps.c or dumpstack.c): Oops: 0002 [#1] SMP on
-# x86, Internal error: Oops: 96000004 [#1] on arm64, illegal operation: 0001 ilc:1 [#1]SMP on s390, Oops: Kernel access of bad
-# area, sig: 11 [#1] on powerpc, Kernel BUG [#1] on riscv, Oops[#1]: on loongarch.
+# The line with which every architecture counts a death of the kernel's code (die(), arch/*/kernel/traps.c or dumpstack.c):
+# Oops: 0002 [#1] SMP on x86, Internal error: Oops: 96000004 [#1] on arm64, illegal operation: 0001 ilc:1 [#1]SMP on s390,
+# Oops: Kernel access of bad area, sig: 11 [#1] on powerpc, Kernel BUG [#1] on riscv, Oops[#1]: on loongarch.
 _DIES = r"[A-Za-z][^\[]{1,200}\[#\d+\]"
 
 # The first line of an alarm; the first match wins. A group that is no function names what is alarmed about.
