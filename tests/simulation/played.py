@@ -97,6 +97,10 @@ class Played:
             found[name] = answers.result(self._look(place, place < self.world.patched))
         self.write(outcomes.of_looks(self.state, found, self.world.seconds(now)))
 
+    def watched(self):
+        """Return the places (set) of the hosts that the product has looked at without the livepatch."""
+        return {place for place, name in enumerate(self.names) if self.state.hosts[name].control}
+
     def tally(self):
         """Return the product's Tally."""
         return arms.tally(self.state, self.world.seconds(self.now), "crash")

@@ -110,6 +110,7 @@ class World:
         )
         self.first = numpy.minimum(own, luck.rack_dies[self.fleet.rack])  # the first crash since the plan, not patched
         self.watched = numpy.full(hosts, NEVER)  # from when on, on the control arm
+        self._told = numpy.zeros(hosts, bool)  # a look has found it lost, on the control arm
         self.patched_at = numpy.full(hosts, NEVER)
         self.counts = numpy.zeros(hosts, bool)  # on the patched arm
         self.crash = numpy.full(hosts, NEVER)  # the first crash after being patched
@@ -121,15 +122,17 @@ class World:
         self.watch(0.0, -1.0)
 
     def watch(self, now, cutoff):
-        """Choose the hosts to compare with as the product does; what happened until the cutoff is known by now (hours)."""
+        """Look at the hosts to compare with, chosen as the product does: by what the looks before this one have told.
+
+        What happened until the cutoff is known by now (hours).
+        """
         if self.luck.model.lost and self._gone is None and now >= LOST_AT:
             self._gone = self.luck.lost & (self.watched < NEVER) & (self.patched_at == NEVER)
         if self.control_hosts is None:
             self.watched[:] = 0.0
             return
         waiting = slice(self.patched, self.fleet.hosts)
-        well = (self.control_event()[waiting] > cutoff) | (self.watched[waiting] == NEVER)
-        fit = well & (self.luck.patches_itself[waiting] > now)
+        fit = ~self._told[waiting] & (self.luck.patches_itself[waiting] > now)
         places = numpy.flatnonzero(fit) + self.patched
         if len(places) > self.control_hosts:
             kinds = self.fleet.cohort[places]
@@ -139,6 +142,7 @@ class World:
             chosen[numpy.flatnonzero(~chosen)[::-1][: max(0, self.control_hosts - int(chosen.sum()))]] = True
             places = places[chosen]
         self.watched[places] = 0.0  # the plan was the first look at it
+        self._told |= (self.watched < NEVER) & (self.control_event() <= cutoff)
 
     def control_event(self):
         """Return when (hours) each host is lost without being patched."""
