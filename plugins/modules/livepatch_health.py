@@ -292,6 +292,15 @@ counters:
       description: Number of warnings.
       type: int
       sample: 1
+unseen:
+  description:
+    - Kinds of alarm that may have come since O(since) though nothing tells of them. All where the log of the kernel could not
+      be read to its end. Where it has lost records, and the journal does not have them, those that this kernel does not
+      count and whose taint was there before. Empty where an alarm would have been seen.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 sources:
   description:
     - How far each source of evidence could be read. V(read), as far as wanted. V(absent), there is none, or it was not

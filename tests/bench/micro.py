@@ -25,6 +25,7 @@ PATCHED = {
     "signatures": {},
     "counters": {"oops_count": 0, "warn_count": 0},
     "taint": 32768,
+    "unseen": [],
     "sources": {"kmsg": "read", "journal": "absent", "kdump": "absent", "pstore": "read", "coredump": "read"},
 }
 CONTROL = dict(PATCHED, enabled=None, effective_release="6.1.0-1")

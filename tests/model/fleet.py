@@ -295,6 +295,7 @@ class Fleet:
             "counters": dict(zip(COUNTERS, machine.counters)),
             "signatures": {"warning:habit": {"count": 40 if machine.bad_habit else 1, "seconds": 900}} if habit else {},
             "known_signatures": habit,
+            "unseen": ["warning"] if unreadable else [],
             "sources": {"kmsg": "unreadable" if unreadable else "read"},
             "events": [
                 {"kind": kind, "signature": f"{kind} at f+0x{number:x}", "text": kind, "age_seconds": self.now - when, "new": new}

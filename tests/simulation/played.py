@@ -66,6 +66,7 @@ class Played:
             "uptime_seconds": uptime,
             "events": [],
             "sequence": 9,
+            "unseen": [],
             "sources": {"kmsg": "read"},
         }
 

@@ -54,7 +54,7 @@ class BootLog(object):
         self._begin = begin
         self._records = list(reading.earlier) + list(reading.records)
         self._whole = bool(self._records) and self._records[0].sequence == 0
-        self._gap_begin = None
+        self._gap_begin, self._is_filled = None, False
         # Seconds from the boot to the beginning of the window, None where nobody knows.
         self.begin = self._beginning(None) if since_boot is None else max(0.0, since_boot)
         incomplete = reading.status in (kernel_log.LOST, kernel_log.TRUNCATED)
@@ -66,6 +66,11 @@ class BootLog(object):
     def new_alarms(self):
         """Return the alarms (list of Alarm) in the window. One from the journal has no sequence."""
         return [alarm for alarm in self.alarms if not self._is_earlier(alarm)]
+
+    @property
+    def status(self):
+        """How much there is of the log of the window, with what the journal has of it: as of a kernel_log.Reading."""
+        return kernel_log.READ if self._is_filled else self.reading.status
 
     def told(self):
         """Return the kinds (list of str) of the alarms that tell of what was counted in the window.
@@ -127,8 +132,9 @@ class BootLog(object):
         merged = [record for record in lost if record.seconds <= end] + self._records
         self._records = sorted(merged, key=lambda record: record.seconds)
         self._whole = self._whole or (journal.status == bounded.READ and dmesg.is_whole(journal.records))
-        if journal.records[0].seconds <= self._gap_begin:
-            self._gap_end = 0.0
+        # From before what was lost to what the kernel still has: a journal that was not read to its end may stop between.
+        if journal.records[0].seconds <= self._gap_begin and journal.records[-1].seconds >= self._gap_end:
+            self._gap_end, self._is_filled = 0.0, True
 
     def _beginning(self, since_boot):
         """Seconds since boot from which on a lost record belongs to the window, None when that is not known."""

@@ -99,6 +99,7 @@ class _Look(object):
             "known_signatures": _counts(known),
             "taint": self.marks.taint,
             "counters": self.marks.counters,
+            "unseen": untold.unseen(self.before, self.marks, self.log.status),
             "sources": dict(self.sources, kmsg=self.log.reading.status, journal=self._journal_status()),
             "reasons": self.reasons + self.window.reasons,
         }

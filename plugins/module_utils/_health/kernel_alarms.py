@@ -63,6 +63,7 @@ _HEADERS = tuple(
         ),
     )
 )
+KINDS = tuple(sorted(set(kind for kind, unused in _HEADERS) - set(["crash"])))  # that a host may survive
 # What only goes on with an alarm that a line before it has begun.
 _GOES_ON = re.compile(_DIES)
 _END = re.compile(r"---\[ end (trace|Kernel panic)")

@@ -11,6 +11,7 @@
 
 import collections
 
+from ansible_collections.kernel.livepatch.plugins.module_utils._health import kernel_alarms
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log, sysfs
 
 KIND = "untold"
@@ -18,7 +19,7 @@ COUNTERS, TAINT = "counters", "taint"
 
 # Which kinds of alarm tell of it. An oops that follows on a BUG: line at once is one alarm with it.
 _COUNTED = {"oops_count": ("oops", "bug"), "warn_count": ("warning", "bug")}
-# letter: (bit, what it says, kinds of alarm that tell of it, counter that tells of it as well)
+# letter: (bit, what it says, kinds of alarm that tell of it, the usual one first, counter that tells of it as well)
 _TAINT = collections.OrderedDict(
     (
         ("D", (7, "a task died in the kernel", ("oops", "bug"), "oops_count")),
@@ -78,6 +79,23 @@ def find(before, now, kinds, status):
             text = "taint %s (%s) came up, the kernel's log does not tell of it: %s" % (letter, words, _WHY[status])
             found.append(Untold("%s:taint_%s" % (KIND, letter), TAINT, text, 1))
     return found
+
+
+def unseen(before, now, status):
+    """Return the kinds of alarm (list of str) that may have come between two Marks without anything that tells of them.
+
+    status: of what there is of the log of that time. Where some of it is lost they are those of a taint that had been there
+    before, and that no counter counts; where it was not read to its end, all.
+    """
+    if status in (kernel_log.TRUNCATED, kernel_log.UNREADABLE):
+        return list(kernel_alarms.KINDS)
+    if status == kernel_log.READ or before.taint is None:
+        return []
+    return [
+        telling[0]
+        for bit, unused, telling, counter in _TAINT.values()
+        if telling and before.taint >> bit & 1 and None in (before.counters.get(counter), now.counters.get(counter))
+    ]
 
 
 def known(before, seconds):

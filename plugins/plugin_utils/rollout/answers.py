@@ -66,6 +66,12 @@ def _events(value, what):
     return [_EVENT(event or {}, f"{what}[{number}]") for number, event in enumerate(value[:MOST_EVENTS])]
 
 
+def _kinds(value, what):
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise _Odd(f"{what} is {_shown(value)}: expected a list of words")
+    return [values.words(item, 50) for item in value[:20]]
+
+
 def _words(value, what):
     if value is None:
         return {}
@@ -139,6 +145,7 @@ _FIELDS = {
     "signatures": _signatures,
     "known_signatures": _signatures,
     "sources": _words,
+    "unseen": _kinds,
     "events": _events,
     # livepatch_persistence
     "boot_guard": _of({"state": _name, "reason": _text}),

@@ -23,7 +23,11 @@ LOOKED = (
     "taint",
     "sources",
 )
-UNSEEN = "the kernel log cannot be read to its end, so an alarm would not be seen"
+UNSEEN = {
+    "lost": "records of its kernel log are lost",
+    "truncated": "its kernel log cannot be read to its end",
+    "unreadable": "its kernel log cannot be read",
+}
 
 
 def open_slice(state):
@@ -156,7 +160,7 @@ def _is_well(host, look):
         and bool(host.told)
         and host.habits is not None
         and all(look.get(key) == host.told.get(key) for key in ("counters", "taint"))
-        and (look.get("sources") or {}).get("kmsg") not in ("unreadable", "truncated")
+        and not look.get("unseen")
         and look.get("enabled") == (host.livepatch if host.arm == "patched" else host.enabled)
     )
 
@@ -325,8 +329,9 @@ def look_entry(host, look):
     entry["events"] = [event for event in entry["events"] if event.get("new") is not False]
     if host.habits is None and look.get("known_signatures"):
         entry["known_signatures"] = look["known_signatures"]
-    if (look.get("sources") or {}).get("kmsg") in ("unreadable", "truncated"):
-        entry["error"] = UNSEEN
+    if look.get("unseen"):
+        why = UNSEEN.get((look["sources"] or {}).get("kmsg"), "its kernel log does not tell")
+        entry["error"] = f"{why}, so an alarm would not be seen: {', '.join(look['unseen'])}"
     if look.get("time"):
         entry["host_time"] = look["time"]  # of the host's own clock: only differences of it mean anything
     return entry
@@ -336,7 +341,7 @@ def _lacking(look):
     """Return what (str) a look does not tell that every look tells, None if nothing: what is not told is not well."""
     if not look.get("boot_id"):
         return "boot id"
-    return next((key for key in ("enabled", "events", "sources") if key not in look), None)
+    return next((key for key in ("enabled", "events", "unseen", "sources") if key not in look), None)
 
 
 def _is_silent(look):

@@ -167,7 +167,7 @@ class Host:
         return {
             "changed": False, **self._now((since.get("sequence") or 1000) + 1), "rebooted": rebooted,
             "uptime_seconds": 1 if rebooted else UPTIME, "window_seconds": 900, "up_seconds": 900,
-            "effective_release": self.effective_release, "enabled": self.enabled, "events": [], "events_left_out": 0,
+            "effective_release": self.effective_release, "enabled": self.enabled, "events": [], "events_left_out": 0, "unseen": [],
             "signatures": {}, "known_signatures": {}, "taint": 32768, "counters": {"oops_count": 0, "warn_count": 0},
             "sources": sources, "reasons": [],
         }  # fmt: skip

@@ -58,6 +58,7 @@ def results(name, **changed):
         "uptime_seconds": 9999,
         "events": [],
         "sequence": 2,
+        "unseen": [],
         "sources": {"kmsg": "read"},
     }
     apply.update(changed.get("apply", {}))

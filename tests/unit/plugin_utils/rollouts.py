@@ -81,6 +81,7 @@ def good(name, **steps):
             "uptime_seconds": 100000,
             "events": [],
             "sequence": 9,
+            "unseen": [],
             "sources": {"kmsg": "read"},
         },
     }

@@ -75,15 +75,17 @@ def test_the_outcome_of_a_host_follows_from_its_results(steps, outcome, reason):
     assert (entry["outcome"], entry["reason"]) == (outcome, reason)
 
 
-UNSEEN = "the kernel log cannot be read to its end, so an alarm would not be seen"
+UNSEEN = "so an alarm would not be seen: warning"
 
 
 @pytest.mark.parametrize(
     "look, why",
     [
         ({"failed": True, "msg": "no space\nleft"}, "no space left"),
-        ({"sources": {"kmsg": "truncated"}}, UNSEEN),
-        ({"sources": {"kmsg": "unreadable"}}, UNSEEN),
+        ({"unseen": ["warning"], "sources": {"kmsg": "truncated"}}, f"its kernel log cannot be read to its end, {UNSEEN}"),
+        ({"unseen": ["warning"], "sources": {"kmsg": "unreadable"}}, f"its kernel log cannot be read, {UNSEEN}"),
+        ({"unseen": ["warning"], "sources": {"kmsg": "lost"}}, f"records of its kernel log are lost, {UNSEEN}"),
+        ({"unseen": ["oops", "warning"], "sources": {}}, "its kernel log does not tell, so an alarm would not be seen: oops, warning"),
     ],
 )
 def test_a_patched_host_whose_look_fails_has_not_failed_but_holds_the_rollout_until_one_succeeds(look, why):

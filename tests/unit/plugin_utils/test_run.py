@@ -359,7 +359,7 @@ def _closed(found, name, said):
     return going.close(lambda other: one if other == name else good(other))
 
 
-BROUGHT = {"enabled": "hotfix3", "events": [], "sources": {"kmsg": "read"}}
+BROUGHT = {"enabled": "hotfix3", "events": [], "unseen": [], "sources": {"kmsg": "read"}}
 
 
 @pytest.mark.parametrize(

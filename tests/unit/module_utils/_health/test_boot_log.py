@@ -111,7 +111,10 @@ def test_alarms_of_the_window_are_counted_with_the_time_of_which_the_log_tells()
     records = [warning(120, seconds=150.0)]
     assert log([plain(99)], records, since_boot=100.0).signatures(200.0) == {"warning:f": (1, 100.0)}
     assert log([], records, LOST, since_boot=100.0).signatures(200.0) == {"warning:f": (1, 50.0)}
-    filled = log([], records, LOST, journal=[plain(90)], since_boot=100.0)
+    short = log([], records, LOST, journal=[plain(90), plain(140)], since_boot=100.0)
+    assert (short.signatures(200.0), short.status) == ({"warning:f": (1, 50.0)}, LOST), "the journal ends too soon"
+    filled = log([], records, LOST, journal=[plain(90), plain(150)], since_boot=100.0)
+    assert filled.status == READ
     assert filled.signatures(200.0) == {"warning:f": (1, 100.0)}, "the journal has the rest"
     assert log([], records, begin=0).signatures(200.0) == {"warning:f": (1, 200.0)}
 

@@ -11,6 +11,7 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._health import bo
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel.kernel_log import (
     LOST,
     READ,
+    TRUNCATED,
     UNREADABLE,
     Reading,
     Record,
@@ -110,6 +111,7 @@ def test_a_quiet_host_reports_who_it_is_and_no_event(root):
         "events_left_out": 0,
         "taint": None,
         "counters": {"oops_count": 0, "warn_count": 0},
+        "unseen": [],
         "sources": SOURCES,
         "reasons": [],
     }
@@ -360,6 +362,41 @@ def test_a_kernel_without_counters_is_judged_by_its_taint(root, put):
     put("proc/sys/kernel/tainted", "%d\n" % (1 << 7 | 1 << 14))
     result = look(root, boot_id="b1", sequence=400, time=BEGIN, taint=0, counters={"oops_count": None, "warn_count": None})
     assert events(result, "signature", "source") == [("untold:taint_D", "taint"), ("untold:taint_L", "taint")]
+
+
+def uncounted(root, put, taint):
+    """A host whose kernel counts nothing, and what it said of itself before: that this taints it."""
+    for name in ("oops_count", "warn_count"):
+        (root / "sys/kernel" / name).unlink()
+    put("proc/sys/kernel/tainted", "%d\n" % taint)
+    return dict(boot_id="b1", sequence=400, time=BEGIN, taint=taint, counters={"oops_count": None, "warn_count": None})
+
+
+@pytest.mark.parametrize(
+    "taint, unseen", [(0, []), (1 << 9, ["warning"]), (1 << 7 | 1 << 9 | 1 << 14, ["oops", "warning", "lockup"])]
+)
+def test_an_alarm_that_would_be_neither_logged_nor_counted_nor_marked_anew_is_said_to_be_unseen(root, put, taint, unseen):
+    since = uncounted(root, put, taint)
+    lost = Log([Record(450, 500.0, 6, True, "x")], LOST, "overwritten", earlier=[Record(399, 100.0, 6, True, "x")])
+    assert look(root, lost, **since)["unseen"] == unseen
+    assert look(root, **since)["unseen"] == [], "the log tells of all"
+    filled = Journals(this=[Record(0, 90.0, 6, True, "x"), Record(1, 500.0, 6, True, "x")])
+    assert look(root, lost, filled, **since)["unseen"] == [], "the journal has what the log has lost"
+    assert look(root, lost, **dict(since, boot_id="b0", taint=0))["unseen"] == [], "after a reboot a mark is new"
+
+
+def test_what_the_kernel_counts_is_seen_whatever_its_log_has_lost(root, put):
+    put("proc/sys/kernel/tainted", "%d\n" % (1 << 7 | 1 << 9))
+    since = dict(boot_id="b1", sequence=400, time=BEGIN, taint=1 << 7 | 1 << 9)
+    lost = Log([Record(450, 500.0, 6, True, "x")], LOST, "overwritten")
+    assert look(root, lost, counters={"oops_count": 0, "warn_count": 0}, **since)["unseen"] == []
+    assert look(root, lost, counters={"oops_count": 0}, **since)["unseen"] == ["warning"]
+
+
+@pytest.mark.parametrize("status", [TRUNCATED, UNREADABLE])
+def test_a_log_that_is_not_read_to_its_end_may_hide_every_alarm(root, status):
+    found = look(root, Log(status=status, reason="why"), boot_id="b1", sequence=400, time=BEGIN)["unseen"]
+    assert found == ["bug", "hung_task", "lockup", "module_refused", "oops", "rcu_stall", "warning"]
 
 
 def test_what_was_counted_before_the_window_is_known_as_well(root, put):
