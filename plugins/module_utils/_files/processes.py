@@ -3,6 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 
+import contextlib
 import os
 import select
 import signal
@@ -20,15 +21,7 @@ def run(command, most, seconds):
     it leaves running (a daemon with a session of its own) may keep the pipe open: that is not waited for.
     Raises EnvironmentError where it cannot be started.
     """
-    with open(os.devnull, "r+b") as null:
-        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-            command,
-            stdin=null,
-            stdout=subprocess.PIPE,
-            stderr=null,
-            env=dict(os.environ, LC_ALL="C", LANGUAGE="C"),
-            start_new_session=True,
-        )
+    process = _started(command)
     deadline = time.monotonic() + seconds
     try:
         with process.stdout:
@@ -41,6 +34,37 @@ def run(command, most, seconds):
         if process.poll() is None:
             _end(process)
     return process.wait(), output
+
+
+@contextlib.contextmanager
+def output_of(command):
+    """A context that gives what a command prints as a file of bytes; ValueError where it fails after it was read to its end.
+
+    It is ended when the context is left before. Raises EnvironmentError where it cannot be started.
+    """
+    process = _started(command)
+    try:
+        with process.stdout:
+            yield process.stdout
+            whole = not process.stdout.read(1)
+        if whole and process.wait():
+            raise ValueError("%s ended with %d" % (command[0], process.returncode))
+    finally:
+        if process.poll() is None:
+            _end(process)
+            process.wait()
+
+
+def _started(command):
+    with open(os.devnull, "r+b") as null:
+        return subprocess.Popen(  # pylint: disable=ansible-bad-function
+            command,
+            stdin=null,
+            stdout=subprocess.PIPE,
+            stderr=null,
+            env=dict(os.environ, LC_ALL="C", LANGUAGE="C"),
+            start_new_session=True,
+        )
 
 
 def _read(process, most, deadline):

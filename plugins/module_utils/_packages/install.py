@@ -264,7 +264,7 @@ def _refuse_downgrade(run_command, manager, before, wanted):
     version = available[len(before.name) + 1 :]
     if version.endswith("." + before.arch):
         version = version[: -len(before.arch) - 1]
-    if rpm.is_newer(run_command, (before.version, before.release), version.split("-")):
+    if rpm.is_newer((before.version, before.release), tuple(version.split("-"))):
         raise LivepatchError(
             "package_failed",
             "package %s: expected nothing newer than it, found %s installed, and allow_downgrade is false. "

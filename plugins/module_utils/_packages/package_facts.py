@@ -6,41 +6,20 @@
 # What is always gathered costs a few looks at files. Packages and CVEs cost a start of rpm for each enabled livepatch,
 # and advisories the reading of all that the package manager keeps of its last refresh: only where they are asked for.
 
-import bz2
-import glob
-import gzip
-import lzma
 import os
-import re
 import time
-import zlib
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
-from ansible_collections.kernel.livepatch.plugins.module_utils._packages import drift, engines, rpm
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import advisories, drift, engines, rpm
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages.advisories import cves_in_text
 
 PACKAGES, CVES, ADVISORIES = "packages", "cves", "advisories"
 CHOICES = (PACKAGES, CVES, ADVISORIES)
 
-CVE = re.compile(r"\bCVE-[0-9]{4}-[0-9]{4,}\b")
-
-# dnf 4, dnf 5, tdnf and zypper; the part before the name is a digest.
-_ADVISORIES = (
-    "var/cache/dnf/*/repodata/*updateinfo.xml*",
-    "var/cache/libdnf5/*/repodata/*updateinfo.xml*",
-    "var/cache/tdnf/*/repodata/*updateinfo.xml*",
-    "var/cache/zypp/raw/*/repodata/*updateinfo.xml*",
-)
-_OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open, ".xml": open}
-_END = b"</update>"
-_CHUNK = 1024 * 1024
-MAX_FILES = 50
-MAX_BYTES = 256 * 1024 * 1024  # of all files, unpacked; the largest distribution's are well below
-MAX_SECONDS = 10.0
-MAX_UPDATE = 8 * 1024 * 1024
-
-ABSENT, READ, TRUNCATED, UNREADABLE = "absent", "read", "truncated", "unreadable"
+ADVISORY_SECONDS = 10.0
+ABSENT, READ = advisories.ABSENT, advisories.READ
 
 _SYSTEMS = {
     "ostree": "an image that ostree has booted (rpm-ostree, bootc)",
@@ -115,70 +94,18 @@ def _cves_of(patches, root, gather):
     return {"covered": cves_in_text(" ".join(covered)), "sources": sources}
 
 
-def cves_in_text(text):
-    """Return the CVEs that a text names (list of str), by year and number, each once."""
-    return sorted(set(CVE.findall(text)), key=lambda cve: [int(number) for number in cve.split("-")[1:]])
-
-
 def cves_in_advisories(package, root="/", clock=time.monotonic):
     """Return (CVEs, status) of the advisories that bring a package: (list of str, word).
 
     package: name-version-release.arch, as the advisory writes its file without .rpm. status: read, absent (there are no
-    advisories on this host), truncated (a limit was met) or unreadable (a file is damaged, or packed as zstd, which
-    Python cannot unpack).
+    advisories on this host), truncated (a limit was met) or unreadable (a file is damaged, or cannot be unpacked here).
     """
-    reader = _Reader(clock)
+    reader = advisories.Reader(ADVISORY_SECONDS, clock)
     wanted = (package + ".rpm").encode()
     found = set()
-    for path in _files(root):
-        for update in reader.updates(path):
-            if wanted in update:
-                found.update(cves_in_text(update.decode("utf-8", "replace")))
+    for advisory in reader.parsed(advisories.files(root), lambda update: wanted in update):
+        found.update(advisory.cves)
     return cves_in_text(" ".join(found)), reader.status
-
-
-def _files(root):
-    paths = [path for pattern in _ADVISORIES for path in glob.glob(os.path.join(glob.escape(root), pattern))]
-    return sorted(paths)[:MAX_FILES]
-
-
-class _Reader(object):
-    """Reads advisories one by one, within limits for all files together."""
-
-    _ORDER = (ABSENT, READ, TRUNCATED, UNREADABLE)
-
-    def __init__(self, clock):
-        self.status = ABSENT
-        self._clock = clock
-        self._deadline = clock() + MAX_SECONDS
-        self._left = MAX_BYTES
-
-    def updates(self, path):
-        """Yield the text of each advisory in a file (bytes)."""
-        self._met(READ)
-        opener = _OPENERS.get(os.path.splitext(path)[1])
-        if opener is None:
-            self._met(UNREADABLE)
-            return
-        rest = b""
-        try:
-            with opener(path, "rb") as stream:
-                while True:
-                    part = stream.read(_CHUNK)
-                    if not part:
-                        return
-                    self._left -= len(part)
-                    pieces = (rest + part).split(_END)
-                    rest = pieces.pop()
-                    yield from pieces
-                    if self._left <= 0 or len(rest) > MAX_UPDATE or self._clock() > self._deadline:
-                        self._met(TRUNCATED)
-                        return
-        except (EnvironmentError, EOFError, lzma.LZMAError, zlib.error, ValueError):
-            self._met(UNREADABLE)
-
-    def _met(self, status):
-        self.status = max(self.status, status, key=self._ORDER.index)
 
 
 def image_based(root="/", statvfs=os.statvfs):

@@ -6,6 +6,7 @@
 # What is asked for is read from query formats and exit codes. Texts of the tools serve only to choose the error code
 # of a failure that has neither; the tool's own words are in the result in any case.
 
+import collections
 import glob
 import os
 import re
@@ -14,6 +15,7 @@ import tempfile
 import time
 from xml.etree import ElementTree
 
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import times
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import drift, rpm
 
@@ -42,7 +44,10 @@ REASONS = (
         r"cannot download|error downloading|failed to download|curl error|all mirrors were|no enabled repositories"
         r"|download \(curl\) error|valid metadata not found|not found on medium|status code: \d+",
     ),
-    ("excluded", r"filtered out by (exclude|modular)|matches only (excluded packages|packages excluded)"),
+    (
+        "excluded",
+        r"filtered out by (exclude|modular)|matches only (excluded packages|packages excluded)|remove lock to allow",
+    ),
     ("not_found", r"unable to find a match|no match for argument|no package .*available"),
 )
 _NEXT = {
@@ -55,6 +60,12 @@ _NEXT = {
 
 # name-version-release.arch: plugins of dnf print lines of their own among those of a query.
 _NEVRA = re.compile(r"\A[A-Za-z0-9_][A-Za-z0-9_.+-]*-[A-Za-z0-9_.+~^]+-[A-Za-z0-9_.+~^]+\.[a-z0-9_]+\Z")
+
+
+Available = collections.namedtuple("Available", "name epoch version release arch built")
+Available.nevra = property(lambda package: "%s-%s-%s.%s" % (package[0], package[2], package[3], package[4]))
+Available.__doc__ = """A package in a repository. epoch: (str, "0" without one). built: when, in seconds since 1970 (int), None where
+the package manager does not tell."""
 
 
 def nevras(output):
@@ -153,7 +164,38 @@ class Manager:
 
     def would_install(self, spec):
         """Return what available() returns; raise as install() would where the host must not install it."""
-        return self.available(spec)
+        found = self.available(spec)
+        if self.is_excluded(found or spec):
+            raise self._excluded(spec)
+        return found
+
+    def is_excluded(self, spec):
+        """Tell whether this host's configuration keeps a package out that a repository has: an exclude, a lock (bool).
+
+        A query does not see all of them; an installation that is declined says so.
+        """
+        dummy, output, errors, dummy = self.run(self.DECLINED + [spec])
+        return reason(errors + output) == "excluded"
+
+    def _excluded(self, spec, errors=""):
+        return LivepatchError(
+            "package_failed",
+            "package %s: expected to be allowed to install it, found it excluded by the configuration of %s on "
+            "this host. Remove the exclude or the version lock." % (spec, self.program),
+            stderr=errors[-STDERR_CHARACTERS:],
+        )
+
+    def candidates(self, names):
+        """Return all packages (list of Available) whose name matches a glob, also those that the host excludes.
+
+        With fresh metadata of every enabled repository: one that is down is no repository without packages.
+        Raises LivepatchError.
+        """
+        raise NotImplementedError
+
+    def changelog(self, package):
+        """Return the changelog (str) of a package in a repository (name-version-release.arch); None where it does not tell."""
+        return None
 
     def _environment(self):
         return {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
@@ -181,6 +223,11 @@ class Dnf(Manager):
     program = "dnf"
     # A repository that is down must not look like one without the package, and old metadata not like new.
     STRICT = ["--refresh", "--setopt=skip_if_unavailable=0", "--setopt=*.skip_if_unavailable=0"]
+    # "all" is the word of dnf 4, "*" that of dnf 5.
+    UNFILTERED = ["--setopt=disable_excludes=all,*"]
+    # What tells CVEs, also where a host does without; a dnf 4 before 4.16, which always has it, grumbles and goes on.
+    WITH_ADVISORIES = ["--setopt=optional_metadata_types=comps,updateinfo"]
+    DECLINED = ["--assumeno", "install"]
     GPG = ["--setopt=gpgcheck=1", "--setopt=*.gpgcheck=1", "--setopt=localpkg_gpgcheck=1"]
 
     def install(self, spec, gpg_check):
@@ -205,44 +252,36 @@ class Dnf(Manager):
         strict: with fresh metadata of every enabled repository. Otherwise as the host is configured, and strictly
         only when that does not find the package.
         """
-        # -y as in install: at a first use dnf asks whether the key that the repository names may check its metadata.
-        arguments = ["-q", "-y"] + (self.STRICT if strict else [])
-        query = [
-            "repoquery",
-            "--available",
-            "--latest-limit=1",
-            "--qf",
-            r"%{name}-%{version}-%{release}.%{arch}\n",
-            spec,
-        ]
-        code, output, errors, command = self.run(arguments + query)
+        query = ["--latest-limit=1", "--qf", r"%{name}-%{version}-%{release}.%{arch}\n", spec]
+        code, output, errors, command = self._query(self.STRICT if strict else [], query)
         names = nevras(output)
         if code == 0 and names:
             return names[-1]
         if not strict:
             return self.available(spec, strict=True)
         if code != 0:
-            known = reason(errors + output)
-            code = known if known in ("disk_full", "bad_signature") else "repository_unavailable"
-            raise failure(code, spec, command, output, errors)
+            raise self._not_answered(spec, command, output, errors)
         return None
 
-    def would_install(self, spec):
-        """The same for dnf: a query does not see what is excluded, an installation that is declined says so."""
-        available = self.available(spec)
-        if available is None:
-            code, output, errors, dummy = self.run(["--assumeno", "install", spec])
-            if reason(errors + output) == "excluded":
-                raise self._excluded(spec, errors)
-        return available
+    def candidates(self, names):
+        query = ["--disable-modular-filtering", "--qf", _BUILD_FORMAT, names]
+        code, output, errors, command = self._query(self.STRICT + self.UNFILTERED + self.WITH_ADVISORIES, query)
+        if code != 0:
+            raise self._not_answered(names, command, output, errors)
+        return _builds(output)
 
-    def _excluded(self, spec, errors):
-        return LivepatchError(
-            "package_failed",
-            "package %s: expected to be allowed to install it, found it excluded by the configuration of dnf on "
-            "this host. Remove the exclude or the version lock." % spec,
-            stderr=errors[-STDERR_CHARACTERS:],
-        )
+    def changelog(self, package):
+        code, output, dummy, dummy = self._query(self.UNFILTERED, ["--changelogs", package])
+        return output if code == 0 else None
+
+    def _query(self, options, words):
+        # -y as in install: at a first use dnf asks whether the key that the repository names may check its metadata.
+        return self.run(["-q", "-y"] + options + ["repoquery", "--available"] + words)
+
+    def _not_answered(self, spec, command, output, errors):
+        known = reason(errors + output)
+        code = known if known in ("disk_full", "bad_signature") else "repository_unavailable"
+        return failure(code, spec, command, output, errors)
 
     def _try_install(self, spec, gpg_check):
         """Return None when it worked, else the reason that needs a second look; raise what is clear at once."""
@@ -275,6 +314,9 @@ class Tdnf(Manager):
     )
     # It goes on without a repository that is down, where that one is configured so.
     SKIPPED = "Disabling Repo:"
+    DECLINED = ["--assumeno", "install"]
+    # Said wherever packages are excluded at all.
+    EXCLUDES = "packages are excluded from"
 
     def install(self, spec, gpg_check):
         """Install spec, also an older one. Returns True, or False when no repository has it. Raises LivepatchError.
@@ -289,6 +331,18 @@ class Tdnf(Manager):
         """Return the newest available name-version-release.arch for spec, or None. Raises LivepatchError."""
         names = self._twice(["repoquery", "--available", spec], spec, nevras)
         return max(names, key=drift.age) if names else None
+
+    def is_excluded(self, spec):
+        """The same for tdnf, for a package that a repository has: it does not find what is excluded."""
+        code, output, errors, dummy = self.run(self.DECLINED + [spec])
+        return self._told(code, output, errors) == "not_found" and self.EXCLUDES in errors + output
+
+    def candidates(self, names):
+        code, output, errors, command = self.run(["-y", "--refresh", "repoquery", "--available", names])
+        known = self._told(code, output, errors)
+        if known not in (None, "not_found"):
+            raise failure(known, names, command, output, errors)
+        return [_of_nevra(nevra) for nevra in nevras(output)]
 
     def _check(self, spec):
         """Check the signature of what would be installed; tdnf leaves it to each repository whether there is one.
@@ -309,21 +363,26 @@ class Tdnf(Manager):
         """Return the answer in a command's output; None where it does not find the spec, with fresh metadata neither."""
         for options in (["-y"], ["-y", "--refresh"]):
             code, output, errors, command = self.run(options + words)
-            number = self.NUMBER.search(errors + "\n" + output)
-            found = answer(output) if code == 0 and not number else None
+            found = answer(output) if code == 0 and not self.NUMBER.search(errors + "\n" + output) else None
             if found:
                 return found
-            known = self._known(code, int(number.group(1)) if number else None, errors + output)
+            known = self._told(code, output, errors) or "not_found"
             if known in ("disk_full", "bad_signature", "package_failed"):
                 raise failure(known, spec, command, output, errors)
         if known == "repository_unavailable":
             raise failure(known, spec, command, output, errors)
         return None
 
-    def _known(self, code, number, text):
+    def _told(self, code, output, errors):
+        """Return what keeps a command from an answer about all repositories (error code or not_found), None where nothing does."""
+        text = errors + "\n" + output
+        found = self.NUMBER.search(text)
+        number = int(found.group(1)) if found else None
         if self.SKIPPED in text:
             return "repository_unavailable"
-        if number in self.NOT_FOUND or (number is None and code == 0):
+        if number is None and code == 0:
+            return None
+        if number in self.NOT_FOUND:
             return "not_found"
         known = next((code for code, numbers in self.CODES if number in numbers), reason(text))
         return known if known in _NEXT else "package_failed"
@@ -338,6 +397,7 @@ class Zypper(Manager):
     NO_REPOSITORY, LOCKED, NOT_FOUND, SKIPPED, SCRIPT_FAILED = 6, 7, 104, 106, 107
     # Where packages are downloaded to, whatever zypp.conf says.
     PACKAGES = "/var/cache/zypp/packages"
+    DECLINED = ["--non-interactive", "--xmlout", "install", "--dry-run", "--oldpackage", "--no-recommends"]
 
     def __init__(self, *arguments):
         super(Zypper, self).__init__(*arguments)
@@ -363,11 +423,32 @@ class Zypper(Manager):
         """
         return self._twice(spec, ["--dry-run"])
 
+    def would_install(self, spec):
+        """The same as available, which is an installation that is only tried and raises for what is locked."""
+        return self.available(spec)
+
+    def candidates(self, names):
+        if not self._fresh:
+            self._refresh(names)
+        words = ["--non-interactive", "--xmlout", "search", "--details", "--type", "package", names]
+        code, output, errors, command = self.run(words)
+        if code not in self.DONE and code != self.NOT_FOUND:
+            raise self._failure(code, names, command, output, errors)
+        found = []
+        for solvable in _elements(output, "solvable"):
+            name, edition, arch = (solvable.get(key) or "" for key in ("name", "edition", "arch"))
+            # What is installed, and in no repository any more, has this one in brackets.
+            if (solvable.get("repository") or "(").startswith("("):
+                continue
+            epoch, separator, version = edition.rpartition(":")
+            nevra = "%s-%s.%s" % (name, version, arch)
+            found += [_of_nevra(nevra)._replace(epoch=epoch or "0")] if nevras(nevra) else []
+        return found
+
     def _twice(self, spec, options):
         found = self._install(spec, options)
         if found is None and not self._fresh:
             self._refresh(spec)
-            self._fresh = True
             found = self._install(spec, options)
         return found
 
@@ -402,9 +483,12 @@ class Zypper(Manager):
             known = reason(errors + output)
             code = known if known in ("disk_full", "bad_signature") else "repository_unavailable"
             raise failure(code, spec, command, _messages(output), errors)
+        self._fresh = True
 
     def _failure(self, code, spec, command, output, errors):
         known = "repository_unavailable" if code == self.NO_REPOSITORY else reason(errors + output)
+        if known == "excluded":
+            return self._excluded(spec, errors or output)
         if code == self.LOCKED or known not in _NEXT:
             known = "package_failed"
         return failure(known, spec, command, _messages(output), errors)
@@ -433,6 +517,41 @@ class Zypper(Manager):
 
     def _environment(self):
         return dict(super(Zypper, self)._environment(), ZYPP_LOCK_TIMEOUT="%d" % self._timeout)
+
+
+# A line of this form for each package: what plugins print is none. dnf 4 tells times as texts in UTC, dnf 5 as numbers.
+_BUILD_FORMAT = r"available|%{name}|%{epoch}|%{version}|%{release}|%{arch}|%{buildtime}\n"
+_BUILD_LINE = re.compile(r"available\|([^|\s]+)\|([0-9]*)\|([^|\s]+)\|([^|\s]+)\|([a-z0-9_]+)\|([0-9: -]*)\Z")
+_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2})\Z")
+
+
+def _builds(output):
+    """Return the packages (list of Available) in what dnf answered to a query with _BUILD_FORMAT."""
+    found = []
+    for line in output.splitlines():
+        match = _BUILD_LINE.match(line.strip())
+        if match:
+            name, epoch, version, release, arch, built = match.groups()
+            package = Available(name, epoch or "0", version, release, arch, _seconds(built))
+            found += [package] if nevras(package.nevra) else []
+    return found
+
+
+def _seconds(text):
+    """Return a build time as seconds since 1970 (int), None for what is none."""
+    found = _TIME.match(text)
+    try:
+        return times.to_seconds("%sT%s:00Z" % found.groups()) if found else int(text)
+    except ValueError:
+        return None
+
+
+def _of_nevra(nevra):
+    """Return the Available of a name-version-release.arch."""
+    rest, dummy, arch = nevra.rpartition(".")
+    rest, dummy, release = rest.rpartition("-")
+    name, dummy, version = rest.rpartition("-")
+    return Available(name, "0", version, release, arch, None)
 
 
 def _elements(output, tag):

@@ -65,6 +65,21 @@ def installed(run_command, *packages):
     Of several installed at once under one name the one installed last counts.
     Raises LivepatchError: bad_name, no_package_manager (there is no rpm), package_failed (rpm itself failed).
     """
+    rows = _asked(run_command, packages)
+    found = []
+    for package in packages:
+        matches = [match for match in rows if package in forms(match)]
+        if matches:
+            found.append(max(matches, key=_installed_at))
+    return found
+
+
+def versions(run_command, name):
+    """Return all installed packages of a name (list of Installed), as several may be beside each other; raise as above."""
+    return [package for package in _asked(run_command, [name]) if package.name == name]
+
+
+def _asked(run_command, packages):
     code, output, errors = _rpm(run_command, ["-q", "--qf", _QUERY] + [package_spec(package) for package in packages])
     rows = _rows(output)
     if code != 0 and not rows and "not installed" not in output:
@@ -73,12 +88,7 @@ def installed(run_command, *packages):
             "RPM database: expected an answer about %s, found: %s. Check `rpm -q %s` on the host."
             % (packages[0], (output + errors).strip()[:300], packages[0]),
         )
-    found = []
-    for package in packages:
-        matches = [match for match in rows if package in forms(match)]
-        if matches:
-            found.append(max(matches, key=_installed_at))
-    return found
+    return rows
 
 
 def _rows(output):
@@ -139,14 +149,38 @@ def owner(run_command, path):
     return Owner(nevra, changelog[:_CHANGELOG_CHARACTERS])
 
 
-def is_newer(run_command, first, second):
+def kernel_built(run_command, kernel_release):
+    """Return when the package of a kernel was built (seconds since 1970, int), None where the RPM database does not tell."""
+    images = ["/lib/modules/%s/vmlinuz" % kernel_release, "/boot/vmlinuz-%s" % kernel_release]
+    output = _rpm(run_command, ["-qf", "--qf", "built\\t%{NAME}\\t%{BUILDTIME}\\n"] + images)[1]
+    found = re.findall(r"^built\tkernel\S*\t([0-9]{1,12})$", output, re.MULTILINE)
+    return min(int(seconds) for seconds in found) if found else None
+
+
+def version_key(text):
+    """Return a key that sorts versions, or releases, of packages as rpm compares them (rpm-version(7)).
+
+    Numbers as numbers and after words, words by their letters, what is longer after what it begins with; ~ sorts before the
+    end of a version, ^ after it and before all else. Everything else only separates.
+    """
+    return tuple(_ranked(part) for part in _VERSION_PART.findall(text) + [""])
+
+
+_VERSION_PART = re.compile(r"[0-9]+|[A-Za-z]+|~|\^")
+_RANKS = {"~": -1, "": 0, "^": 1}
+
+
+def _ranked(part):
+    # A number is the larger the longer it is: a foreign one may be longer than Python converts.
+    if part[:1].isdigit():
+        digits = part.lstrip("0")
+        return 3, len(digits), digits
+    return _RANKS.get(part, 2), 0, part if part.isalpha() else ""
+
+
+def is_newer(first, second):
     """Tell whether first is newer than second, as rpm compares (version, release) (tuples of str), without epochs."""
-    for one, other in zip(first, second):
-        comparison = '%%{lua:print(rpm.vercmp("%s","%s"))}' % (package_spec(one), package_spec(other))
-        order = _rpm(run_command, ["--eval", comparison])[1].strip()
-        if order in ("1", "-1"):
-            return order == "1"
-    return False
+    return [version_key(part) for part in first] > [version_key(part) for part in second]
 
 
 def signature(run_command, package):

@@ -9,7 +9,10 @@ import re
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages.rpm import package_spec
 
-Vendor = collections.namedtuple("Vendor", "name ids releases package module nevra directories loads unverified")
+Vendor = collections.namedtuple(
+    "Vendor", "name ids releases package module nevra directories loads unverified empty cumulative months"
+)
+Vendor.__new__.__defaults__ = (None, ("",), None)
 Vendor.__doc__ = """One row: how a vendor, or a house, names what it ships.
 
 name: of the row. ids: words of ID and ID_LIKE in os-release by which a host is known (tuple of str), empty where nothing
@@ -19,7 +22,10 @@ name, in which '.' and '-' become '_' (str), None where the release does not tel
 installed package's name-version-release.arch, with the groups kernel (as the package writes it) and release, or None.
 directories: where the module files lie (tuple of str; {kernel} is `uname -r`, {any} one directory of any name). loads:
 whether the package's own scripts load the livepatch (bool, None: not known). unverified: the columns that nobody has seen
-confirmed by the vendor (tuple of str)."""
+confirmed by the vendor (tuple of str). empty: regular expression of the releases whose package has no livepatch, None where
+there are none such. cumulative: what the releases begin with of which the newest mends all that older ones did (tuple of str,
+the best first); none where a livepatch mends one thing only. months: how long a kernel gets livepatches after it was built
+(int), None where the vendor does not say."""
 
 _ARCH = r"(?:\.(?P<arch>x86_64|aarch64|ppc64le|s390x|noarch))?\Z"
 _NUMBERED = re.compile(r"\d+-\d+(\.\d+)*\Z")
@@ -36,8 +42,10 @@ VENDORS = (
             r"kpatch-patch-(?P<kernel>\d+_\d+_\d+-\d+(?:_\d+)*)-(?P<release>\d+-\d+(?:\.\d+)*)(?P<dist>\.el\w+)" + _ARCH
         ),
         ("/usr/lib/kpatch/{kernel}", "/var/lib/kpatch/{kernel}"),
-        None,
-        ("directories",),
+        True,
+        (),
+        empty=re.compile(r"0-"),
+        months=12,
     ),
     # kernel-livepatch-5_14_21-150400_24_33-default-6-150400.2.2 with livepatch_6_150400_2_2, whose file is called
     # livepatch-6-150400_2_2.ko.
@@ -53,6 +61,7 @@ VENDORS = (
         ("/usr/lib/modules/{kernel}/livepatch",),
         None,
         (),
+        months=12,
     ),
     # kernel-livepatch-6.1.186-228.376-1.0-2.amzn2023; the modules are called after what they mend: livepatch_CVE_2022_36946.
     Vendor(
@@ -68,6 +77,8 @@ VENDORS = (
         ("/usr/lib/kpatch/{kernel}", "/var/lib/kpatch/{kernel}"),
         None,
         ("directories",),
+        empty=re.compile(r"\d+(\.\d+)*-0\Z"),
+        months=3,
     ),
     # patch-kernel-5.10.0-60.91.0.115.oe2203-HP001-1-1; each patch has a directory of its own.
     Vendor(
@@ -80,6 +91,7 @@ VENDORS = (
         ("/usr/lib/syscare/patches/{any}",),
         False,
         (),
+        cumulative=("ACC", "HP"),
     ),
     # livepatch-5.15.94.1-1.cm2-1.0.0-2.cm2 with livepatch_5_15_94_1_1_cm2_1_0_0_2_cm2.
     Vendor(
@@ -112,6 +124,7 @@ VENDORS = (
         ("/var/khotfix/{kernel}/{any}",),
         True,
         ("ids", "module", "loads"),
+        cumulative=(),
     ),
     # klp-6.4.3-0_fbk14-hf2-r1: like the generic names, with the module in kpatch's directory.
     Vendor(
@@ -210,6 +223,30 @@ def placeholders(kernel_release, architecture, release):
         "arch": architecture,
         "release": release,
     }
+
+
+def vendor_of_host(os_family_ids):
+    """Return the Vendor whose packages this host gets by their name, None for the generic ones. os_family_ids: as above."""
+    found = [row for word in os_family_ids for row in VENDORS if word in row.ids]
+    return found[0] if found and found[0].package else None
+
+
+def around_release(pattern, values):
+    """Return (what comes before the release, a regular expression of what comes after it) in the specs that a pattern makes.
+
+    The tag of the distribution after it may be any, and none. Raises LivepatchError: bad_name.
+    """
+    parts = pattern.split("{release}")
+    before = _filled(parts[0], values)
+    after = re.escape(_filled(parts[-1], dict(values, dist="\0"))).replace(re.escape("\0"), r"(?:\.[a-z]+\d\w*)?")
+    if len(parts) != 2 or len(before) < 2:
+        raise LivepatchError(
+            "bad_name",
+            "pattern %r: expected a name, and {release} once behind it, so that all releases can be asked for. "
+            "Correct the pattern." % pattern,
+        )
+    package_spec(before)
+    return before, after
 
 
 def spec(pattern, values):

@@ -7,16 +7,21 @@ import bz2
 import gzip
 import lzma
 import os
+import subprocess
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._packages import package_facts
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import advisories, package_facts
 
 PACKAGE = "klp-6.1.0-56-amd64-hotfix2-1.x86_64"
 UPDATE = """<update type="security"><id>LAB-1</id><references>%s</references>
 <pkglist><collection><package name="klp"><filename>%s.rpm</filename></package></collection></pkglist></update>
 """
 CACHE = "var/cache/dnf/lab-0123456789abcdef/repodata/0123-updateinfo.xml"
+
+
+def zstd(data):
+    return subprocess.run(["zstd", "-qc"], input=data, stdout=subprocess.PIPE, check=True).stdout
 
 
 @pytest.fixture
@@ -44,7 +49,8 @@ def test_cves_are_sorted_by_year_and_number_and_told_once():
 
 
 @pytest.mark.parametrize(
-    "suffix, pack", [("", bytes), (".gz", gzip.compress), (".xz", lzma.compress), (".bz2", bz2.compress)]
+    "suffix, pack",
+    [("", bytes), (".gz", gzip.compress), (".xz", lzma.compress), (".bz2", bz2.compress), (".zst", zstd)],
 )
 def test_the_advisories_of_exactly_this_package_are_read_packed_or_not(root, suffix, pack):
     other = PACKAGE.replace("hotfix2", "hotfix3")
@@ -73,8 +79,10 @@ def test_a_host_without_advisories_says_so(root):
         (".gz", gzip.compress(updates() * 50)[:-30]),
         (".xz", b"no xz"),
         (".bz2", b"x"),
+        (".zst", zstd(updates(("other", ["CVE-2026-40001"])) * 5000)[:-30]),
+        (".zck", b"no program of ours"),
     ],
-    ids=["zst", "no gzip", "cut gzip", "no xz", "bz2"],
+    ids=["zst", "no gzip", "cut gzip", "no xz", "bz2", "cut zst", "zck"],
 )
 def test_advisories_that_cannot_be_unpacked_are_not_taken_for_none(root, suffix, data):
     put(root, data, CACHE + suffix)
@@ -82,15 +90,18 @@ def test_advisories_that_cannot_be_unpacked_are_not_taken_for_none(root, suffix,
 
 
 def test_an_advisory_across_two_reads_is_read_whole(root, monkeypatch):
-    monkeypatch.setattr(package_facts, "_CHUNK", 7)
+    monkeypatch.setattr(advisories, "_CHUNK", 7)
     put(root, updates((PACKAGE, ["CVE-2026-40001"]), ("other", ["CVE-2026-40002"])))
     assert package_facts.cves_in_advisories(PACKAGE, root) == (["CVE-2026-40001"], "read")
 
 
-@pytest.mark.parametrize("name, value", [("MAX_BYTES", 300), ("MAX_UPDATE", 20), ("MAX_SECONDS", -1.0)])
-def test_reading_ends_at_its_limits_and_says_so(root, monkeypatch, name, value):
-    monkeypatch.setattr(package_facts, name, value)
-    monkeypatch.setattr(package_facts, "_CHUNK", 50)
+@pytest.mark.parametrize(
+    "module, name, value",
+    [(advisories, "MAX_BYTES", 300), (advisories, "MAX_UPDATE", 20), (package_facts, "ADVISORY_SECONDS", -1.0)],
+)
+def test_reading_ends_at_its_limits_and_says_so(root, monkeypatch, module, name, value):
+    monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(advisories, "_CHUNK", 50)
     put(
         root,
         updates(*[("other%d" % number, ["CVE-2026-40002"]) for number in range(100)], (PACKAGE, ["CVE-2026-40001"])),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import (
+    advisories,
     drift,
     engines,
     package_facts,
@@ -49,13 +50,13 @@ def test_whatever_a_changelog_says_only_whole_names_are_cves(text):
 @given(st.binary(max_size=300), st.sampled_from(["", ".gz", ".xz", ".bz2", ".zst"]))
 def test_whatever_lies_among_the_advisories_reading_it_ends_with_a_word(data, suffix):
     with tempfile.TemporaryDirectory() as root:
-        original, package_facts._files = package_facts._files, lambda dummy: [root + "/updateinfo.xml" + suffix]
+        original, advisories.files = advisories.files, lambda dummy: [root + "/updateinfo.xml" + suffix]
         try:
             with open(root + "/updateinfo.xml" + suffix, "wb") as stream:
                 stream.write(data)
             found, status = package_facts.cves_in_advisories("klp-1-1.x86_64", root)
         finally:
-            package_facts._files = original
+            advisories.files = original
     assert isinstance(found, list) and status in ("read", "truncated", "unreadable")
 
 
