@@ -61,7 +61,11 @@ options:
       - With O(state=enabled) the package's files are compared with the RPM database before anything is loaded.
     type: str
   install:
-    description: Install O(package) if it is not there, and go on as with O(release).
+    description:
+      - Install O(package) if it is not there, and go on as with O(release).
+      - Of a package with name, version, release and architecture, as M(kernel.livepatch.livepatch_builds) tells it, more is
+        known. That no repository has it any more is the failure V(package_gone), and that it is for another kernel is
+        V(other_kernel) before anything is done.
     type: bool
     default: false
   gpg_check:
@@ -69,7 +73,9 @@ options:
     type: bool
     default: true
   allow_downgrade:
-    description: For O(release) and O(install), as for M(kernel.livepatch.livepatch_package).
+    description:
+      - For O(release) and O(install), as for M(kernel.livepatch.livepatch_package).
+      - With RV(outcome=already) a livepatch of the newer package that runs is proven; one that does not run is not brought in.
     type: bool
     default: true
   drift:
@@ -290,10 +296,11 @@ diff:
   type: dict
 outcome:
   description:
-    - What became of the package. V(not_applicable), no repository has one for this kernel.
+    - What became of the package. V(not_applicable), no repository has one for this kernel. V(already), a newer one is installed,
+      see O(allow_downgrade); then RV(name) is V(null) where none of its livepatches runs.
   returned: with O(release) and O(install)
   type: str
-  choices: [installed, already_installed, not_applicable]
+  choices: [installed, already_installed, already, not_applicable]
 package:
   description: Name, version, release and architecture of the package that is installed now, or V(null); predicted in check mode.
   returned: with O(release) and O(install)
@@ -446,6 +453,10 @@ proven:
       and every present object patched. V(false) when check mode predicts a change.
   returned: always
   type: bool
+msg:
+  description: What was expected, what was found, what to do next.
+  returned: on failure, and when RV(outcome) is V(already)
+  type: str
 error:
   description: A code for the reason, see the notes.
   returned: on failure

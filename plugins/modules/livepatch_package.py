@@ -58,6 +58,8 @@ options:
   package:
     description:
       - The package itself, as C(rpm -q) knows it, instead of O(release).
+      - With name, version, release and architecture it is one that a repository is known to have had. That none has it any more is the
+        failure V(package_gone), never V(not_applicable).
     type: str
   state:
     description:
@@ -70,6 +72,7 @@ options:
   allow_downgrade:
     description:
       - Whether a newer version under the same name may be replaced, which is what going back to an older release is.
+      - With V(false) a newer one is a failure for O(release), and for an exact O(package) RV(outcome=already).
     type: bool
     default: true
   gpg_check:
@@ -143,7 +146,7 @@ outcome:
   returned: success
   type: str
   sample: installed
-  choices: [installed, already_installed, not_applicable, removed, already_absent]
+  choices: [installed, already_installed, already, not_applicable, removed, already_absent]
 spec:
   description: The package that was asked for.
   returned: once the name is known
@@ -151,7 +154,8 @@ spec:
   sample: klp-6.1.0-56-amd64-hotfix3
 package:
   description:
-    - Name, version, release and architecture of the package that was asked for, when it is installed now; else V(null).
+    - Name, version, release and architecture of the package that was asked for, when it is installed now; else V(null). With
+      RV(outcome=already) those of the newer one that is installed.
   returned: success
   type: str
   sample: klp-6.1.0-56-amd64-hotfix3-1.x86_64
@@ -234,6 +238,7 @@ error:
       Amazon Linux 2 is not). V(no_module_in_package), the package
       has no kernel module. V(other_kernel), its modules are for other kernels. V(bad_name), the release, pattern or
       package cannot be a name. V(package_failed), everything else, explained in RV(msg) and RV(stderr).
+    - V(package_gone), no repository has the exact O(package) any more.
     - V(image_based), the system is an image (ostree, bootc, transactional-update, a read-only C(/usr)) to which no package
       can be added. V(other_engine), see O(other_engines). V(drift), see O(drift).
   returned: failure
@@ -252,9 +257,10 @@ error:
     - image_based
     - other_engine
     - drift
+    - package_gone
 msg:
   description: What was expected, what was found, what to do next.
-  returned: failure
+  returned: failure, and when RV(outcome) is V(already)
   type: str
   sample: "package klp-6.1.0-56-amd64-hotfix3: expected dnf install to succeed, found: GPG check FAILED."
 """

@@ -11,7 +11,7 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._change import co
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import run_files
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
-from ansible_collections.kernel.livepatch.plugins.module_utils._packages import asked, install
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import asked, install, rpm
 
 # What these leave in the kernel has been dealt with, or is somebody else's.
 _DEALT_WITH = ("stalled", "already_forced", "busy")
@@ -44,7 +44,8 @@ class Transaction(object):
         """Return the run's result (dict); raise LivepatchError."""
         run = self._run
         found = install.ask(run.run_command, self._wanted)
-        self._had = found[0].nevra if found[0] else found[1].nevra if found[1] else None
+        had = self._staying(found) or found.exact or found.other
+        self._had = had.nevra if had else None
         self._go_on()
         ended = False
         try:
@@ -76,7 +77,10 @@ class Transaction(object):
 
     def _execute(self, found):
         run = self._run
-        if found[0]:
+        if self._staying(found):
+            self._present(found)
+            result = self._as_it_is(run.bring)
+        elif found.exact:
             self._present(found)
             self._take_file()
             result = run.bring()
@@ -94,13 +98,15 @@ class Transaction(object):
     def told(self, look):
         """Return what the result has of it besides (dict). look: whether to see what has happened since (bool)."""
         package = self._package
-        return {
-            "outcome": package.get("outcome"),
-            "package": package.get("package"),
-            "package_before": self._had,
-            "drift": package.get("drift"),
-            "health": self._look() if look else None,
-        }
+        told = {"msg": package["msg"]} if "msg" in package else {}
+        return dict(
+            told,
+            outcome=package.get("outcome"),
+            package=package.get("package"),
+            package_before=self._had,
+            drift=package.get("drift"),
+            health=self._look() if look else None,
+        )
 
     def _diff(self, diff):
         now = "before" if self._package["outcome"] == "not_applicable" else "package"
@@ -127,6 +133,24 @@ class Transaction(object):
         # The name that the vendor's rule gives was for predictions: the file says it itself.
         self._run.take_name(None)
         self._run.take_file(source.only_one(self._package["package"], files))
+
+    def _staying(self, found):
+        """The newer package (rpm.Installed) among what is Found that is not to be gone back from, or None."""
+        return None if self._wanted.allow_downgrade else found.newer
+
+    def _as_it_is(self, bring):
+        """The result where a newer package is installed: its livepatch is proven if it runs, and is not brought in otherwise."""
+        run = self._run
+        host = sysfs.read_host(run.root)
+        running = [path for path in self._package["module_files"] if rpm.module_of(path) in host.enabled]
+        if running and host.pending is None:
+            run.take_name(None)
+            run.take_file(source.only_one(self._package["package"], running))
+            return bring()
+        run.take_name(None)
+        if not run.begun:
+            run.take_as_before(host)
+        return run.result(run.before, run.before, [], [], False)
 
     def _predicted(self, found):
         run = self._run
@@ -164,6 +188,8 @@ class Transaction(object):
         run.begin()
         try:
             self._present(None)
+            if self._package["outcome"] == "already":
+                return self._as_it_is(run.bring_on)
             if self._package["outcome"] == "not_applicable":
                 return run.result(run.before, steps.view(sysfs.read_host(run.root)), [], [], False)
             self._take_file()

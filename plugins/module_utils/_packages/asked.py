@@ -7,7 +7,13 @@ import os
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._packages import drift, install, rpm, vendors
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import (
+    drift,
+    install,
+    package_manager,
+    rpm,
+    vendors,
+)
 
 
 class Asked(object):
@@ -54,6 +60,8 @@ class Asked(object):
             other_engines=params["other_engines"],
             os_family_ids=self._os_family_ids,
             root=self._root,
+            exact=self._release is None and bool(package_manager.nevras(self.spec)),
+            architecture=self._system.machine,
             **self._pending(params)
         )
 

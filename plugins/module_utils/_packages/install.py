@@ -3,6 +3,9 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: BSD-2-Clause
 
+import collections
+import os
+
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import (
@@ -10,6 +13,7 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._packages import 
     package_facts,
     package_manager,
     rpm,
+    vendors,
 )
 
 
@@ -19,6 +23,7 @@ class Wanted:
     spec: package as `rpm -q` takes it. timeout: seconds for each command. pending: drift.Pending, the kernel that boots
     next, or None; pending_spec: the package of the same release for it (str), None where that has no name. drift: "warn",
     "fail" or "ignore" where that package is missing. other_engines: "refuse" or "ignore". os_family_ids: of os-release.
+    exact: whether it is one package that a repository is known to have had. architecture: `uname -m`, read when None.
     """
 
     def __init__(
@@ -35,9 +40,13 @@ class Wanted:
         other_engines="refuse",
         os_family_ids=(),
         root="/",
+        exact=False,
+        architecture=None,
     ):
         self.spec = spec
+        self.exact = exact
         self.kernel_release = kernel_release
+        self.architecture = architecture or os.uname().machine
         self.gpg_check = gpg_check
         self.allow_downgrade = allow_downgrade
         self.timeout = timeout
@@ -58,7 +67,22 @@ def present(run_command, find, wanted, found=None):
     None to ask now.
     Raises LivepatchError; its details have "changed" when something had been installed by then.
     """
-    current, before, ready = found or ask(run_command, wanted)
+    found = found or ask(run_command, wanted)
+    result = _present(run_command, find, wanted, found)
+    if result["outcome"] == "not_applicable" and wanted.exact:
+        raise LivepatchError(
+            "package_gone",
+            "package %s: expected it in a repository of this host, found that none has it any more. Nothing was changed. Have "
+            "the repository offer it again, or ask for the newest build." % wanted.spec,
+        )
+    return result
+
+
+def _present(run_command, find, wanted, found):
+    current, before, ready, newer = found
+    if newer and not wanted.allow_downgrade:
+        result = _result("already", newer, newer.nevra, _proven(run_command, newer, wanted))
+        return dict(result, drift=None, msg=_newer_message(newer, wanted))
     if current:
         result = _result("already_installed", current, current.nevra, _proven(run_command, current, wanted))
         manager = _manager(run_command, find, wanted) if wanted.pending and wanted.drift == "fail" else None
@@ -66,7 +90,7 @@ def present(run_command, find, wanted, found=None):
     _require_place(wanted)
     manager = _manager(run_command, find, wanted)
     package_manager.require_space(wanted.spec)
-    if before and not wanted.allow_downgrade:
+    if before and not wanted.allow_downgrade and not wanted.exact:
         _refuse_downgrade(run_command, manager, before, wanted)
     drift = _drift(manager, ready, wanted) if wanted.drift == "fail" else None
     if _refused(drift, wanted) and not manager.available(wanted.spec):
@@ -84,8 +108,25 @@ def present(run_command, find, wanted, found=None):
 
 
 def ask(run_command, wanted):
-    """Return what is installed of what is wanted, as find_installed() does, with the package for the next kernel."""
+    """Return what is installed of what is wanted (Found), with the package for the next kernel.
+
+    Raises LivepatchError: other_kernel where an exact package says by its name that it is for another one.
+    """
+    other = vendors.other_kernel(wanted.spec, wanted.kernel_release, wanted.architecture) if wanted.exact else None
+    if other:
+        raise LivepatchError(
+            "other_kernel",
+            "package %s: expected one for the running kernel %s, found that it is for %s. Ask for the build of this kernel."
+            % (wanted.spec, wanted.kernel_release, other),
+        )
     return find_installed(run_command, wanted.spec, wanted.pending_spec if wanted.pending else None)
+
+
+def _newer_message(newer, wanted):
+    return (
+        "package %s: %s is installed, which is newer. It stays, as going back was not asked for (allow_downgrade: false)."
+        % (wanted.spec, newer.nevra)
+    )
 
 
 def _require_place(wanted):
@@ -214,20 +255,34 @@ def _available(manager, wanted):
         return "unknown"
 
 
-def find_installed(run_command, spec, beside=None):
-    """Return (the installed package that spec means, another version installed under its name, that of beside).
+Found = collections.namedtuple("Found", "exact other ready newer")
+Found.__doc__ = """Installed packages (rpm.Installed), None for each that is not there. exact: what a spec means. other: another
+version under its name, the one installed last. ready: what another spec means. newer: the newest version under its name that is
+newer than the spec, where the spec is exact; several may be installed at once."""
 
-    None for each that is not there. Where the name ends in a spec cannot be seen: it may be followed by a version, or by
-    version and release. beside: another spec, asked for in the same query.
+
+def find_installed(run_command, spec, beside=None):
+    """Return what is Found of a spec, and of another one, asked for in the same query.
+
+    Where the name ends in a spec cannot be seen: it may be followed by a version, or by version and release.
     """
-    name_release, name_version = spec.rpartition("-")[0], spec.rpartition("-")[0].rpartition("-")[0]
-    found = rpm.installed(run_command, *[part for part in (spec, name_release, name_version, beside) if part])
-    exact = [package for package in found if _means(spec, package)]
-    others = [
-        package for package in found if not _means(spec, package) and package.name in (name_release, name_version)
-    ]
-    ready = [package for package in found if beside and _means(beside, package)]
-    return tuple(packages[0] if packages else None for packages in (exact, others, ready))
+    names = [spec.rpartition("-")[0], spec.rpartition("-")[0].rpartition("-")[0]]
+    rows = rpm.versions(run_command, *[part for part in [spec, beside] + names if part])
+    exact = [package for package in rows if _means(spec, package)]
+    others = [package for package in rows if not _means(spec, package) and package.name in names]
+    ready = [package for package in rows if beside and _means(beside, package)]
+    newer = [package for package in others if _is_exact(spec) and rpm.is_newer(package[1:3], _version(spec))]
+    newest = max(newer, key=lambda package: [rpm.version_key(part) for part in package[1:3]]) if newer else None
+    return Found(*[rpm.last_installed(packages) for packages in (exact, others, ready)] + [newest])
+
+
+def _is_exact(spec):
+    return bool(package_manager.nevras(spec))
+
+
+def _version(nevra):
+    """Return (version, release) of a name-version-release.arch."""
+    return tuple(nevra.rpartition(".")[0].rsplit("-", 2)[1:])
 
 
 def _means(spec, package):

@@ -65,21 +65,21 @@ def installed(run_command, *packages):
     Of several installed at once under one name the one installed last counts.
     Raises LivepatchError: bad_name, no_package_manager (there is no rpm), package_failed (rpm itself failed).
     """
-    rows = _asked(run_command, packages)
-    found = []
-    for package in packages:
-        matches = [match for match in rows if package in forms(match)]
-        if matches:
-            found.append(max(matches, key=_installed_at))
-    return found
+    rows = versions(run_command, *packages)
+    found = [last_installed([row for row in rows if package in forms(row)]) for package in packages]
+    return [package for package in found if package]
 
 
-def versions(run_command, name):
-    """Return all installed packages of a name (list of Installed), as several may be beside each other; raise as above."""
-    return [package for package in _asked(run_command, [name]) if package.name == name]
+def last_installed(packages):
+    """Return of some packages (list of Installed) the one that was installed last, None of none."""
+    return max(packages, key=_installed_at) if packages else None
 
 
-def _asked(run_command, packages):
+def versions(run_command, *packages):
+    """Return all installed packages (list of Installed) that some names or specs mean: several may be beside each other.
+
+    Raises LivepatchError as installed() does.
+    """
     code, output, errors = _rpm(run_command, ["-q", "--qf", _QUERY] + [package_spec(package) for package in packages])
     rows = _rows(output)
     if code != 0 and not rows and "not installed" not in output:

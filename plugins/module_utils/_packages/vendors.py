@@ -10,9 +10,9 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors imp
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages.rpm import package_spec
 
 Vendor = collections.namedtuple(
-    "Vendor", "name ids releases package module nevra directories loads unverified empty cumulative months"
+    "Vendor", "name ids releases package module nevra directories loads unverified kernel empty cumulative months"
 )
-Vendor.__new__.__defaults__ = (None, ("",), None)
+Vendor.__new__.__defaults__ = (None, None, ("",), None)
 Vendor.__doc__ = """One row: how a vendor, or a house, names what it ships.
 
 name: of the row. ids: words of ID and ID_LIKE in os-release by which a host is known (tuple of str), empty where nothing
@@ -22,7 +22,7 @@ name, in which '.' and '-' become '_' (str), None where the release does not tel
 installed package's name-version-release.arch, with the groups kernel (as the package writes it) and release, or None.
 directories: where the module files lie (tuple of str; {kernel} is `uname -r`, {any} one directory of any name). loads:
 whether the package's own scripts load the livepatch (bool, None: not known). unverified: the columns that nobody has seen
-confirmed by the vendor (tuple of str). empty: regular expression of the releases whose package has no livepatch, None where
+confirmed by the vendor (tuple of str). kernel: pattern of what the group kernel has, None for `uname -r`. empty: regular expression of the releases whose package has no livepatch, None where
 there are none such. cumulative: what the releases begin with of which the newest mends all that older ones did (tuple of str,
 the best first); none where a livepatch mends one thing only. months: how long a kernel gets livepatches after it was built
 (int), None where the vendor does not say."""
@@ -44,6 +44,7 @@ VENDORS = (
         ("/usr/lib/kpatch/{kernel}", "/var/lib/kpatch/{kernel}"),
         True,
         (),
+        kernel="{kernel_base_underscored}",
         empty=re.compile(r"0-"),
         months=12,
     ),
@@ -61,6 +62,7 @@ VENDORS = (
         ("/usr/lib/modules/{kernel}/livepatch",),
         None,
         (),
+        kernel="{kernel_base_underscored}",
         months=12,
     ),
     # kernel-livepatch-6.1.186-228.376-1.0-2.amzn2023; the modules are called after what they mend: livepatch_CVE_2022_36946.
@@ -77,6 +79,7 @@ VENDORS = (
         ("/usr/lib/kpatch/{kernel}", "/var/lib/kpatch/{kernel}"),
         None,
         ("directories",),
+        kernel="{kernel_base}",
         empty=re.compile(r"\d+(\.\d+)*-0\Z"),
         months=3,
     ),
@@ -91,6 +94,7 @@ VENDORS = (
         ("/usr/lib/syscare/patches/{any}",),
         False,
         (),
+        kernel="{kernel_base}{dist}",
         cumulative=("ACC", "HP"),
     ),
     # livepatch-5.15.94.1-1.cm2-1.0.0-2.cm2 with livepatch_5_15_94_1_1_cm2_1_0_0_2_cm2.
@@ -124,6 +128,7 @@ VENDORS = (
         ("/var/khotfix/{kernel}/{any}",),
         True,
         ("ids", "module", "loads"),
+        kernel="{kernel_build}",
         cumulative=(),
     ),
     # klp-6.4.3-0_fbk14-hf2-r1: like the generic names, with the module in kpatch's directory.
@@ -177,6 +182,21 @@ def parse(nevra):
             return Named(row.name, found.group("kernel"), found.group("release"))
     found = _GENERIC_NEVRA.match(nevra)
     return Named("generic", found.group("kernel"), found.group("release")) if found else None
+
+
+def other_kernel(nevra, kernel_release, architecture):
+    """Return the kernel (str, as the package writes it) that a livepatch package is for by its name, None where that may be this one.
+
+    nevra: name-version-release.arch. Where generic names have a kernel and a release end cannot be seen: what begins like this
+    kernel may be for it.
+    """
+    found = parse(nevra)
+    if found is None:
+        return None
+    values = placeholders(kernel_release, architecture, "")
+    row = next((row for row in VENDORS if row.name == found.vendor), None)
+    written = _filled(row.kernel, values) if row and row.kernel else kernel_release
+    return None if (found.kernel + "-").startswith(written + "-") else found.kernel
 
 
 def directories(kernel_release):

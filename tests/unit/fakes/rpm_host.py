@@ -149,7 +149,8 @@ class RpmHost(object):
 
     def _release(self, spec):
         """The release that a spec means; that of another package is one that no repository has."""
-        return spec[len(NAME) + 1 :] if spec.startswith(NAME + "-") else spec
+        release = spec[len(NAME) + 1 :] if spec.startswith(NAME + "-") else spec
+        return release[: -len("-1.x86_64")] if release.endswith("-1.x86_64") else release
 
     # --- dnf
 
@@ -169,7 +170,7 @@ class RpmHost(object):
             return 1, "", REPOSITORY_DOWN
         known = release in self.available and not self.down and not self.excluded
         if "repoquery" in words:
-            return 0, ("%s-1.x86_64\n\n" % words[-1] if known else ""), ""
+            return 0, ("%s-%s-1.x86_64\n\n" % (NAME, release) if known else ""), ""
         assert "install" in words
         if self.locked:
             self.locked -= 1
@@ -205,8 +206,10 @@ class RpmHost(object):
                 "%s package not found or not installed\nError(1011) : No matching packages\n" % words[-1],
             )
         if "repoquery" in words:
-            return 0, said + "%s-1.x86_64\n" % words[-1], ""
+            return 0, said + "%s-%s-1.x86_64\n" % (NAME, release), ""
         assert "install" in words
+        if "--assumeno" in words:
+            return 8, said + "Operation aborted.\n", ""
         if self.trouble:
             return 1, said, self.trouble
         directories = [word.partition("=")[2] for word in words if word.startswith("--downloaddir=")]

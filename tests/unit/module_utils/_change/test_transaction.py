@@ -86,6 +86,53 @@ def test_a_release_without_a_build_leaves_the_host_as_it_is(host):
         assert result["diff"]["before"] == result["diff"]["after"]
 
 
+def exactly(release, **more):
+    """The options that bring an exact package, by its release or as it is."""
+    package = release if release.endswith(".x86_64") else "%s-%s-1.x86_64" % (NAME, release)
+    return dict(dict(package=package, install=True, allow_downgrade=False), **more)
+
+
+def test_an_exact_package_is_brought_as_a_release_is(host):
+    for check_mode, changed in ((True, True), (False, True), (False, False), (True, False)):
+        result = run(host, None, check_mode, **exactly("hotfix2"))
+        assert (result["changed"], result["package"]) == (changed, NAME + "-hotfix2-1.x86_64")
+    assert result["proven"] and result["name"] == "hotfix2"
+
+
+def test_a_newer_livepatch_that_runs_is_proven_and_stays(host):
+    run(host, "hotfix3")
+    for check_mode in (True, False):
+        result = run(host, None, check_mode, **exactly("hotfix2"))
+        assert (result["outcome"], result["changed"], result["proven"]) == ("already", False, True)
+        assert (result["name"], result["package"]) == ("hotfix3", NAME + "-hotfix3-1.x86_64")
+        assert result["package_before"] == result["package"] and "is newer" in result["msg"]
+        assert result["diff"]["before"] == result["diff"]["after"]
+        assert check_mode or result["health"]["enabled"] == "hotfix3"
+
+
+def test_a_newer_package_whose_livepatch_does_not_run_stays_and_is_not_brought_in(host):
+    run(host, "hotfix1")
+    host.place("hotfix3")
+    result = run(host, None, **exactly("hotfix2"))
+    assert (result["outcome"], result["changed"], result["proven"], result["name"]) == ("already", False, False, None)
+    assert result["effective_release"] == elf.KERNEL + "-hotfix1" and result["health"]["enabled"] == "hotfix1"
+
+
+def test_an_exact_package_that_is_gone_or_for_another_kernel_leaves_the_host_as_it_is(host):
+    run(host, "hotfix1")
+    for package, code in (("hotfix9", "package_gone"), ("klp-5.10.0-1-amd64-hotfix2-1.x86_64", "other_kernel")):
+        error = refusal(host, None, **exactly(package))
+        assert (error.code, error.details["changed"], host.installed) == (code, False, "hotfix1")
+        assert error.details["effective_release"] == elf.KERNEL + "-hotfix1"
+    assert error.details["health"] is None
+
+
+def test_going_back_to_an_exact_package_is_asked_for(host):
+    run(host, "hotfix3")
+    result = run(host, None, **exactly("hotfix1", allow_downgrade=True))
+    assert (result["outcome"], result["name"], result["proven"]) == ("installed", "hotfix1", True)
+
+
 def test_what_a_run_that_was_killed_has_brought_is_told_though_no_repository_has_its_package_any_more(host):
     run(host, "hotfix1")
     killed = begin(host.kernel, **host.options("hotfix2"))

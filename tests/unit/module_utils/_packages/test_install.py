@@ -93,6 +93,81 @@ def nevra(release):
     return "%s-%s-1.x86_64" % (NAME, release)
 
 
+def exactly(host, release="hotfix2", **options):
+    wanted = install.Wanted(nevra(release), KERNEL, exact=True, architecture="x86_64", **options)
+    return install.present(host.run, host.find, wanted)
+
+
+def test_an_exact_package_is_brought_as_a_release_is(host):
+    predicted, done = exactly(host, check_mode=True), exactly(host)
+    assert predicted["package"] == done["package"] == nevra("hotfix2") and host.installed == "hotfix2"
+    assert [result["outcome"] for result in (predicted, done, exactly(host))] == ["installed", "installed", "already_installed"]
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_an_exact_package_that_no_repository_has_any_more_is_gone_and_never_not_applicable(host, check_mode):
+    host.installed = "hotfix1"
+    with pytest.raises(LivepatchError, match="none has it any more. Nothing was changed") as caught:
+        exactly(host, "hotfix9", check_mode=check_mode)
+    assert (caught.value.code, host.installed) == ("package_gone", "hotfix1")
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_an_exact_package_behind_a_repository_that_is_down_is_not_gone(host, check_mode):
+    host.down = True
+    with pytest.raises(LivepatchError) as caught:
+        exactly(host, "hotfix9", check_mode=check_mode)
+    assert caught.value.code == "repository_unavailable"
+
+
+@pytest.mark.parametrize(
+    "kernel, package, code",
+    [
+        ("6.1.0-57-amd64", nevra("hotfix1"), "other_kernel"),
+        ("5.14.0-427.40.1.el9_4.x86_64", "kpatch-patch-5_14_0-427_40_10-1-5.el9_4.x86_64", "other_kernel"),
+        ("5.14.0-427.40.1.el9_4.x86_64", "kpatch-patch-5_14_0-427_40_1-1-5.el9_4.x86_64", None),
+        ("6.12.0-160000.5-default", "kernel-livepatch-6_12_0-160000_5-rt-2-160000.2.2.x86_64", "other_kernel"),
+        ("6.12.0-160000.5-default", "kernel-livepatch-6_12_0-160000_5-default-2-160000.2.2.x86_64", None),
+        ("6.1.186-228.376.amzn2023.x86_64", "kernel-livepatch-6.1.176-223.369-1.0-1.amzn2023.x86_64", "other_kernel"),
+        ("5.15.94.1-1.cm2", "livepatch-5.15.94.1-1.cm2-1.0.0-2.cm2.x86_64", None),
+        ("5.10.0-60.91.0.115.oe2203.x86_64", "patch-kernel-5.10.0-60.91.0.115.oe2203-ACC-1-1.x86_64", None),
+        ("6.1.0-56-amd64", "acme-klp-7-1.x86_64", None),
+    ],
+)
+def test_an_exact_package_for_another_kernel_is_refused_before_any_command(kernel, package, code):
+    host = RpmHost()
+    wanted = install.Wanted(package, kernel, exact=True, architecture="x86_64")
+    if code is None:
+        assert install.ask(host.run, wanted).exact is None
+        return
+    with pytest.raises(LivepatchError, match="running kernel") as caught:
+        install.ask(host.run, wanted)
+    assert (caught.value.code, host.calls) == (code, [])
+
+
+def test_a_newer_package_stays_where_an_exact_one_is_asked_for_and_going_back_is_not(host):
+    host.installed = "hotfix3"
+    result = exactly(host, allow_downgrade=False)
+    assert (result["outcome"], result["changed"], result["package"]) == ("already", False, nevra("hotfix3"))
+    assert nevra("hotfix3") in result["msg"] and host.installed == "hotfix3" and host.ran(host.program) == []
+    assert exactly(host)["outcome"] == "installed" and host.installed == "hotfix2"
+
+
+def test_a_newer_package_beside_the_exact_one_counts_too(dnf):
+    dnf.installed = "hotfix2"
+    rows = dnf._rpm_q
+    other = "installed\t%s\thotfix3\t1\tx86_64\t50\tRSA\nfile\t%s\n" % (NAME, dnf.files[0].format(release="hotfix3"))
+    dnf._rpm_q = lambda words: (rows(words)[0], rows(words)[1] + other, "")
+    result = exactly(dnf, allow_downgrade=False)
+    assert (result["outcome"], result["package"]) == ("already", nevra("hotfix3"))
+    assert exactly(dnf)["outcome"] == "already_installed"
+
+
+def test_an_older_package_is_no_reason_to_leave_an_exact_one(host):
+    host.installed = "hotfix1"
+    assert exactly(host, allow_downgrade=False)["outcome"] == "installed"
+
+
 def test_a_missing_package_is_installed_and_verified(host):
     result = present(host)
     assert (result["changed"], result["outcome"], result["before"]) == (True, "installed", None)
