@@ -23,7 +23,7 @@ WAITING, NOT_STARTED = "waiting", "not_started"
 _WAITS = {"state": WAITING, "boots": "0", "reason": "recorded, this host has not booted with it yet"}
 _WITHOUT_RECORD = ("other_kernel", "switched_off", "kpatch")
 # What the last boot said and the next one would say again.
-_STAYS_OUT = ("tripped", "missing", "changed", "refused", "unguarded", NOT_STARTED)
+_STAYS_OUT = ("tripped", "missing", "changed", "refused", "unguarded", "switched_off", NOT_STARTED)
 
 SERVICE = "livepatch-boot.service"
 KPATCH_SERVICE = "kpatch.service"
@@ -34,6 +34,8 @@ RECORDS = copies.RECORDS
 PROGRAM = "etc/livepatch/boot.sh"
 UNITS = "etc/systemd/system"
 WANTS = UNITS + "/sysinit.target.wants"
+# Where units lie that a boot finds, the first one counts (systemd.unit(5)).
+_UNIT_DIRECTORIES = (UNITS, "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 GUARDS = "var/lib/livepatch/boot"
 # There where the place of the counts turned out to be another one after the boot than during it.
 UNGUARDED = "etc/livepatch/unguarded"
@@ -112,8 +114,16 @@ switched_off() {
     return 1
 }
 
-# kpatch loads all that lies in its directory, where its service is enabled.
+# kpatch loads all that lies in its directory, where its service is enabled. One that is masked, or gone, loads nothing.
 left_to_kpatch() {
+    unit=$root/etc/systemd/system/kpatch.service
+    if [ ! -L "$unit" ] && [ ! -e "$unit" ]; then
+        for unit in "$root"/usr/local/lib/systemd/system/kpatch.service "$root"/usr/lib/systemd/system/kpatch.service \
+            "$root"/lib/systemd/system/kpatch.service; do
+            [ ! -e "$unit" ] || break
+        done
+    fi
+    [ -s "$unit" ] || return 1
     for link in "$root"/etc/systemd/system/*.wants/kpatch.service; do
         [ -L "$link" ] || [ -e "$link" ] || continue
         for file in "$root/var/lib/kpatch/$kernel"/*.ko*; do
@@ -404,7 +414,19 @@ def kpatch_keeps(root, kernel_release):
 def _kpatch_is_enabled(root):
     units = os.path.join(root, UNITS)
     wants = (os.path.join(units, name, "kpatch.service") for name in listing(units) if name.endswith(".wants"))
-    return any(os.path.lexists(path) for path in wants)
+    return any(os.path.lexists(path) for path in wants) and _has_unit(root, KPATCH_SERVICE)
+
+
+def _has_unit(root, unit):
+    """Whether systemd finds a unit that is not masked: an empty file masks it, as a link to /dev/null does."""
+    for directory in _UNIT_DIRECTORIES:
+        path = os.path.join(root, directory, unit)
+        if os.path.lexists(path):
+            try:
+                return os.stat(path).st_size > 0
+            except EnvironmentError:
+                return False
+    return False
 
 
 def listing(directory):

@@ -37,9 +37,11 @@ def take_out(actions, name, former):
 
 
 def _not_brought_back(actions, name, gone, error):
-    release = sysfs.read_host(actions.root).effective_release
-    if not gone:
-        return "Taking it out again failed, and this host runs %s: %s" % (release, error.message)
+    host = sysfs.read_host(actions.root)
+    release = host.effective_release
+    if all(other in host.enabled for other in gone):
+        back = "%s came back, but taking" % ", ".join(gone) if gone else "Taking"
+        return "%s it out again failed, and this host runs %s: %s" % (back, release, error.message)
     return "It is in the place of %s, and bringing back failed (%s): this host runs %s." % (
         ", ".join(gone),
         error.message,

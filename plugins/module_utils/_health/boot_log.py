@@ -51,7 +51,7 @@ class BootLog(object):
         self.reading = reading
         self.reasons = [reading.reason] if reading.reason else []
         self.journal_status = bounded.ABSENT
-        self._begin = begin
+        self.begin_sequence = begin
         self._records = list(reading.earlier) + list(reading.records)
         self._whole = bool(self._records) and self._records[0].sequence == 0
         self._gap_begin, self._is_filled = None, False
@@ -91,7 +91,7 @@ class BootLog(object):
 
         now: seconds since boot.
         """
-        begin = 0.0 if self._begin == 0 or self.begin is None else self.begin
+        begin = 0.0 if self.begin_sequence == 0 or self.begin is None else self.begin
         seconds = max(0.0, now - max(begin, self._gap_end))
         return {signature: (count, seconds) for signature, count in occurrences(self.new_alarms()).items()}
 
@@ -101,7 +101,7 @@ class BootLog(object):
 
     def _is_earlier(self, alarm):
         if alarm.sequence is not None:
-            return alarm.sequence < self._begin
+            return alarm.sequence < self.begin_sequence
         return alarm.seconds < self._gap_begin
 
     def _was_being_written(self, alarm):
@@ -138,7 +138,7 @@ class BootLog(object):
 
     def _beginning(self, since_boot):
         """Seconds since boot from which on a lost record belongs to the window, None when that is not known."""
-        if self._begin == 0:
+        if self.begin_sequence == 0:
             return 0.0
         if self.reading.earlier:
             return self.reading.earlier[-1].seconds

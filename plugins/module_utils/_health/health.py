@@ -62,11 +62,18 @@ class _Look(object):
         self.before, self.marks = untold.at_begin(since, self.window.rebooted), untold.read(root)
         begin = 0 if self.window.rebooted else since.get("sequence") or 0
         since_boot = None if self.window.begin is None else self.window.begin - self.window.booted
-        self.log = boot_log.BootLog(read_log(begin), begin, since_boot, journal)
+        reading, set_back = read_log(begin), None
+        if reading.status == kernel_log.READ and (reading.next_sequence or 0) < begin:
+            set_back = (
+                "the kernel's log ends before record %d, where since.sequence is: this machine was set back, as to a snapshot. "
+                "Its whole log is told." % begin
+            )
+            begin, reading = 0, read_log(0)
+        self.log = boot_log.BootLog(reading, begin, since_boot, journal)
         self.history = self.log.history(self.host.kernel_release, self.host.enabled)
         self.former = None
         self.sources = {}
-        self.reasons = list(self.log.reasons)
+        self.reasons = self.log.reasons + ([set_back] if set_back else [])
 
     def at(self, kdump_directories, coredump_directories):
         """Return the result (dict)."""
@@ -172,7 +179,7 @@ class _Look(object):
         for alarm in self.log.new_alarms():
             source = JOURNAL if alarm.sequence is None else KMSG
             release = self.history.at(alarm.seconds)
-            moment = self.window.booted + alarm.seconds
+            moment = self.window.moment(alarm.seconds, is_within=bool(self.log.begin_sequence))
             events.append(self._event(alarm.kind, moment, alarm.sequence, alarm.signature, alarm.text, source, release))
         return events
 
@@ -336,6 +343,16 @@ class Window(object):
             "when the window began is not known: core dumps were not looked for. Hand on since.time with the rest."
         )
         return None
+
+    def moment(self, seconds, is_within):
+        """When (seconds since 1970) something was logged, so many seconds after this boot by the clock of the log.
+
+        That is not corrected, and parts from the host's by seconds in a month. is_within: it is known to lie in the window.
+        """
+        found = self.booted + seconds
+        if not is_within or self.rebooted or self.begin is None or self.clock_set_back:
+            return found
+        return max(found, self.begin)
 
     def holds(self, moment):
         """Whether a file of this time (seconds since 1970) is not one for the next look.

@@ -6,6 +6,7 @@
 # From its first task to its last one a livepatch's code may run, so a moment inside a transition belongs to the
 # livepatch in transition. The lines were seen on 5.10 to 7.2 (kernel/livepatch/core.c, transition.c).
 
+import bisect
 import collections
 import re
 
@@ -107,7 +108,7 @@ def _before(steps, whole, enabled):
 
 def _replay(steps, whole, enabled):
     """Return (list of (seconds, topmost livepatch from then on or None), the stack at the end, oldest first)."""
-    last = {name: number for number, (unused, what, name) in enumerate(steps) if what == "patching complete"}
+    told = _Told(steps, enabled)
     changes, stack, assumed = [], collections.OrderedDict(), False
     if not whole:
         stack[_UNKNOWN] = None
@@ -118,18 +119,52 @@ def _replay(steps, whole, enabled):
     for number, (seconds, what, name) in enumerate(steps):
         stack.pop(name, None)
         if what == "patching complete":
-            # The log does not say what was replaced. A livepatch that is still enabled has not been.
-            for other in [one for one in stack if one not in (enabled or []) or last.get(one, -1) >= number]:
+            gone = [(other, told.was_replaced(other, number)) for other in stack]
+            for other in [other for other, replaced in gone if replaced is not False]:
                 del stack[other]
-                assumed = assumed or enabled is None
+            assumed = assumed or None in [replaced for unused, replaced in gone]
         if what != "unpatching complete":
             stack[name] = None
         elif not stack and assumed:
             stack[_UNKNOWN] = None
         changes.append((seconds, next(reversed(stack), None)))
-    if enabled is not None and not whole and steps and _pending(steps) is None:
+    if enabled is not None and steps and _pending(steps) is None and (not whole or changes[-1][1] is _UNKNOWN):
         changes[-1] = (steps[-1][0], enabled[-1] if enabled else None)
     return changes, list(stack)
+
+
+class _Told(object):
+    """What the lines (steps) tell of a livepatch that others came over: the log does not say what was replaced."""
+
+    def __init__(self, steps, enabled):
+        self._steps, self._enabled = steps, enabled
+        self._named, self._complete = {}, []
+        for number, (unused, what, name) in enumerate(steps):
+            self._named.setdefault(name, []).append(number)
+            if what == "patching complete":
+                self._complete.append(number)
+
+    def was_replaced(self, name, number):
+        """Whether a livepatch was replaced by the one that was complete with this line; None when that is not known.
+
+        One that goes out later, or is enabled now, was not. One that has gone without a line was replaced by what was
+        complete since its last one: nobody knows by which, where that is more than one.
+        """
+        named = self._named.get(name, [])
+        place = bisect.bisect_right(named, number)
+        if place < len(named):
+            end = named[place]
+            if self._steps[end][1] not in ("enabling", "starting patching"):
+                return False
+        elif self._enabled is None:
+            return None
+        elif name in self._enabled:
+            return False
+        else:
+            end = len(self._steps)
+        begin = named[place - 1] if place else -1
+        came = bisect.bisect_left(self._complete, end) - bisect.bisect_right(self._complete, begin)
+        return True if came == 1 else None
 
 
 def _pending(steps):

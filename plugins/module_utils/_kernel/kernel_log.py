@@ -38,7 +38,7 @@ kernel: False when a program wrote it into /dev/kmsg (facility other than 0) (bo
 
 Reading = collections.namedtuple("Reading", "records next_sequence status reason earlier")
 Reading.__doc__ = """records: list of Record. next_sequence: where to read on (int), None when nothing is known.
-status: READ, LOST, TRUNCATED or UNREADABLE. reason: what happened, None for READ (str). earlier: the records before the
+It is less than `sequence` where that is of a later state of the machine. status: READ, LOST, TRUNCATED or UNREADABLE. reason: what happened, None for READ (str). earlier: the records before the
 wanted ones, as far as the kernel still has them (list of Record).
 """
 
@@ -164,7 +164,7 @@ def _read_all(descriptor, sequence, device, clock):
         status, reason = TRUNCATED, "stopped after %d seconds: read on from %d" % (MAX_SECONDS, following)
     elif error.errno != errno.EAGAIN:
         status, reason = UNREADABLE, "cannot read %s: %s" % (device, error.strerror)
-    following = max(following, sequence) if status == READ else following
+    following = following or sequence if status == READ else following
     return Reading(records, following, status, reason, earlier)
 
 

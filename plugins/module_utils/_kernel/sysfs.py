@@ -13,6 +13,8 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._files import rea
 
 LIVEPATCHES = "sys/kernel/livepatch"
 COUNTERS = ("oops_count", "warn_count")
+# How often a livepatch is read that changes meanwhile.
+_TRIES = 5
 
 # Documentation/admin-guide/tainted-kernels.rst: the letter of each bit, from bit 0 on (a later kernel's bits have none).
 _TAINT_LETTERS = "PFSRMBUDAWCIOELKXTNJ"
@@ -90,11 +92,15 @@ def read_host(root="/"):
 def read_patch(root, name):
     """Return the Patch, or None when the kernel has no such livepatch (any more)."""
     directory = os.path.join(root, LIVEPATCHES, name)
-    enabled = reading.read_number(os.path.join(directory, "enabled"))
-    transition = reading.read_number(os.path.join(directory, "transition"))
+    for _try in range(_TRIES):
+        enabled = reading.read_number(os.path.join(directory, "enabled"))
+        transition = reading.read_number(os.path.join(directory, "transition"))
+        # A transition that began and ended between the two would look like one that never was.
+        if not enabled or reading.read_number(os.path.join(directory, "enabled")) == enabled:
+            break
     # A kernel without the consistency model (openEuler's) stops the machine for a moment and has no transition. Where the
     # directory has just gone with what is in it, `enabled` has gone too.
-    if transition is None and enabled and reading.read_number(os.path.join(directory, "enabled")):
+    if transition is None and enabled:
         transition = 0
     # Just after a transition away from a livepatch its directory may still be there, with both at 0 (6.1 to 7.2).
     if enabled is None or transition is None or not (enabled or transition):

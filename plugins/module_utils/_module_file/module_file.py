@@ -23,6 +23,8 @@ MACHINES = {"x86_64": 62, "ppc64le": 21, "s390x": 22, "aarch64": 183, "loongarch
 
 # struct klp_patch (include/linux/livepatch.h, 5.10 to 7.2): mod, objs, states are pointers, then bool replace.
 _OBJS, _STATES, _REPLACE, _PATCH_HEAD = 8, 16, 24, 32
+# struct module (include/linux/module.h, 4.18 to 7.2) begins with its state and its place in a list, then MODULE_NAME_LEN.
+_MODULE_NAME, _MODULE_NAME_END = 24, 24 + 56
 # What a relocation of code adds to the byte that it means: nothing, or, relative to the end of an instruction of x86, the
 # bytes up to there: four, and those of a constant that follows.
 _RELATIVE = (0, -4, -5, -8)
@@ -134,9 +136,12 @@ def _parse(path, image):
     modinfo = _modinfo(image, sections)
     if "vermagic" not in modinfo:
         raise _bad(path, "an ELF file without a kernel release (no vermagic in .modinfo)")
+    own = _own_name(image, sections)
+    if own and modinfo.get("name", own).replace("-", "_") != own.replace("-", "_"):
+        raise _bad(path, "one that calls itself %s, while the kernel would call it %s" % (modinfo["name"], own))
     return ModuleFile(
         path=path,
-        name=modinfo.get("name", os.path.basename(path).split(".ko", 1)[0]).replace("-", "_"),
+        name=(own or modinfo.get("name") or os.path.basename(path).split(".ko", 1)[0]).replace("-", "_"),
         vermagic=modinfo["vermagic"],
         livepatch=modinfo.get("livepatch", "N").startswith("Y"),
         depends=[name for name in modinfo.get("depends", "").split(",") if name],
@@ -164,6 +169,12 @@ def _modinfo(image, sections):
         if separator:
             fields.setdefault(key.decode("utf-8", "replace"), value.decode("utf-8", "replace"))
     return fields
+
+
+def _own_name(image, sections):
+    """The name in the file's struct module, which the kernel goes by; None where the file does not show it."""
+    name = _content(image, sections, ".gnu.linkonce.this_module")[_MODULE_NAME:_MODULE_NAME_END].partition(b"\0")[0]
+    return name.decode("utf-8", "replace") or None
 
 
 def _build_id(image, sections, order):

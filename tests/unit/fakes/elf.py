@@ -19,14 +19,20 @@ def module(
     signed=False,
     machine=62,
     order="<",
+    own_name=None,
 ):
-    """Return the bytes of a module; replace: True or False also makes a struct klp_patch in its .data."""
+    """Return the bytes of a module; replace: True or False also makes a struct klp_patch in its .data.
+
+    own_name: that in its struct module, None for none.
+    """
     fields = ["vermagic=%s SMP preempt mod_unload " % kernel, "name=%s" % name, "depends=%s" % depends]
     fields += ["livepatch=Y"] if livepatch else []
     modinfo = b"".join(field.encode() + b"\0" for field in fields)
     raw = bytes(bytearray.fromhex(build_id))
     note = struct.pack(order + "III", 4, len(raw), 3) + b"GNU\0" + raw
     sections = [(".modinfo", 1, modinfo, 0, 0), (".note.gnu.build-id", 7, note, 0, 0)]
+    if own_name:
+        sections += [(".gnu.linkonce.this_module", 1, bytes(24) + own_name.encode().ljust(80, b"\0"), 0, 0)]
     sections += _patch_sections(len(sections) + 1, replace, order) if replace is not None else []
     return _elf(sections, machine, order) + (SIGNATURE if signed else b"")
 

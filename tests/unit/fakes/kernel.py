@@ -180,7 +180,9 @@ class FakeKernel(object):
         if not patch["enabled"]:
             gone = [name]
         else:
-            gone = [other for other in self.patches if other != name] if patch["replace"] else []
+            # Those below it: when it is turned round, there may be others on it.
+            older = list(self.patches)[: list(self.patches).index(name)]
+            gone = older if patch["replace"] else []
         for other in gone:
             del self.patches[other]
             self.modules[other]["refcount"] = 0

@@ -313,6 +313,7 @@ def test_what_is_enabled_already_is_left_alone(host):
 
 def kpatch(host, name="hotfix3.ko"):
     host.write("var/lib/kpatch/%s/%s" % (KERNEL, name), "")
+    host.write("lib/systemd/system/kpatch.service", "[Service]")
     os.makedirs(host.path("etc/systemd/system/multi-user.target.wants"), exist_ok=True)
     os.symlink(
         "/lib/systemd/system/kpatch.service", host.path("etc/systemd/system/multi-user.target.wants/kpatch.service")
@@ -324,6 +325,16 @@ def test_what_kpatch_loads_is_left_to_it(host, name):
     kpatch(host, name)
     assert host.boot() == 0 and not host.enabled
     assert host.guard["state"] == "kpatch" and "kpatch.service" in host.guard["reason"]
+
+
+@pytest.mark.parametrize("how", ["masked", "gone"])
+def test_what_kpatch_would_load_is_not_left_to_it_where_no_boot_starts_it(host, how):
+    kpatch(host)
+    if how == "gone":
+        os.unlink(host.path("lib/systemd/system/kpatch.service"))
+    else:
+        os.symlink("/dev/null", host.path("etc/systemd/system/kpatch.service"))
+    assert host.boot() == 0 and host.enabled
 
 
 def test_a_kpatch_service_that_is_not_enabled_or_has_other_files_loads_nothing_of_ours(host):

@@ -77,6 +77,8 @@ class Host(SystemdHost):
         self.data("var/lib/kpatch/%s/%s.ko" % (KERNEL, name), elf.module(name=name))
         self.directory("etc/systemd/system/multi-user.target.wants")
         self.text("etc/systemd/system/multi-user.target.wants/kpatch.service", "")
+        self.directory("usr/lib/systemd/system")
+        self.text("usr/lib/systemd/system/kpatch.service", "[Service]")
 
 
 @pytest.fixture
@@ -486,6 +488,20 @@ def test_kpatch_makes_all_persistent_that_lie_in_its_directory(host):
     assert {name: patch["persistent"] for name, patch in patches.items()} == {"hotfix1": True, "hotfix2": True}
 
 
+@pytest.mark.parametrize("how", ["masked", "masked by an empty file", "gone"])
+def test_a_kpatch_service_that_no_boot_starts_makes_nothing_persistent(host, how):
+    host.kpatch()
+    assert kernel_facts.gather(host.root)["patches"]["hotfix1"]["persistent"]
+    if how == "gone":
+        os.unlink(os.path.join(host.root, "usr/lib/systemd/system/kpatch.service"))
+    elif how == "masked":
+        os.symlink("/dev/null", os.path.join(host.root, "etc/systemd/system/kpatch.service"))
+    else:
+        host.data("etc/systemd/system/kpatch.service", b"")
+    assert not kernel_facts.gather(host.root)["patches"]["hotfix1"]["persistent"]
+    assert host.persist()["by"] == "livepatch-boot.service"
+
+
 def test_what_the_next_boot_brings_back_though_it_was_taken_out_is_known(host):
     assert boot_record.returning(host.root) == []
     host.persist()
@@ -504,7 +520,9 @@ def test_what_the_guard_said_about_a_former_record_is_not_said_of_the_new_one(ho
     host.status(state="tripped", sha256="00", boots=2, reason="old")
     assert kernel_facts.gather(host.root)["boot_guard"]["state"] == "waiting"
     host.status(state="switched_off", sha256="", boots=0, reason="livepatch.boot=0 is on the kernel command line")
-    assert kernel_facts.gather(host.root)["boot_guard"]["state"] == "switched_off"
+    facts = kernel_facts.gather(host.root)
+    assert facts["boot_guard"]["state"] == "switched_off"
+    assert not facts["patches"]["hotfix1"]["persistent"], "nobody knows that the word is not there next time"
 
 
 def test_a_boot_into_a_kernel_without_a_record_is_seen_in_the_facts(host):

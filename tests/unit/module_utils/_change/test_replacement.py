@@ -90,6 +90,22 @@ def test_stacked_ones_are_brought_back_on_top_before_the_new_one_goes(kernel, pu
     assert kernel.events == ["load unseen", "unload addon_a", "load addon_a", "unseen enabled=0", "unload unseen"]
 
 
+def test_where_they_are_back_and_the_new_one_does_not_go_that_is_said_and_not_that_they_are_gone(kernel, put, monkeypatch):
+    put("addon_a", build_id=A, replace=False)
+    kernel.insert("addon_a", build_id=A, replace=False, transition=0)
+    replaces_unseen(kernel, monkeypatch)
+    write = kernel.write
+
+    def stalls(path, value):
+        kernel.takes = None if value == "0" else kernel.takes
+        write(path, value)
+
+    monkeypatch.setattr(kernel, "write", stalls)
+    error = refusal(kernel, path=put("unseen", build_id=C), replace=False)
+    assert "addon_a came back, but taking it out again failed, and this host runs %s-addon_a" % elf.KERNEL in error.message
+    assert error.details["diff"]["after"]["enabled"] == ["unseen", "addon_a"] and "in the place of" not in error.message
+
+
 def no_file(kernel, put):
     kernel.insert("elsewhere", build_id=A, replace=False, transition=0)
 

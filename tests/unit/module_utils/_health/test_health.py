@@ -138,6 +138,26 @@ def test_the_log_is_read_from_the_given_record_on(root):
     assert log.sequence == 400
 
 
+def test_what_came_after_the_position_is_not_told_as_older_though_the_clock_of_the_log_has_fallen_back(root):
+    log = Log([Record(450, 100.0, 4, True, WARNING)])
+    result = look(root, log, boot_id="b1", sequence=400, time="2027-01-15T07:55:00Z")
+    assert events(result, "time", "age_seconds") == [("2027-01-15T07:55:00Z", 300)]
+    result = look(root, log, boot_id="b1", time="2027-01-15T07:55:00Z")
+    assert events(result, "time") == [("2027-01-15T07:51:39Z",)], "of the whole log it is not known"
+
+
+def test_the_whole_log_of_a_machine_that_was_set_back_to_a_snapshot_is_told(root):
+    class SetBack(Log):
+        def __call__(self, sequence):
+            own = [Record(number, 1.0 * number, 4, True, WARNING) for number in (150, 300)]
+            return Reading([one for one in own if one.sequence >= sequence], 301, READ, None, [])
+
+    result = look(root, SetBack(), boot_id="b1", sequence=400, time=BEGIN)
+    assert events(result, "kind", "sequence", "new") == [("warning", 150, True), ("warning", 300, True)]
+    assert result["sequence"] == 301 and "this machine was set back" in result["reasons"][0]
+    assert look(root, SetBack(), boot_id="b1", sequence=301, time=BEGIN)["reasons"] == []
+
+
 def test_a_reboot_is_a_crash_and_the_new_log_is_read_from_its_beginning(root):
     log = Log([Record(3, 1.0, 4, True, WARNING)])
     result = look(root, log, boot_id="b0", sequence=400)

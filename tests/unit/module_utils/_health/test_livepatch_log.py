@@ -53,6 +53,20 @@ def test_what_was_replaced_and_came_again_does_not_run_in_between():
     assert history(entries, enabled=["a"]).at(17.5) == "6.1.0"
 
 
+def test_what_goes_out_itself_later_was_not_replaced_and_ran_in_between():
+    parts = (LOADED, "base"), (LOADED, "addon"), (REMOVED, "addon"), (REMOVED, "base")
+    for enabled in ([], None):
+        found = history(records(*parts), enabled=enabled)
+        assert [found.at(moment) for moment in (16.5, 17.5, 18.5, 19.5)] == ["6.1.0-addon", "6.1.0-base", "6.1.0-base", "6.1.0"]
+
+
+def test_by_which_of_two_it_was_replaced_is_not_known_and_so_what_ran_between_them():
+    parts = (LOADED, "a"), (LOADED, "b"), (REMOVED, "b"), (LOADED, "c")
+    found = history(records(*parts), enabled=["c"])
+    assert [found.at(moment) for moment in (12.5, 15.5, 17.5, 20.5)] == ["6.1.0-a", "6.1.0-b", None, "6.1.0-c"]
+    assert history(records(*parts, (REMOVED, "c")), enabled=[]).at_end() == "6.1.0", "what runs now is known"
+
+
 @pytest.mark.parametrize("enabled,expected", [(["base", "addon"], "6.1.0-addon"), ([], "6.1.0"), (None, None)])
 def test_without_such_lines_it_is_what_runs_now_if_that_is_known(enabled, expected):
     assert history([Record(7, 1.0, 4, True, "x")], whole=False, enabled=enabled).at(5.0) == expected

@@ -72,6 +72,13 @@ def test_nothing_new_is_a_complete_reading(kmsg):
     assert (reading.records, reading.next_sequence, reading.status, reading.reason) == ([], 1, "read", None)
 
 
+def test_where_a_log_ends_before_the_wanted_record_is_said_and_an_empty_one_says_nothing(kmsg):
+    kmsg([record(number, "line %d" % number) for number in range(5)])
+    assert kernel_log.read(9).next_sequence == 5
+    kmsg([])
+    assert kernel_log.read(9).next_sequence == 9
+
+
 def test_what_came_before_the_wanted_records_is_kept_apart(kmsg):
     kmsg([record(number, "line %d" % number) for number in range(5)])
     reading = kernel_log.read(3)

@@ -46,6 +46,15 @@ def test_a_module_says_what_it_is_in_either_byte_order(tmp_path, order):
     assert module.image == image
 
 
+def test_the_kernels_name_of_a_module_counts_and_one_that_says_another_is_refused(tmp_path):
+    image = elf.module("hotfix1", own_name="hotfix1")
+    assert read(write(tmp_path, image)).name == "hotfix1"
+    assert read(write(tmp_path, image.replace(b"\0name=hotfix1", b"\0mane=hotfix2"))).name == "hotfix1", "it says none"
+    with pytest.raises(LivepatchError) as caught:
+        read(write(tmp_path, elf.module("hotfix1", own_name="other")))
+    assert caught.value.code == "bad_module_file" and "calls itself hotfix1" in caught.value.message
+
+
 def test_an_ordinary_module_is_no_livepatch_and_without_a_signature_unsigned(tmp_path):
     module = read(write(tmp_path, elf.module(livepatch=False)))
     assert not module.livepatch and not module.signed and module.depends == []
