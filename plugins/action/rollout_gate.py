@@ -22,6 +22,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, progress, timeline
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
     answers,
+    automation,
     lock,
     overrides,
     run,
@@ -41,10 +42,11 @@ except ImportError:
 
 SPEC = {
     "journal": {"type": "path", "required": True},
-    "step": {"type": "str", "required": True, "choices": ["open", "close", "finish"]},
+    "step": {"type": "str", "required": True, "choices": ["open", "close", "finish", "give_back"]},
     "hosts": {"type": "list", "elements": "str", "default": []},
     "last_tier": {"type": "int"},
     "persist": {"type": "bool", "default": True},
+    "hold_automation": {"type": "bool", "default": False},
     "timeouts": {"type": "list", "elements": "int", "default": []},
     "sources": {"type": "list", "elements": "dict", "default": []},  # not no_log, as in rollout_plan
 }
@@ -60,6 +62,7 @@ Nested.__doc__ = """A task that is executed on many hosts for the gate: module (
 those (list of str) that variables of the host may give: livepatch_ and the name of the option."""
 LOOK = Nested("Look", "livepatch_health", "since", ["kdump_directories", "coredump_directories"])
 KEEP = Nested("Keep over reboots", "livepatch_persistence", "name", ["guard_minutes"])
+HOLD = Nested("Hold back what patches the host by itself", "livepatch_automation", "hold", [])
 
 
 class ActionModule(ActionBase):
@@ -89,6 +92,9 @@ class ActionModule(ActionBase):
                 found = {"open": going.open(args["hosts"])}
                 if found["open"]:  # From now on hosts work, and nothing is written until the slice is closed.
                     lock.take(current.path, dict(owner, silence=lock.longest(args["timeouts"], len(args["hosts"]), _forks())))
+            elif args["step"] == "give_back":
+                going.give_back()
+                return {"changed": current.changed}
             elif args["step"] == "close":
                 found = {"open": going.close(world.results)["verdict"] != "stop"}
             else:
@@ -154,6 +160,10 @@ class World:
     def keep(self, hosts):
         return self._play(KEEP, hosts) if self.args["persist"] else {}
 
+    def hold(self, hosts):
+        """Whoever holds something back gives it back also where nothing is to be held any more."""
+        return self._play(HOLD, hosts) if self.args["hold_automation"] or not any(hosts.values()) else {}
+
     def results(self, name):
         """Return {package, apply, look}: what the one execution that patched a host has said of each, checked."""
         variables = self.hostvars.get(name) if name in self.hostvars else None
@@ -181,6 +191,9 @@ class World:
             self._line(tier["line"], tier["mark"])
         self.marks = progress.marks(stands)
         for entry in found:
+            if entry["kind"] == "held":
+                for line in automation.status_lines(state):
+                    self._line(line, None)
             if entry["kind"] == "persisted":
                 whole = len(entry["hosts"]) + len(entry["failed"])
                 self._line(f"{len(entry['hosts'])} of {whole} hosts keep the livepatch over reboots", None)

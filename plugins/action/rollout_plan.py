@@ -41,6 +41,7 @@ SPEC = {
     "last_tier": {"type": "raw"},
     "former": {"type": "raw"},
     "volume": {"type": "bool", "default": True},
+    "hold_automation": {"type": "bool", "default": False},
     "rules": {"type": "raw"},
     # Not no_log: since ansible-core 2.22 that strikes out every word of a source wherever it stands. sources.py itself keeps
     # credentials out of all that is said.
@@ -57,6 +58,7 @@ FACTS = (
     "transition",
     "os_family_ids",
     "engines",
+    "automation",
 )
 
 
@@ -142,6 +144,7 @@ def _request(args, task_vars, user):
         "slice": args["slice"],
         "max_failures": args["max_failures"],
         "rules": rules.parse(args["rules"] or {}),
+        "hold_automation": args["hold_automation"],
         "seed": _seed(args) if seed in (None, "") else seed,
         "retry": values.own_words(args["retry"], "livepatch_retry"),
         "former": _former(args["former"]),

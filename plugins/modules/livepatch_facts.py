@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Returns which livepatches the kernel of a host runs, in one schema for every vendor.
   - It needs no privileges, starts no process and costs the host about as much as M(ansible.builtin.ping), but for
-    O(gather) and for a host with another livepatch engine, whose program is asked.
+    O(gather), for a host with another livepatch engine, whose program is asked, and for one with a timer that patches it,
+    of which C(systemctl) is asked.
   - What a kernel does not have is V(null) and never missing. A host without livepatch support is no error.
 extends_documentation_fragment:
   - kernel.livepatch.attributes
@@ -193,6 +194,37 @@ ansible_facts:
               type: bool
             effective_release:
               description: The kernel that the host effectively runs, by its word, or V(null).
+              type: str
+        automation:
+          description:
+            - What installs livepatches or updates on the host without being asked, timers, cron jobs and plugins of dnf, as far
+              as the user may read it; cron jobs in the tables of root only root may. See M(kernel.livepatch.livepatch_automation).
+          type: list
+          elements: dict
+          contains:
+            by:
+              description: The program.
+              type: str
+              sample: dnf-automatic
+            configured_in:
+              description: The file that says so.
+              type: str
+              sample: /etc/dnf/automatic.conf
+            timer:
+              description:
+                - The systemd timer, or the path of the cron job, that starts it. V(null) where it only joins in when somebody
+                  else runs dnf.
+              type: str
+              sample: dnf-automatic-install.timer
+            next_run:
+              description: When the timer comes next, ISO 8601 in UTC, or V(null).
+              type: str
+            applies:
+              description: What it installs.
+              type: str
+              choices: [livepatches, security, all]
+            held_until:
+              description: Until when it is held back, ISO 8601 in UTC, or V(null).
               type: str
         image_based:
           description:

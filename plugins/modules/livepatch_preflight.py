@@ -111,7 +111,7 @@ findings:
           V(replaces_others), V(function_missing), V(function_ambiguous), V(function_untraceable), V(symbol_missing),
           V(depends_missing), V(function_held),
           V(other_engine).
-        - B(Warnings) V(signature_unproven), V(engine_unclear), V(low_memory), V(run_full), V(forced_before), V(transition_fresh),
+        - B(Warnings) V(signature_unproven), V(engine_unclear), V(patches_itself), V(low_memory), V(run_full), V(forced_before), V(transition_fresh),
           V(function_patched_already), V(no_object_loaded), V(probe_bypassed), V(task_in_function),
           V(kretprobe_on_stack).
         - B(Information) V(package_not_installed), V(functions_unknown), V(secure_boot), V(in_transition),

@@ -38,9 +38,11 @@ options:
       - V(close) writes what became of the slice that is open, from the results of M(kernel.livepatch.livepatch) that are registered as
         C(livepatch_result_apply), and judges.
       - V(finish) watches the tiers up to O(last_tier) through their soaks.
+      - V(give_back) has hosts give back what they hold back for O(hold_automation), where all tiers have passed or the hosts were rolled
+        back.
     type: str
     required: true
-    choices: [open, close, finish]
+    choices: [open, close, finish, give_back]
   hosts:
     description: Names of the hosts of the slice. Required with O(step=open).
     type: list
@@ -53,6 +55,12 @@ options:
     description: Whether hosts of a tier that has passed are asked to keep the livepatch over reboots.
     type: bool
     default: true
+  hold_automation:
+    description:
+      - Whether what patches hosts by itself is held back with M(kernel.livepatch.livepatch_automation), before the first of them is touched
+        and for as long as the plan and a hold of it may take. With O(step=open) and O(step=finish).
+    type: bool
+    default: false
   timeouts:
     description:
       - The timeouts of the tasks that patch a slice, in seconds. With O(step=open). The controller writes nothing meanwhile, and its lock may

@@ -89,6 +89,10 @@ options:
     description: Whether a job of AWX is refused whose O(journal_dir) is missing or no mounted volume. The journal would end with its container.
     type: bool
     default: true
+  hold_automation:
+    description: Whether M(kernel.livepatch.rollout_gate) is to hold back what patches hosts by itself. Here it only chooses what is said.
+    type: bool
+    default: false
   takeover:
     description:
       - Why the controller that has the lock is gone for good, where it ran on another machine, in another container or in another pod.

@@ -231,6 +231,87 @@ def test_what_was_made_persistent_is_there_after_a_reboot_before_sshd_and_withou
     machine.shell("systemctl --quiet disable %s docker-like.socket" % " ".join(CLOUD))
 
 
+# dnf-automatic as Fedora and RHEL package it; Debian has its program as a module of Python alone. It leaves a mark when
+# it runs.
+AUTOMATIC = """
+cat > /usr/bin/dnf-automatic << 'EOF'
+#!/usr/bin/python3
+import sys
+from dnf.automatic.main import main
+sys.exit(main(sys.argv[1:]))
+EOF
+chmod 755 /usr/bin/dnf-automatic
+cat > /etc/dnf/automatic.conf << 'EOF'
+[commands]
+upgrade_type = security
+random_sleep = 0
+network_online_timeout = 0
+[emitters]
+emit_via = stdio
+EOF
+cat > /etc/systemd/system/dnf-automatic-install.service << 'EOF'
+[Unit]
+ConditionPathExists=!/run/ostree-booted
+[Service]
+Type=oneshot
+ExecStartPre=/usr/bin/touch /run/it-ran
+ExecStart=/usr/bin/dnf-automatic /etc/dnf/automatic.conf --timer --installupdates
+EOF
+cat > /etc/systemd/system/dnf-automatic-install.timer << 'EOF'
+[Timer]
+OnCalendar=*-*-* 6:00
+RandomizedDelaySec=60m
+AccuracySec=1s
+[Install]
+WantedBy=timers.target
+EOF
+systemctl daemon-reload
+"""
+HOLD = "kernel.livepatch.livepatch_automation"
+
+
+def holding(seconds):
+    return [{"name": "hold", HOLD: {"hold": seconds}, "check_mode": check_mode} for check_mode in (True, False, False, True)]
+
+
+def test_what_patches_a_host_by_itself_is_found_held_back_and_comes_back_by_itself(machine):
+    timer, service = "dnf-automatic-install.timer", "dnf-automatic-install.service"
+    machine.shell(AUTOMATIC)
+    assert machine.facts()["automation"] == [], "it is there, and not enabled"
+    once = "systemctl start %s; systemctl show --value -p Result %s; test -e /run/it-ran && rm /run/it-ran"
+    assert machine.shell(once % (service, service)) == "success", "the real dnf-automatic has run"
+    # From now on the mark will do, which costs the guest less.
+    machine.shell("printf '#!/bin/sh\\nexit 0\\n' > /usr/bin/dnf-automatic; systemctl --quiet enable --now " + timer)
+    preflight = {"name": "preflight", "kernel.livepatch.livepatch_preflight": {"release": "hotfix1"}}
+    facts, found = machine.succeed(FACTS, preflight)
+    told = facts["ansible_facts"]["livepatch"]["automation"]
+    assert len(told) == 1 and told[0].pop("next_run") is not None, machine.shell("systemctl show " + timer)
+    expected = {"by": "dnf-automatic", "configured_in": "/etc/dnf/automatic.conf", "timer": timer, "applies": "security"}
+    assert told == [dict(expected, held_until=None)]
+    assert "patches_itself" in [finding["id"] for finding in found["findings"]]
+
+    often = "s/6:00/*:*:0\\/2/; s/60m/0/"
+    machine.shell("sed -i '%s' /etc/systemd/system/%s; systemctl daemon-reload; systemctl restart %s" % (often, timer, timer))
+    *results, facts, found = machine.succeed(*holding(3600), FACTS, preflight)
+    assert_quartet(*results)
+    assert [result["held"] for result in results] == [[timer]] * 4
+    assert facts["ansible_facts"]["livepatch"]["automation"][0]["held_until"] == results[1]["held_until"] is not None
+    assert "patches_itself" not in [finding["id"] for finding in found["findings"]]
+    start = "rm -f /run/it-ran; sleep 6; systemctl start %s; ls /run/it-ran 2>/dev/null; " % service
+    how = "systemctl show --value -p Result %s; systemctl is-active %s" % (service, timer)
+    assert machine.shell(start + how).split("\n") == ["exec-condition", "active"], "neither its timer nor a person starts it"
+    mark = "rm -f /run/it-ran; for i in $(seq 30); do [ -e /run/it-ran ] && echo ran && break; sleep 1; done"
+    assert machine.shell("touch -d '1 minute ago' /run/livepatch/automation-held; " + mark) == "ran", "nobody had to come"
+
+    held, *results, facts = machine.succeed({"name": "hold", HOLD: {"hold": 3600}}, *holding(0), FACTS)
+    assert held["changed"]
+    assert_quartet(*results)
+    assert facts["ansible_facts"]["livepatch"]["automation"][0]["held_until"] is None
+    assert machine.shell(mark) == "ran"
+    assert machine.shell("ls -d /run/livepatch/automation-held /run/systemd/system/dnf-automatic* 2>/dev/null; true") == ""
+    machine.shell("systemctl --quiet disable --now %s; rm /etc/systemd/system/dnf-automatic* /usr/bin/dnf-automatic" % timer)
+
+
 def test_it_is_enabled_on_the_kernel_that_it_was_recorded_for_unless_the_command_line_says_no(machine):
     home, away = KERNELS
     machine.install("hotfix1")

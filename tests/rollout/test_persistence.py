@@ -16,6 +16,49 @@ def rollouts(tmp_path_factory):
         yield Rollouts(running, tmp_path_factory.mktemp("rollouts"))
 
 
+# A timer that patches its host by itself, and a mark of each time that it did.
+TIMER = """
+cat > /etc/systemd/system/nightly.service << 'EOF'
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/touch /run/it-ran
+ExecStartPost=-/usr/bin/dnf -C -q upgrade --security
+EOF
+cat > /etc/systemd/system/nightly.timer << 'EOF'
+[Timer]
+OnCalendar=weekly
+[Install]
+WantedBy=timers.target
+EOF
+systemctl daemon-reload && systemctl --quiet enable --now nightly.timer
+"""
+
+
+def test_what_patches_hosts_by_itself_is_told_held_back_and_given_back_when_the_rollout_is_over(rollouts):
+    guests = rollouts.fleet.guests
+    names = sorted(guests)
+    assert [guests[name].ssh(["sh", "-c", TIMER]).returncode for name in names] == [0, 0]
+    plan = rollouts.run("rollout", "warns", arguments=["--check"])
+    line = "livepatch | 2 hosts patch themselves (dnf by nightly.timer, security updates): %s" % ", ".join(names)
+    assert plan.status == 0 and line in plan.output and "livepatch_hold_automation holds timers back" in plan.output
+
+    first = rollouts.rollout("warns", livepatch_hold_automation=True)
+    assert first.status == 2 and sorted(first.of("held")[0]["hosts"]) == names and not first.of("given_back")
+    assert "What patches 2 hosts without being asked is held back until " in first.output
+    start = "rm -f /run/it-ran; systemctl start nightly.service; ls /run/it-ran 2>/dev/null; "
+    assert [guests[name].ssh(["sh", "-c", start]).stdout for name in names] == ["", ""], "what was stopped would come again"
+
+    back = rollouts.rollback("warns")
+    assert back.status == 0 and sorted(back.of("given_back")[0]["hosts"]) == names
+    found = [guests[name].ssh(["sh", "-c", start + "ls -d /run/systemd/system/nightly*"]).stdout.split() for name in names]
+    assert found == [["/run/it-ran"], ["/run/it-ran"]]
+    second = rollouts.rollout("hotfix1", livepatch_hold_automation=True)
+    assert second.status == 0 and sorted(second.of("held")[0]["hosts"]) == sorted(second.of("given_back")[0]["hosts"]) == names
+    end = "systemctl --quiet disable --now nightly.timer; rm /etc/systemd/system/nightly.*; ls /run/systemd/system/nightly*"
+    assert [guests[name].ssh(["sh", "-c", end]).stdout for name in names] == ["", ""]
+    assert rollouts.rollback("hotfix1").status == 0
+
+
 def recorded(rollouts):
     """Name of the livepatch that the next boot of each host enables, None without."""
     script = "cd /etc/livepatch/boot.d 2>/dev/null && sed -n 's/^name=//p' \"$(uname -r)\" 2>/dev/null"

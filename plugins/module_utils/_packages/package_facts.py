@@ -12,7 +12,7 @@ import time
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file
-from ansible_collections.kernel.livepatch.plugins.module_utils._packages import advisories, drift, engines, rpm
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import advisories, automation, drift, engines, rpm
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages.advisories import cves_in_text
 
 PACKAGES, CVES, ADVISORIES = "packages", "cves", "advisories"
@@ -34,6 +34,7 @@ def add(facts, root, host, gather=(), run_command=None):
     gather: what is to be asked for besides, of CHOICES. run_command: AnsibleModule.run_command, for these only.
     """
     facts["engines"] = [dict(engine._asdict()) for engine in engines.find(root, host)]
+    facts["automation"] = [dict(one._asdict()) for one in automation.find(root)]
     facts["image_based"] = image_based(root)
     facts["pending_kernel"] = _pending(root, host)
     facts["cves"] = None

@@ -49,6 +49,10 @@ KINDS = OrderedDict(
         ("secure_boot", Kind(INFO, None, "Nothing, as long as the kernel takes unsigned modules.")),
         ("other_engine", Kind(ERROR, "other_engine", "Take the patches of the other engine out first.")),
         ("engine_unclear", Kind(WARNING, None, "Make sure that the other engine has not changed this kernel.")),
+        (
+            "patches_itself",
+            Kind(WARNING, None, "Hold it back for the time of the rollout (livepatch_hold_automation), or switch it off."),
+        ),
         ("low_memory", Kind(WARNING, None, "Free memory before.")),
         ("run_full", Kind(WARNING, None, "Free space in /run, where the lock of this host is kept.")),
         ("forced_before", Kind(WARNING, None, "Plan a reboot before further livepatches.")),

@@ -12,11 +12,12 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors imp
 from ansible_collections.kernel.livepatch.plugins.module_utils._health import livepatch_log
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log, sysfs
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import module_file, patched_functions
-from ansible_collections.kernel.livepatch.plugins.module_utils._packages import engines, install, rpm, vendors
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import automation, engines, install, rpm, vendors
 from ansible_collections.kernel.livepatch.plugins.module_utils._preflight import findings, host_checks
 
 # A transition of another livepatch that is younger is one that the module livepatch waits for, by its default timeout.
 _FRESH_SECONDS = 60
+_INSTALLS = {"livepatches": "livepatches", "security": "security updates", "all": "all updates"}
 # What checks.check_file says in one code is two findings here.
 _ARCHITECTURE = "another architecture"
 
@@ -49,6 +50,7 @@ class Preflight(object):
         self._find_file()
         host_checks.check(self.findings, self.root, self.file, self.uid, self.log)
         self._check_engines()
+        self._check_automation()
         if self.file is not None:
             self._check_plan()
             self._check_contents()
@@ -123,6 +125,12 @@ class Preflight(object):
                 self.findings.add("other_engine", "%s has changed the kernel" % engine.name)
             elif engine.active is None:
                 self.findings.add("engine_unclear", "%s did not say whether it has changed the kernel" % engine.name)
+
+    def _check_automation(self):
+        for one in automation.find(self.root):
+            if one.timer and not one.held_until:
+                words = "%s in %s, started by %s" % (one.by, one.configured_in, one.timer)
+                self.findings.add("patches_itself", "%s, installs %s" % (words, _INSTALLS[one.applies]))
 
     def _check_plan(self):
         host, name = self.host, self.file.name

@@ -10,7 +10,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import awx, value
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import findings, judge
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import summary
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal as journals
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import schedule
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import automation, schedule
 
 
 def stop_message(state, journal):
@@ -30,6 +30,7 @@ def stop_message(state, journal):
         [
             f"{_name(state)} was stopped{after}; {_hosts(untouched)} left untouched.",
             *verdict["reasons"],
+            *_held(state),
             _way_back(state, journal),
             "To go on, with the failed hosts tried again, once the reason is known: "
             + command(state, journal, None, livepatch_retry="REASON"),
@@ -75,6 +76,17 @@ def _way_back(state, journal):
     return f"To roll back what it touched ({_hosts(left)}): {command(state, journal, 'rollback')}"
 
 
+def _held(state):
+    """After a stop nothing is given back by itself: what was stopped is what hosts would install."""
+    held = [until for until in state.held.values() if until]
+    if not held:
+        return []
+    return [
+        f"What patches {_hosts(len(held))} without being asked is held back until {journals.now(lambda: max(held))}, or until a "
+        "rollback. To give it back at once: ansible all -b -m kernel.livepatch.livepatch_automation -a hold=0"
+    ]
+
+
 def _name(state):
     of = "" if state.rollout == state.release else f" of release {state.release}"
     return f"The rollout {state.rollout}{of}"
@@ -106,6 +118,7 @@ def status_lines(state, journal):
         *tiers,
         *[line for line in verdict if line],
         *not_persistent_lines(state.persistence),
+        *automation.status_lines(state),
         f"journal: {journal}",
     ]
 

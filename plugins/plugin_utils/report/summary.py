@@ -5,6 +5,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import automation
 
 HEAD = ("host", "kernel release", "tier", "effective release", "outcome")
 QUIET = ("patched", "already", "untouched")
@@ -80,6 +81,7 @@ def summary(state, journal):
         "verdict": said.get("verdict"),
         "reasons": said.get("reasons", []),
         "tiers": [_tier(state, tier) for tier in state.tiers or []],
+        "automation": automation.counts(state),
         "journal": journal,
     }
 

@@ -149,6 +149,9 @@ _FIELDS = {
     "events": _events,
     # livepatch_persistence
     "boot_guard": _of({"state": _name, "reason": _text}),
+    # livepatch_automation
+    "held": lambda value, what: _list_of_names(value, what),
+    "not_held": lambda value, what: _list_of_names(value, what),
 }
 
 
@@ -198,6 +201,12 @@ def _engines(value, what):
     return [_of({"name": _name, "active": _flag})(item or {}, what) for item in (value or [])[:20]]
 
 
+def _automation(value, what):
+    if value is not None and not isinstance(value, list):
+        raise _Odd(f"{what} is {_shown(value)}: expected a list")
+    return [_of({"by": _name, "timer": _name, "applies": _name})(item or {}, what) for item in (value or [])[:20]]
+
+
 def _transition(value, what):
     return bool(value)
 
@@ -214,5 +223,6 @@ _FACTS = _of(
         "transition": _transition,
         "os_family_ids": _list_of_names,
         "engines": _engines,
+        "automation": _automation,
     }
 )

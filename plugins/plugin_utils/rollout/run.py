@@ -6,7 +6,7 @@
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal, outcomes, schedule
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import automation, journal, outcomes, schedule
 
 # So many hosts are looked at before somebody who wants to halt the rollout is heard again.
 LOOKS_AT_ONCE = 500
@@ -20,6 +20,7 @@ class Run:
     wait(until): sleep until then (seconds since 1970), or until somebody has said something;
     look({host: since}) -> {host: checked result of livepatch_health}, with {} for a host whose look did not come back;
     keep({host: livepatch}) -> {host: checked result of livepatch_persistence};
+    hold({host: seconds}) -> {host: checked result of livepatch_automation}, {} where nothing is to be held back;
     sources(state) -> readings (list) of the sources on the controller;
     tell(state, number, verdict, found): show people how it gets on; verdict: None where none was given; found: the entries
     that led to it.
@@ -57,6 +58,7 @@ class Run:
 
     def finish(self, last):
         """Watch all tiers up to number `last` through their soaks; return whether they have passed, all of them."""
+        self._hold()
         for tier in self.state.tiers[:last]:
             number = tier["number"]
             if number not in self.state.tiers_done:
@@ -113,6 +115,21 @@ class Run:
         readings = outcomes.of_sources(self.state, self.world.sources(self.state))
         self.session.add(readings)
         return written + readings
+
+    def _hold(self):
+        """Have hosts hold back what patches them by itself, before any of them is touched; control hosts are to stay such."""
+        wanted = automation.to_hold(self.state, self.world.now())
+        results = self.world.hold(wanted) if wanted else {}
+        if results:
+            found = [automation.of_hold(wanted, results, self.world.now())]
+            self.session.add(found)
+            self.world.tell(self.state, self.state.open_tier, None, found)
+
+    def give_back(self):
+        """Have hosts give back what they hold back, where the rollout is over."""
+        wanted = automation.to_give_back(self.state)
+        if wanted:
+            self.session.add([automation.of_giving_back(wanted, self.world.hold(wanted))])
 
     def _keep(self, number):
         """Have the hosts of a tier that has passed keep the livepatch over reboots, those that were not asked yet."""

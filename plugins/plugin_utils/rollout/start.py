@@ -7,7 +7,7 @@
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import outcomes, plan
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import automation, outcomes, plan
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
 
 PARAMETERS = ("tiers", "slice", "max_failures", "rules")
@@ -113,7 +113,9 @@ def _new_round(state, request, fleet, tiers, slice_size):
     first.update({key: request["run"][key] for key in ("user", "controller")}, parameters=_parameters(request))
     hosts = [entry for tier in planned for entry in _host_entries(tier)]
     ending = {"kind": "planned", "tiers": [_tier_entry(tier) for tier in planned]}
-    return [first, request["run"], *excluded, *hosts, ending], _plan_notes(planned, notes if todo else [], excluded, request)
+    found = automation.entries({host["name"]: host for host in todo})
+    notes = [*_plan_notes(planned, notes if todo else [], excluded, request), *_automation_notes(found, request)]
+    return [first, request["run"], *found, *excluded, *hosts, ending], notes
 
 
 def _plan_notes(planned, skipped, excluded, request):
@@ -121,6 +123,13 @@ def _plan_notes(planned, skipped, excluded, request):
     tiers = ", ".join(f"{tier['name']} {len(tier['hosts'])}" for tier in planned)
     one = f"plan: {total} hosts in {len(planned)} tiers{f' ({tiers})' if tiers else ''}, seed {request['seed']}"
     return [one, *skipped, *_lacking(planned), *_left_out(excluded)]
+
+
+def _automation_notes(found, request):
+    """Say which hosts patch themselves beside the rollout, and what becomes of that."""
+    if not found or request.get("hold_automation"):
+        return automation.lines(found)
+    return [*automation.lines(found), "livepatch_hold_automation holds timers back for the time of a rollout"]
 
 
 def _lacking(planned):
@@ -199,7 +208,9 @@ def _resume(state, request, fleet):
         notes.append(f"{judge.named(missing)} not among the hosts of this run any more: those that were patched are silent")
     found = [entry for host in state.hosts.values() for entry in _verify(state, host, fleet.get(host.name))]
     notes += [f"{entry['host']} {entry['reason']}" for entry in found if entry["kind"] == "outcome"][: judge.NAMED_HOSTS]
-    entries = [request["run"], *found]
+    alone = automation.entries({name: host for name, host in fleet.items() if name in state.hosts})
+    notes += _automation_notes(alone, request)
+    entries = [request["run"], *alone, *found]
     if not again:
         if request["retry"]:
             notes.append("livepatch_retry is ignored: nothing was stopped")

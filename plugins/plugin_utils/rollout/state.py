@@ -107,6 +107,10 @@ class State:
     before: dict = field(default_factory=dict)
     # name -> why it loses the livepatch at a reboot, empty where it keeps it; of those that were asked to, in whatever round
     persistence: dict = field(default_factory=dict)
+    automation: list = field(default_factory=list)  # the entries of this run: which hosts patch themselves
+    # name -> until when what patches it by itself is held back (seconds), 0.0 where this run has not asked for that yet
+    held: dict = field(default_factory=dict)
+    not_held: dict = field(default_factory=dict)  # name -> why it is not, in this run
     last_slice: dict = None
     tiers_done: set = field(default_factory=set)
     just_done: int = None  # the tier that has passed, while neither the run has ended nor another slice has begun
@@ -267,6 +271,7 @@ def _rollout(current, entry):
         last_run=current.last_run,
         before=current.before,
         persistence=current.persistence,
+        held=current.held,
         overrides=current.overrides,
         retries=current.retries,
     )
@@ -279,6 +284,8 @@ def _run(current, entry):
     current.ended = ""
     current.held_since = None
     current.readings = {}  # This run may have other sources.
+    current.automation, current.not_held = [], {}
+    current.held = dict.fromkeys(current.held, 0.0)  # Hosts that were booted meanwhile hold nothing back.
     begun = any(host.patched for host in current.hosts.values())
     current.looked_at = -1.0 if begun else journal.seconds(entry["time"])
 
@@ -446,7 +453,8 @@ def _is_well(host, moment):
 
 def _look(current, entry):
     host, moment = current.hosts[entry["host"]], journal.seconds(entry["time"])
-    if host.arm == "control" and entry.get("enabled", host.enabled) != host.enabled:
+    changed = entry.get("enabled", host.enabled) != host.enabled or _ran_another(host, entry, moment)
+    if host.arm == "control" and changed:
         host.arm, host.others = "", True  # It is no control any more, nor is what befell it since.
     if host.arm == "control":
         host.control = host.control or (host.planned, host.planned)  # The plan was the first look at it.
@@ -478,6 +486,16 @@ def _look(current, entry):
         host.arm = ""
     host.told = {key: entry[key] for key in ("sequence", "host_time", "counters", "taint") if key in entry}
     host.told.update(at=moment, boot_id=boot_id)
+
+
+def _ran_another(host, entry, moment):
+    """Did anything befall it while it ran another livepatch than when it was planned? A boot may have taken that out again."""
+    for event in entry.get("events") or []:
+        told = event.get("effective_release") or ""
+        since = moment - (event.get("age_seconds") or 0) >= host.planned
+        if since and told.startswith(f"{host.kernel_release}-") and told != host.effective_release:
+            return True
+    return False
 
 
 def another_machine(host, entry, moment):
@@ -672,6 +690,20 @@ def _persisted(current, entry):
     current.persistence.update({**dict.fromkeys(entry["hosts"], ""), **entry["failed"]})
 
 
+def _automation(current, entry):
+    current.automation.append(entry)
+
+
+def _held(current, entry):
+    current.held.update(dict.fromkeys(entry["hosts"], journal.seconds(entry["until"])))
+    current.not_held.update(entry["failed"])
+
+
+def _given_back(current, entry):
+    for name in (*entry["hosts"], *entry["failed"]):
+        current.held.pop(name, None)
+
+
 def _end(current, entry):
     current.ended, current.just_done = entry["result"], None
 
@@ -696,5 +728,8 @@ HANDLERS = {
     "retry": _retry,
     "rollback": _rollback,
     "persisted": _persisted,
+    "automation": _automation,
+    "held": _held,
+    "given_back": _given_back,
     "end": _end,
 }

@@ -590,6 +590,30 @@ def test_who_keeps_the_livepatch_over_reboots_is_written_and_the_status_names_wh
         assert f"livepatch | {line}" in output and line in site.result("status")["lines"]
 
 
+def test_what_patches_hosts_by_itself_is_held_back_on_all_that_are_planned_and_given_back_at_the_end(site):
+    nightly = {"by": "dnf-automatic", "timer": "dnf-automatic-install.timer", "applies": "security", "configured_in": "/x", "next_run": None}
+    answer = {"h1": {"changed": True, "held": [nightly["timer"]], "not_held": []}, "h3": {"failed": True, "msg": "systemd is too old"}}
+    for name, result in answer.items():
+        site.hosts[name]["livepatch_result_facts"]["ansible_facts"]["livepatch"]["automation"] = [nightly]
+        site.hosts[name]["told_answers"] = dict(site.hosts[name]["told_answers"], livepatch_automation=result)
+    tasks = [site.plan(hold_automation=True), *site.tier(1), *site.tier(2)]
+    for task in tasks:
+        options = task.get("kernel.livepatch.rollout_gate", {})
+        if options.get("step") in ("open", "finish"):
+            options["hold_automation"] = True
+    back = {"kernel.livepatch.rollout_gate": {"journal": str(site.journal), "step": "give_back"}, "register": "back"}
+    code, output = site.run([*tasks, back, dict(back, register="again"), site.entry("end", result="complete")])
+    assert code == 0, output
+    kinds = [entry["kind"] for entry in site.entries()]
+    assert kinds.count("held") == kinds.count("given_back") == 1 and kinds.index("held") < kinds.index("slice")
+    assert site.entries("held")[0]["hosts"] == ["h1"] and site.entries("held")[0]["failed"] == {"h3": "systemd is too old"}
+    assert site.entries("given_back")[0]["hosts"] == ["h1"]
+    assert "livepatch | 2 hosts patch themselves (dnf-automatic by dnf-automatic-install.timer, security updates): h1, h3" in output
+    assert "livepatch | what patches 1 host is held back until " in output
+    assert "livepatch | h3 is not held back: systemd is too old" in output
+    assert site.result("back")["changed"] and not site.result("again")["changed"]
+
+
 def test_the_journal_can_be_read_by_anybody_who_may_while_another_works(site):
     tasks = [site.plan(), {"ansible.builtin.wait_for": {"path": str(site.path / "go"), "timeout": 60}}]
     child = site.start(tasks)
