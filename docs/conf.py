@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The side bar. What does not exist is left out; pages below docs/ that are not named come last.
 NAVIGATION = {
-    "Guides": ["docs/first-rollout", "docs/tiers", "docs/reading-the-gate", "docs/stalls", "docs/facts", "docs/vendors",
+    "Guides": ["docs/first-rollout", "docs/tiers", "docs/reading-the-gate", "docs/stalls", "docs/facts", "docs/automation", "docs/vendors",
                "docs/scale", "docs/awx", "docs/events", "docs/faq"],
     "In depth": ["docs/health-gate", "docs/evidence", "docs/preflight", "docs/persistence", "docs/visibility"],
     "Reference": ["reference/index", *sorted("roles/%s/README" % role.name for role in (ROOT / "roles").iterdir())],
