@@ -19,8 +19,12 @@ class ActionModule(Normal):
         reason = patch_options.nothing_to_do(variables, self._task.check_mode)
         if reason:
             return {"skipped": True, "changed": False, "skip_reason": reason}
+        build = patch_options.build(task_vars, task_vars.get("inventory_hostname"))
+        reason = patch_options.refusal(variables, build)
+        if reason:
+            return {"failed": True, "changed": False, "error": "bad_option", "msg": reason}
         given = {key: value for key, value in self._task.args.items() if key != "from_variables"}
-        self._task.args = {**patch_options.options(variables, given), **given}
+        self._task.args = {**patch_options.options(variables, given, build), **given}
         result = super().run(tmp, task_vars)
         if result.get("outcome") == "not_applicable" and variables.get("not_applicable") == "fail":
             result.update(failed=True, msg="No repository has a build of it for this kernel, and livepatch_not_applicable is fail.")

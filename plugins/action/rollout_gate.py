@@ -4,18 +4,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-import gc
-import signal
 import time
-from collections import namedtuple
 
-from ansible import context
-from ansible.executor.task_queue_manager import TaskQueueManager
 from ansible.module_utils.urls import open_url
-from ansible.playbook.play import Play
 from ansible.plugins.action import ActionBase
-from ansible.plugins.callback import CallbackBase
-from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
@@ -25,20 +17,12 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
     automation,
     lock,
     overrides,
+    plays,
     run,
     schedule,
     session,
 )
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import http, sources
-
-try:
-    from ansible.template import trust_as_template  # since ansible-core 2.19
-except ImportError:
-
-    def trust_as_template(value):
-        """Before, every text was a template."""
-        return value
-
 
 SPEC = {
     "journal": {"type": "path", "required": True},
@@ -54,15 +38,11 @@ NEEDED = [("step", "open", ["hosts"]), ("step", "finish", ["last_tier"])]
 REGISTERED = "livepatch_result_apply"
 # How often a waiting controller looks whether somebody has said something.
 STEP = 2
-# A host that dies may leave its connection open.
-TIMEOUT = 300
-
-Nested = namedtuple("Nested", "title module option variables")
-Nested.__doc__ = """A task that is executed on many hosts for the gate: module (str) with an option that the gate gives for each host, and
-those (list of str) that variables of the host may give: livepatch_ and the name of the option."""
-LOOK = Nested("Look", "livepatch_health", "since", ["kdump_directories", "coredump_directories"])
-KEEP = Nested("Keep over reboots", "livepatch_persistence", "name", ["guard_minutes"])
-HOLD = Nested("Hold back what patches the host by itself", "livepatch_automation", "hold", [])
+LOOK = plays.Nested(
+    "Look", "livepatch_health", "since", {name: name for name in ("kdump_directories", "coredump_directories")}
+)
+KEEP = plays.Nested("Keep over reboots", "livepatch_persistence", "name", {"guard_minutes": "guard_minutes"})
+HOLD = plays.Nested("Hold back what patches the host by itself", "livepatch_automation", "hold", {})
 
 
 class ActionModule(ActionBase):
@@ -90,8 +70,10 @@ class ActionModule(ActionBase):
             going = run.Run(current, world)
             if args["step"] == "open":
                 found = {"open": going.open(args["hosts"])}
-                if found["open"]:  # From now on hosts work, and nothing is written until the slice is closed.
-                    lock.take(current.path, dict(owner, silence=lock.longest(args["timeouts"], len(args["hosts"]), _forks())))
+                if found["open"]:
+                    found["packages"] = _packages(current.state, args["hosts"])
+                    # From now on hosts work, and nothing is written until the slice is closed.
+                    lock.take(current.path, dict(owner, silence=lock.longest(args["timeouts"], len(args["hosts"]), plays.forks())))
             elif args["step"] == "give_back":
                 going.give_back()
                 return {"changed": current.changed}
@@ -102,6 +84,11 @@ class ActionModule(ActionBase):
                 if not found["passed"]:
                     _require_reason(current.state)
             return dict(found, **_result(current))
+
+
+def _packages(state, names):
+    """Return {host: the very package that it gets, by the journal}, of those that do not find that of the release themselves."""
+    return {name: state.hosts[name].package for name in names if state.hosts[name].package}
 
 
 def _require_reason(state):
@@ -206,111 +193,13 @@ class World:
         self.action._display.display(progress.line(text), color=progress.COLORS.get(mark))
 
     def _play(self, task, hosts):
-        """Run one task (Nested) on other hosts, with their own variables and connections, on the forks; return {host: checked result}.
-
-        A worker that is an ansible-playbook of its own for as long as that takes: what it learns of the hosts goes nowhere
-        but into the result. hosts: name -> value (plain) of the option that the gate gives.
-        """
-        found = {name: {"unreachable": True, "msg": "it is in the inventory no longer"} for name in hosts}
+        """Run one task (Nested) on other hosts; return {host: checked result}. hosts: see plays.run."""
         known = [name for name in hosts if name in self.hostvars]
-        if not known:
-            return found
-        # It writes nothing until all of them have answered, or have been given up.
-        silence = lock.longest([TIMEOUT], len(known), _forks())
-        lock.take(self.current.path, dict(self.current.owner, silence=silence))
-        for names in schedule.plays(known):
-            found.update(self._play_part(task, {name: hosts[name] for name in names}))
-            gc.collect()
-        return {name: answers.result(values.plain(result)) for name, result in found.items()}
-
-    def _play_part(self, task, hosts):
-        manager = self.hostvars._variable_manager
-        inventory = self.hostvars._inventory
-        inventory.remove_restriction()
-        inventory.restrict_to_hosts([inventory.get_host(name) for name in hosts])
-        common = self._play_vars()
-        names = set(common).union(*(self.hostvars.raw_get(name) for name in hosts))
-        play = Play().load(
-            {"name": task.title, "hosts": list(hosts), "gather_facts": False, "strategy": "linear", "tasks": [_task(task, names)]},
-            variable_manager=manager,
-            loader=self.action._loader,
-            vars={**common, "livepatch_nested": wrap_var(dict(hosts))},  # Hosts have said some of it.
-        )
-        collector = Collector()
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-        queue = _queue(inventory, manager, self.action, collector)
-        try:
-            queue.run(play)
-        finally:
-            queue.cleanup()
-            inventory.remove_restriction()
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-        return collector.found
-
-    def _play_vars(self):
-        """The variables of the play that this task is in: those who import the playbook may give them there."""
-        block = self.action._task._parent
-        return dict(getattr(getattr(block, "_play", None), "vars", None) or {})
-
-
-class Collector(CallbackBase):
-    """Keeps the result of the one task of a nested play for each host, and prints nothing."""
-
-    CALLBACK_VERSION = 2.0
-    CALLBACK_TYPE = "stdout"
-    CALLBACK_NAME = "kernel.livepatch.collector"
-
-    def __init__(self):
-        super().__init__()
-        self.found = {}
-
-    def _keep(self, result, **how):
-        # The names with an underscore are the only ones that ansible-core 2.16 has. What became of a task is not in its result.
-        host = result.host if hasattr(result, "host") else result._host
-        data = result.result if hasattr(result, "result") else result._result
-        self.found[host.get_name()] = dict(data, **how)
-
-    def v2_runner_on_ok(self, result, **unused):
-        self._keep(result)
-
-    def v2_runner_on_failed(self, result, ignore_errors=False, **unused):
-        self._keep(result, failed=True)
-
-    def v2_runner_on_unreachable(self, result, **unused):
-        self._keep(result, unreachable=True)
-
-    def v2_runner_on_skipped(self, result, **unused):
-        self._keep(result, skipped=True)
-
-
-def _task(nested, names):
-    """Return the task (dict) of a Nested; names: of all variables that any of its hosts has.
-
-    Each template costs the controller a millisecond a host: there is none for a variable that nobody has.
-    """
-    options = {nested.option: trust_as_template("{{ livepatch_nested[inventory_hostname] }}")}
-    for name in nested.variables:
-        if f"livepatch_{name}" in names:
-            options[name] = trust_as_template("{{ livepatch_%s | default(omit) }}" % name)
-    become = trust_as_template("{{ livepatch_become | default(true) }}") if "livepatch_become" in names else True
-    keywords = {"become": become, "timeout": TIMEOUT, "ignore_errors": True, "ignore_unreachable": True}
-    return {"name": nested.title, f"kernel.livepatch.{nested.module}": options, **keywords}
-
-
-def _forks():
-    return int(context.CLIARGS.get("forks") or 5)
-
-
-def _queue(inventory, manager, action, collector):
-    """Return what runs a play inside this worker; the results go to the collector alone."""
-    secrets = {"conn_pass": action._play_context.password, "become_pass": action._play_context.become_pass}
-    queue = TaskQueueManager(inventory, manager, action._loader, secrets, run_additional_callbacks=False, forks=_forks())
-    if hasattr(collector, "_init_callback_methods"):
-        collector._init_callback_methods()
-    # Before 2.21 a callback of one's own is handed over; since then there are only names.
-    queue._stdout_callback, queue._callback_plugins, queue._callbacks_loaded = collector, [collector], True
-    return queue
+        if known:
+            # Nothing is written until all of them have answered, or have been given up.
+            silence = lock.longest([task.timeout], len(known), plays.forks())
+            lock.take(self.current.path, dict(self.current.owner, silence=silence))
+        return plays.run(self.action, self.hostvars, task, hosts)
 
 
 def _verdict_lines(state, number, verdict, found, now):

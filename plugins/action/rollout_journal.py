@@ -14,6 +14,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import Rol
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, progress
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
     answers,
+    builds,
     journal,
     lock,
     outcomes,
@@ -29,6 +30,8 @@ SPEC = {
     "journal": {"type": "path", "required": True},
     "rollout": {"type": "str"},
     "release": {"type": "str"},
+    "cves": {"type": "raw"},
+    "advisory": {"type": "str"},
     "entry": {"type": "str", "required": True, "choices": KINDS},
     "hosts": {"type": "list", "elements": "str"},
     "tier": {"type": "int"},
@@ -191,10 +194,13 @@ def _wait_taken(said):
 def _rollback(current, args, hostvars):
     """Write-ahead: which hosts are about to go back. From now on nobody is patched."""
     state = current.state
-    if args["release"] not in (None, state.release):
+    given = next(iter(messages.given(state).items()))
+    asked = {name: args.get(name) for name in ("release", "cves", "advisory")}
+    word = builds.wanted(**asked).word if any(asked.values()) else None
+    if word is not None and builds.rollout_name(word) != builds.rollout_name(state.release):
         raise RolloutError(
-            f"The rollout {state.rollout} is of release {state.release}, not {args['release']}: expected the release that is to be "
-            f"rolled back. Nothing was touched. Give livepatch_release={state.release}."
+            f"The rollout {state.rollout} is of release {state.release}, not {word}: expected the release that is to be "
+            f"rolled back. Nothing was touched. Give {given[0]}={given[1]}."
         )
     names = state.to_roll_back(hostvars)
     gone = outcomes.of_rollback(state, names, lambda name: {}, inventory=hostvars)

@@ -21,12 +21,24 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import ansible_co
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge, rules
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, progress
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import fleet, lock, schedule, session, start
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
+    builds,
+    fleet,
+    journal,
+    lock,
+    plays,
+    schedule,
+    session,
+    start,
+)
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.sources import http, sources
 
 SPEC = {
-    "release": {"type": "raw", "required": True},
-    "rollout": {"type": "raw", "required": True},
+    "release": {"type": "raw"},
+    "cves": {"type": "raw"},
+    "advisory": {"type": "raw"},
+    "supported_until": {"type": "raw"},
+    "rollout": {"type": "raw"},
     "journal_dir": {"type": "path", "required": True},
     "hosts": {"type": "list", "elements": "str", "required": True},
     "named": {"type": "raw"},
@@ -79,7 +91,8 @@ class ActionModule(ActionBase):
 
     def _open(self, args, task_vars):
         owner = lock.controller(task_vars)
-        request = _request(args, task_vars, owner["user"])
+        what = builds.wanted(args["release"], args["cves"], args["advisory"])
+        request = _request(args, what, task_vars, owner["user"])
         takeover = request["takeover"] = values.own_words(args["takeover"], "livepatch_takeover")
         unused = collection_copies.others(AnsibleCollectionConfig.collection_paths)
         if unused:
@@ -90,13 +103,17 @@ class ActionModule(ActionBase):
         sources.check(args["sources"] or [])
         names, left_out = _without_controller(args["hosts"], args["named"])
         raw = _raw(names, task_vars["hostvars"], task_vars.get("groups", {}))
-        seen = fleet.survey(raw, request["release"], args["module_pattern"], args["other_engines"])
+        seen = fleet.survey(raw, None if request["wanted"] else what.word, args["module_pattern"], args["other_engines"])
         dry = self._task.check_mode
         if args["volume"] and awx.is_job(task_vars):
             _check_volume(args["journal_dir"])
         if not dry:
             session.make_directory(args["journal_dir"])
         path = os.path.join(args["journal_dir"], request["rollout"] + ".jsonl")
+        if request["wanted"] and start.plans_anew(session.Session(path, None, dry=True).state, request):
+            # Before the lock is taken, as that may last for minutes, and nothing is written for it.
+            support = builds.days(args["supported_until"], "livepatch_supported_until")
+            request["resolved"] = plays.resolve(self, task_vars["hostvars"], what, seen, request["seed"], support, self._tell)
         has_ended = awx.witness(awx.server(os.environ), http.fetching(open_url))
         with contextlib.nullcontext() if dry else lock.alone(args["journal_dir"]):
             with session.Session(path, owner, dry, takeover=takeover, has_ended=has_ended) as current:
@@ -118,10 +135,14 @@ class ActionModule(ActionBase):
         current.add(entries, current.state.runs + 1)
         _judge(current, time.time())
         last = schedule.last_tier(current.state, args["last_tier"])
-        lines = [*current.notes, *notes, *found]
+        lines = [*current.notes, *notes, *found, *messages.build_lines(current.state)]
         for line in lines:
-            self._display.display(progress.line(line))
+            self._tell(line)
         return _result(current, last, resumed, bool(entries) and not dry, lines)
+
+
+    def _tell(self, line):
+        self._display.display(progress.line(line))
 
 
 def _judge(current, now):
@@ -133,19 +154,23 @@ def _judge(current, now):
         current.add([verdict])
 
 
-def _request(args, task_vars, user):
+def _request(args, what, task_vars, user):
     seed = args["seed"]
     if isinstance(seed, (bool, dict, list)) or len(str(seed)) > 100:
         raise RolloutError(f"seed is {seed!r}: expected a number or a short text.")
+    rollout = args["rollout"] if args["rollout"] not in (None, "") else builds.rollout_name(what.word)
     return {
-        "release": values.name(args["release"], "release"),
-        "rollout": values.name(args["rollout"], "rollout"),
+        "release": what.word,
+        "wanted": what if builds.is_resolved(what) else None,
+        "resolved": None,
+        "today": journal.now()[:10],
+        "rollout": values.name(rollout, "rollout"),
         "tiers": args["tiers"],
         "slice": args["slice"],
         "max_failures": args["max_failures"],
         "rules": rules.parse(args["rules"] or {}),
         "hold_automation": args["hold_automation"],
-        "seed": _seed(args) if seed in (None, "") else seed,
+        "seed": _seed(rollout, what.word, args["hosts"]) if seed in (None, "") else seed,
         "retry": values.own_words(args["retry"], "livepatch_retry"),
         "former": _former(args["former"]),
         "groups": task_vars.get("groups", {}),
@@ -170,9 +195,9 @@ def _check_volume(directory):
         raise RolloutError(refusal)
 
 
-def _seed(args):
+def _seed(rollout, word, hosts):
     """Return a seed (int) that is another one for each rollout and fleet, and the same in a check run before."""
-    text = "\n".join([str(args["rollout"]), str(args["release"]), *sorted(args["hosts"])])
+    text = "\n".join([str(rollout), word, *sorted(hosts)])
     return int(hashlib.sha256(text.encode()).hexdigest(), 16) % 10**9
 
 
@@ -255,6 +280,7 @@ def _result(current, last, resumed, changed, notes):
         serial=sizes,
         tiers=[_tier(state, tier) for tier in state.tiers or []],
         last_tier=last,
+        builds=messages.build_rows(state),
         hosts_already=[name for name, entry in state.excluded.items() if entry["outcome"] == "already"],
         hosts_excluded={
             name: entry["reason"] for name, entry in state.excluded.items() if entry["outcome"] != "already"

@@ -25,8 +25,13 @@ options:
   release:
     description:
       - The release that the hosts should run. Those that do not are behind.
+      - With V(newest) two hosts of each kernel are asked for the newest build that their repositories have, as M(kernel.livepatch.rollout_plan)
+        does it. Of a rollout that was begun with V(newest), CVEs or an advisory O(journal) has the builds that hosts should run.
       - Without it every host with a livepatch is current.
     type: str
+  supported_until:
+    description: A dictionary of kernel releases, each with the day (YYYY-MM-DD) until which it has livepatches, where a person knows better.
+    type: raw
   module_pattern:
     description: How the livepatch of the release is called, see M(kernel.livepatch.rollout_plan).
     type: str
@@ -73,6 +78,14 @@ counts:
   type: dict
 rows:
   description: A dict for each C(cohort), C(kernel_release) and C(livepatch), with C(hosts) and C(need), how many of them need a person.
+  returned: success
+  type: list
+  elements: dict
+kernels:
+  description:
+    - Where each kernel has a build of its own, a dict for each C(kernel_release) and C(architecture), with C(hosts), C(runs) (how many
+      run which livepatch), C(build) (the package that they should run, or null) and C(built), C(why) (there is none), C(cves) (what it
+      mends, and what one of these hosts at least runs is not known to mend), and C(supported_until). Otherwise empty.
   returned: success
   type: list
   elements: dict

@@ -106,6 +106,10 @@ open:
   description: With O(step=open) whether the slice has begun, with O(step=close) whether a further one may be tried.
   returned: success, with O(step=open) and O(step=close)
   type: bool
+packages:
+  description: The very package that each host of the slice gets, by the journal. Empty where each finds that of the release itself.
+  returned: when the slice has begun
+  type: dict
 passed:
   description: Whether all tiers up to O(last_tier) have passed.
   returned: success, with O(step=finish)

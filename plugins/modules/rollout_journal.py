@@ -25,7 +25,15 @@ options:
       - With O(entry=override) all rollouts of the same directory that are not over and whose name or release it is are spoken to.
     type: str
   release:
-    description: The release that is to be rolled back. With O(entry=rollback), another one than that of the journal is refused.
+    description:
+      - The release that is to be rolled back. With O(entry=rollback), another one than that of the journal is refused.
+      - At most one of this, O(cves) and O(advisory); what is empty was not given.
+    type: str
+  cves:
+    description: The same for a rollout that was begun for these CVEs, a list or text with commas.
+    type: raw
+  advisory:
+    description: The same for a rollout that was begun for this advisory.
     type: str
   entry:
     description:

@@ -23,13 +23,32 @@ author:
   - kernel.livepatch contributors (@kernel-livepatch)
 options:
   release:
-    description: The release to bring to the hosts, for example V(hotfix3).
+    description:
+      - The release to bring to the hosts, for example V(hotfix3), or V(newest) for the newest build of each kernel.
+      - Exactly one of O(release), O(cves) and O(advisory) is needed; what is empty was not given.
+      - For V(newest), O(cves) and O(advisory), a plan that is made anew asks M(kernel.livepatch.livepatch_builds) on two hosts of each
+        kernel release and architecture, of different domains where there are two, in a play of its own with the variables of these
+        hosts. One that does not answer is replaced, five are asked at most. Where two contradict each other the plan is refused, and
+        says who saw what. What is found goes into the journal, and holds for all hosts until the rollout is complete.
     type: raw
-    required: true
+  cves:
+    description:
+      - The newest build of each kernel, and which of these CVEs it is not known to mend. A list, or text with commas.
+      - A CVE that no repository knows is refused.
+    type: raw
+  advisory:
+    description:
+      - The newest build of each kernel that this advisory names. One that no repository knows is refused, and so is one without a
+        package for any of the kernels.
+    type: raw
+  supported_until:
+    description: A dictionary of kernel releases, each with the day (YYYY-MM-DD) until which it has livepatches, where a person knows better.
+    type: raw
   rollout:
-    description: Name of the rollout; its journal is called after it.
+    description:
+      - Name of the rollout; its journal is called after it.
+      - By default the release, the CVEs with C(+) between them, or the advisory with C(-) for C(:).
     type: raw
-    required: true
   journal_dir:
     description: Directory on the controller for the journal. It is made if it is missing.
     type: path
@@ -221,6 +240,58 @@ serial:
   returned: success or stopped
   type: list
   elements: int
+builds:
+  description: The build of each kernel, with the number of its hosts. Empty where each host finds the package of the release itself.
+  returned: success or stopped
+  type: list
+  elements: dict
+  contains:
+    kernel_release:
+      description: What C(uname -r) prints.
+      type: str
+    architecture:
+      description: What C(uname -m) prints.
+      type: str
+    kernel:
+      description: The kernel release, with the architecture where it does not tell it.
+      type: str
+    hosts:
+      description: How many hosts run it, those that are not in the plan among them.
+      type: int
+    package:
+      description: The package that each of them gets, name-version-release.arch, or null.
+      type: str
+    why:
+      description: Why there is none.
+      type: str
+    version:
+      description: How the vendor numbers it.
+      type: str
+    livepatch:
+      description: What the kernel will call it, null where that is not known before it runs.
+      type: str
+    built:
+      description: When it was built (ISO 8601, UTC), or null.
+      type: str
+    cves:
+      description: The CVEs that it is known to mend.
+      type: list
+      elements: str
+    missing:
+      description: The wanted CVEs that it is not known to mend.
+      type: list
+      elements: str
+    uncovered:
+      description: The hosts that these leave uncovered.
+      type: list
+      elements: str
+    supported_until:
+      description: Until which day the kernel has livepatches, where that is known.
+      type: str
+    asked:
+      description: The hosts that were asked.
+      type: list
+      elements: str
 hosts_already:
   description: Hosts that run the release already.
   returned: success or stopped

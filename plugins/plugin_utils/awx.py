@@ -14,6 +14,8 @@ TEMPLATES = {"halt": "Livepatch halt", "rollback": "Livepatch rollback", "status
 TAKES_OVER = "Livepatch one tier"
 QUESTIONS = {
     "livepatch_release": "Release",
+    "livepatch_cves": "CVEs",
+    "livepatch_advisory": "Advisory",
     "livepatch_retry": "Go on after a stop",
     "livepatch_takeover": "Take over from a job that was lost",
 }
@@ -78,18 +80,18 @@ def _below(path, place):
     return path == place or path.startswith(place.rstrip("/") + "/")
 
 
-def start(playbook, release, variables, **answers):
+def start(playbook, given, variables, **answers):
     """Return what a person starts in AWX in the place of a command (str).
 
-    playbook: halt, rollback or status, or None for the rollout's own, once more; variables: of the job, or what
-    started_by() kept of them (dict); answers: variable -> what is to be answered.
+    playbook: halt, rollback or status, or None for the rollout's own, once more; given: variable -> value of what it brings;
+    variables: of the job, or what started_by() kept of them (dict); answers: variable -> what is to be answered.
     """
     name = TEMPLATES.get(playbook) or variables.get("awx_workflow_job_name") or variables.get("awx_job_template_name")
     kind = "workflow" if playbook is None and variables.get("awx_workflow_job_name") else "template"
     if "livepatch_takeover" in answers and playbook is None and kind == "workflow":
         # The workflow does not ask for it: each of its jobs would take over from the one before.
         name, kind = TAKES_OVER, "template"
-    asked = {"livepatch_release": release, **answers}
+    asked = {**given, **answers}
     said = ", ".join(f"{QUESTIONS.get(variable, variable)}: {value}" for variable, value in asked.items())
     return f"start the {kind} {name or 'of this job'} ({said})"
 

@@ -22,6 +22,8 @@ OPTIONS = (
 )
 WHICH = ("path", "package", "release")
 VARIABLES = (*OPTIONS, *WHICH, "install", "package_pattern", "result_package", "not_applicable")
+# What a rollout looks up itself, for each kernel another package: no host can.
+NEWEST = "newest"
 
 
 def nothing_to_do(variables, check_mode):
@@ -38,11 +40,34 @@ def nothing_to_do(variables, check_mode):
     return None
 
 
-def options(variables, given=()):
-    """Return the options (dict) of the module that these variables (dict) stand for; given: options that the task has itself."""
+def build(variables, host):
+    """Return the very package (str) that the rollout gives this host in the slice that is open, None where there is none.
+
+    variables: of the task (dict), among which the gate has left it.
+    """
+    return ((variables.get("livepatch_gate") or {}).get("packages") or {}).get(host)
+
+
+def refusal(variables, package):
+    """Return why (str) nothing can be brought with these variables (dict), None where it can; package: from build()."""
+    if package or variables.get("release") != NEWEST or {"path", "package", "result_package"} & set(variables):
+        return None
+    return (
+        "livepatch_release is newest: expected the name of a release here, as which build is the newest is asked once for the whole "
+        "fleet, by the playbook kernel.livepatch.rollout. Give the release, or livepatch_package with livepatch_install."
+    )
+
+
+def options(variables, given=(), package=None):
+    """Return the options (dict) of the module that these variables (dict) stand for.
+
+    given: options that the task has itself; package: from build(): it, and no newer one, whatever the variables say.
+    """
     found = {name: variables[name] for name in OPTIONS if name in variables}
     if not {"name", "all", *WHICH}.isdisjoint(given):
         return found
+    if package:
+        return dict(found, package=package, install=True, allow_downgrade=False)
     if "path" in variables:
         return dict(found, path=variables["path"])
     if "package" in variables:

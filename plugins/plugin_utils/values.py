@@ -127,3 +127,9 @@ def duration(value, what):
 def count_line(found):
     """Return counts (dict) as text: "3 patched, 1 already"."""
     return ", ".join(f"{number} {outcome.replace('_', ' ')}" for outcome, number in sorted(found.items())) or "no hosts"
+
+
+def listed(names, most):
+    """Return names (list of str) as text, of which no more than `most` are named: "a, b and 3 more"."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -10,17 +10,18 @@ import pytest
 import yaml
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import overrides
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import builds, overrides
 
 ROOT = Path(__file__).resolve().parents[2]
 SURVEYS = yaml.safe_load((ROOT / "playbooks/vars/awx/surveys.yml").read_text())
 QUESTIONS = SURVEYS["livepatch_awx_questions"]
 OPTIONS = yaml.safe_load((ROOT / "roles/rollout/meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
 # A flag would be asked for as a choice of two texts, a number as an integer.
-KINDS = {"str": ("text", "multiplechoice"), "bool": ("multiplechoice",), "int": ("integer",)}
+KINDS = {"str": ("text", "multiplechoice"), "list": ("text",), "bool": ("multiplechoice",), "int": ("integer",)}
 # What is said as one line of text, and how long it may be; a pattern of hosts is Ansible's.
 LIMITS = {
     "livepatch_release": 100,
+    "livepatch_advisory": 100,
     "livepatch_last_tier": 100,
     "livepatch_wanted": 100,
     "livepatch_retry": 500,
@@ -49,14 +50,15 @@ def test_a_question_is_about_a_variable_and_has_its_type_choices_and_default(nam
     if question["variable"] in elsewhere:
         assert default(question) == elsewhere[question["variable"]]
     else:
-        assert default(question) == option.get("default", "")
+        assert default(question) == (option.get("default") or "")
 
 
 @pytest.mark.parametrize("name", [name for name, question in QUESTIONS.items() if question["variable"] in LIMITS])
 def test_a_text_may_be_as_long_as_the_variable_and_no_longer(name):
     longest = QUESTIONS[name]["max"]
     assert longest == LIMITS[QUESTIONS[name]["variable"]]
-    check = values.name if longest == 100 else values.reason
+    advisory = QUESTIONS[name]["variable"] == "livepatch_advisory"
+    check = (lambda text, what: builds.wanted(advisory=text).word) if advisory else values.name if longest == 100 else values.reason
     assert check("x" * longest, "it") == "x" * longest
     with pytest.raises(values.RolloutError, match="at most %d characters" % longest):
         check("x" * (longest + 1), "it")

@@ -44,7 +44,7 @@ def rollout(hosts, directory, forks=50, silent=0, bad=0, variables=None):
     variables of the playbook.
     """
     for name in ("patched", "executions", "told"):
-        (directory / "hosts" / name).mkdir(parents=True)
+        (directory / "hosts" / name).mkdir(parents=True, exist_ok=True)
     (directory / "inventory.json").write_text(json.dumps(_inventory(hosts, directory / "hosts", silent, bad)))
     given = {"livepatch_release": RELEASE, "livepatch_tiers": FAST, "livepatch_max_hold": "3s"}
     given.update({"livepatch_journal_dir": str(directory / "journals"), **(variables or {})})

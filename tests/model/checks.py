@@ -39,6 +39,7 @@ class Checks:
         self.patched_at = {}  # name -> when its slice was opened
         self.shown = {}  # name -> what the last look has shown it to run
         self.planned_with = {}  # name -> what it ran when it was planned
+        self.builds, self.kernels = {}, {}  # kernel release -> package; name -> the kernel release that it was planned with last
         self.reads = 0
         self.steps, self.idle, self.waited = Counter(), 0, 0.0
 
@@ -70,8 +71,12 @@ class Checks:
             self.passed.clear()
             self.ours.clear()
             self.planned_with.clear()
+            self.builds.clear()
+        elif kind == "build":
+            self.builds[entry["kernel_release"]] = entry["package"]
         elif kind == "host":
             self.planned_with.setdefault(entry["host"], entry["enabled"])
+            self.kernels[entry["host"]] = entry["kernel_release"]
         elif kind == "run":
             self.bars.discard("hold")
         elif kind == "verdict":
@@ -101,7 +106,8 @@ class Checks:
     def _outcome(self, entry):
         name, outcome = entry["host"], entry["outcome"]
         if outcome in ("not_applicable", "rolled_back"):
-            ours = self.life.fleet.machines[name].runs_ours
+            machine = self.life.fleet.machines[name]
+            ours = machine.has_ours if outcome == "rolled_back" else machine.runs_ours
             self.need(not ours, "outcome", f"{name} is {outcome} and runs what the rollout brought")
         self.open.discard(name)
         if outcome in ("not_applicable", "rolled_back", "gone"):
@@ -158,7 +164,10 @@ class Checks:
             watched = [name for name in self.patched_at if self.answered.get(name, 0) >= self.patched_at[name]]
             self.need(watched, "watched", f"tier {entry['tier']} begins, and nobody was seen in good health after being patched")
 
-    def touched(self, name):
+    def touched(self, name, package):
+        """A host is given this package, or None where it finds that of the release itself."""
+        wanted = self.builds[self.kernels[name]] if self.builds else None
+        self.need(package == wanted, "build", f"{name} is given {package}, and the journal has {wanted} for its kernel {self.kernels[name]}")
         self.need(not self.bars, "barred", f"{name} is touched after {sorted(self.bars)}")
         self.need(name in self.open, "open", f"{name} is touched, and its slice is not open")
 
@@ -249,12 +258,12 @@ class Checks:
         for name in self.life.inventory - set(state.to_roll_back()):
             machine = self.life.fleet.machines[name]
             if name in state.hosts and machine.answers(self.life.fleet.now):
-                self.need(not machine.runs_ours, "rollback", f"{name} still runs what the rollout brought, and nobody says so")
+                self.need(not machine.has_ours, "rollback", f"{name} still runs what the rollout brought, and nobody says so")
 
     def all_is_undone(self, ended):
         if ended == "nothing to be rolled back":
             return
-        left = [name for name, machine in self.life.fleet.machines.items() if machine.runs_ours]
+        left = [name for name, machine in self.life.fleet.machines.items() if machine.has_ours]
         self.need(not left, "rollback", f"all can be reached, it is rolled back ({ended}), and {left} run what it brought")
         self.need(ended == "rolled_back", "rollback", f"all can be reached, and the rollback ends as {ended}")
 

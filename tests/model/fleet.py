@@ -22,6 +22,8 @@ TROUBLES = (
     # the controller, and people
     "kill", "disk", "pause", "resume", "promote", "abort", "say_rollback", "rollback", "old_retry", "on_stop", "last_tier",
     "report_only", "few_control", "rollback_fails", "unfit", "clock", "burst", "regroup", "workflow",
+    # with builds: hosts boot another kernel, repositories move on, lose what they had, differ, or cannot be asked
+    "kernel", "publish", "dropped", "differ", "unasked",
 )  # fmt: skip
 ODD = (
     {"uptime_seconds": 10**400}, {"uptime_seconds": -1}, {"uptime_seconds": float("nan")}, {"events": "none"},
@@ -34,6 +36,11 @@ ODD = (
 TIMED_OUT = {"failed": True, "msg": "The task did not complete within the expected time frame of 300 seconds.", "timedout": {}}
 UNREACHABLE = {"unreachable": True, "msg": "Failed to connect to the host via ssh", "changed": False}
 MODULE_FAILURE = {"failed": True, "changed": False, "msg": "MODULE FAILURE: No start of json char found", "rc": -9}
+# What a host may say when it is asked for its build, but for the truth.
+NO_ANSWER = (
+    {"failed": True, "error": "repository_unavailable", "msg": "a repository cannot be reached"}, {"build": {"package": "-y"}},
+    {"build": None, "reason": "because"}, {"kernel_release": "4.19.0-1"}, {"missing": "all"}, dict(TIMED_OUT), dict(UNREACHABLE), {},
+)  # fmt: skip
 # What a host may say of a rollback that it has not done.
 NOT_BACK = ({"changed": True}, {"changed": True, "name": None}, {"changed": True, "name": "x", "proven": True}, {"skipped": True}, {})
 
@@ -69,6 +76,8 @@ class Machine:
     def __init__(self, name, cohort, domain, vendor, boot):
         self.name, self.cohort, self.domain, self.vendor = name, cohort, domain, vendor
         self.boots, self.booted_at = 0, boot
+        # With builds: the kernel that runs, and what the build that it is to get is called.
+        self.kernel = self.wanted = None
         self.enabled = self.brought = self.package = self.had = None
         self.begun = None  # what a run of the module that was killed began with: (what ran, since)
         self.keeps = self.self_keeps = self.hung = self.transition = self.moved = False
@@ -85,16 +94,23 @@ class Machine:
 
     @property
     def livepatch(self):
-        """What the release is called there."""
+        """What the release is called there; of builds that of its kernel by the journal."""
+        if self.kernel:
+            return self.wanted
         return "livepatch_1_0_2" if self.vendor else "1.0_2"
 
     @property
     def runs(self):
-        return self.enabled == self.livepatch
+        return self.livepatch is not None and self.enabled == self.livepatch
 
     @property
     def runs_ours(self):
         return self.runs and self.brought == "rollout"
+
+    @property
+    def has_ours(self):
+        """Does it run what the rollout brought, in whatever round?"""
+        return self.enabled is not None and self.brought == "rollout"
 
     def answers(self, now):
         return self.listed and not self.hung and now >= self.down_until and now >= self.away_until
@@ -115,6 +131,51 @@ class Machine:
         self.sequence, self.log, self.counters, self.transition, self.begun = 100, [], [0, 0], False, None
         if not (self.keeps or self.self_keeps):
             self.enabled = self.brought = None
+
+
+class Builds:
+    """What the repositories have for each kernel: a number, 0 for none; of some kernels nobody knows what a build is called."""
+
+    def __init__(self, scenario, machines):
+        dice = scenario.dice("builds/kernels")
+        self.kernels = [f"6.{number}.0-1" for number in range(dice.choice((1, 2, 3, 5)))]
+        self.numbers = {kernel: dice.choice((0, 1, 1, 2)) for kernel in self.kernels}
+        self.one_name, self.nameless = dice.random() < 0.3, {kernel for kernel in self.kernels if dice.random() < 0.2}
+        self.cves = dice.choice(([], [], ["CVE-2026-1"], ["CVE-2026-1", "CVE-2026-3"]))
+        for machine in machines.values():
+            machine.kernel = scenario.dice(f"builds/{machine.name}").choice(self.kernels)
+
+    def publish(self, kernel):
+        self.numbers[kernel] += 1
+
+    def newest(self, kernel):
+        return self._package(kernel, self.numbers.get(kernel, 0))
+
+    def _package(self, kernel, number):
+        return f"kpatch-{kernel.replace('-', '_')}-1-{number}.x86_64" if number else None
+
+    def kernel(self, package):
+        return package.split("-")[1].replace("_", "-")
+
+    def number(self, package):
+        return int(package.rpartition("-")[2].partition(".")[0])
+
+    def name(self, package):
+        """What the livepatch of a package is called: on some fleets two kernels have one name for it."""
+        own = "" if self.one_name else f"{self.kernel(package)}_"
+        return f"fix_{own}{self.number(package)}"
+
+    def answer(self, kernel, cves, old):
+        """Return what livepatch_builds says where all is well (raw), or, for `old`, with yesterday's metadata."""
+        number = max(0, self.numbers.get(kernel, 0) - old)
+        package = self._package(kernel, number)
+        mended = [f"CVE-2026-{one}" for one in range(1, number + 1)]
+        named = None if not package or kernel in self.nameless else self.name(package)
+        return {
+            "kernel_release": kernel, "architecture": "x86_64", "reason": None if package else "no_build", "changed": False,
+            "build": package and {"package": package, "version": f"1-{number}", "livepatch": named, "built": None, "cves": mended},
+            "missing": [cve for cve in cves if cve not in mended], "unknown_cves": [], "advisory_known": None, "supported_until": None,
+        }  # fmt: skip
 
 
 class Fleet:
@@ -145,11 +206,15 @@ class Fleet:
                 machine.supported = False
             self.machines[name] = machine
         self.queue, self.calm = [], False
+        self.builds = Builds(scenario, self.machines) if scenario.dice("builds").random() < 0.4 else None
         self.length = 36 * 3600
         for name in self.machines:
-            for trouble in TROUBLES[:10]:
+            for trouble in (*TROUBLES[:10], *(["kernel"] if self.builds else [])):
                 while scenario.strikes(trouble, name):
                     self.later(scenario.dice(f"when/{trouble}/{name}").expovariate(1 / 14400), trouble, name)
+        for kernel in self.builds.kernels if self.builds else ():
+            while scenario.strikes("publish", kernel, 2):
+                self.later(scenario.dice(f"when/publish/{kernel}").expovariate(1 / 14400), "publish", kernel)
 
     def later(self, seconds, what, name):
         heapq.heappush(self.queue, (self.now + seconds, len(self.queue), what, name))
@@ -193,9 +258,24 @@ class Fleet:
 
     def _selfpatch(self, machine):
         if not machine.hung and not machine.runs:
-            machine.package = "klp"
-            machine.enable(machine.livepatch, "automation")
+            package = self.builds.newest(machine.kernel) if self.builds else "klp"
+            if package is None:
+                return
+            machine.package = package
+            machine.enable(self.builds.name(package) if self.builds else machine.livepatch, "automation")
             self.told(f"{machine.name} patches itself")
+
+    def _kernel(self, machine):
+        if not machine.hung:
+            machine.kernel = self.scenario.dice(f"kernel/{machine.name}").choice([*self.builds.kernels, "6.99.0-1"])
+            machine.reboot(self.now, 60)
+            machine.enabled = machine.brought = machine.package = None  # What boots with a kernel is of that kernel.
+            machine.keeps = False
+            self.told(f"{machine.name} boots kernel {machine.kernel}")
+
+    def _publish(self, kernel):
+        self.builds.publish(kernel)
+        self.told(f"kernel {kernel} has the build {self.builds.newest(kernel)}")
 
     def _taken_out(self, machine):
         if machine.enabled:
@@ -241,7 +321,7 @@ class Fleet:
             )))  # fmt: skip
         found["facts"] = {
             "supported": machine.supported,
-            "kernel_release": machine.cohort or "6.1.0-1",
+            "kernel_release": machine.kernel or machine.cohort or "6.1.0-1",
             "architecture": "x86_64",
             "effective_release": "6.1.0-1",
             "boot_id": machine.boot_id,
@@ -306,13 +386,24 @@ class Fleet:
 
     # One execution patches a host: its package, the livepatch, and a look. The clock goes on between these.
 
-    def install(self, machine):
-        """Return (what livepatch says of the package, whether it goes on)."""
+    def ask(self, machine, cves):
+        """Return what livepatch_builds answers (raw)."""
+        if not machine.answers(self.now):
+            return dict(UNREACHABLE)
+        found = self.builds.answer(machine.kernel, cves, self._fails("differ", machine.name))
+        if self._fails("unasked", machine.name):
+            found.update(self.scenario.dice("unasked").choice(NO_ANSWER))
+        return found
+
+    def install(self, machine, build=None):
+        """Return (what livepatch says of the package, whether it goes on); build: the very package that is wanted, if so."""
         if not machine.answers(self.now):
             return dict(UNREACHABLE), False
         name = machine.name
         if self._fails("package", name):
             return {"failed": True, "error": "package_failed", "msg": "the repository does not answer", "changed": False}, False
+        if build:
+            return self._install_build(machine, build)
         if self._fails("withdrawn", name) and machine.package:
             self.told(f"the package of {name} is gone, and no repository has it any more")
             machine.package = None
@@ -323,6 +414,20 @@ class Fleet:
         found["outcome"] = "already_installed" if machine.package else "installed"
         machine.package = "klp"
         return found, True
+
+    def _install_build(self, machine, build):
+        before, since = self._began(machine)
+        if self.builds.kernel(build) != machine.kernel:
+            told = {"before": {"enabled": before}, "since": since} if self.scenario.dice("other_kernel").random() < 0.5 else {}
+            return {"failed": True, "error": "other_kernel", "msg": f"{build} is for another kernel", "changed": False, **told}, False
+        had = machine.package
+        if had and self.builds.number(had) > self.builds.number(build):
+            found = {"outcome": "already", "package": had, "package_before": had, "name": machine.enabled, "proven": bool(machine.enabled)}
+            return dict(found, changed=False, before={"enabled": before}, since=since), False
+        if had != build and self._fails("dropped", machine.name):
+            return {"failed": True, "error": "package_gone", "msg": "no repository has it any more", "changed": False}, False
+        machine.package = build
+        return {"package": build, "package_before": had, "outcome": "already_installed" if had == build else "installed"}, True
 
     def _without_build(self, machine):
         before, since = self._began(machine)

@@ -12,6 +12,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import rules
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, rollout_report
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import (
     answers,
+    builds,
     journal,
     run,
     schedule,
@@ -36,6 +37,7 @@ MEANT = (
     ("hosts can be patched", False),
     ("can be patched now", False),
     ("has none of the hosts of this rollout", False),
+    ("see different builds", False),
 )
 
 
@@ -242,9 +244,13 @@ class Life:
         self.groups["rc"] = [name for name in self.fleet.machines if name not in self.groups["web"] and dice.random() < 0.3]
 
     def request(self, retry):
+        what = self.wanted()
         return {
             "rollout": "web",
-            "release": RELEASE,
+            "release": what.word,
+            "wanted": what if builds.is_resolved(what) else None,
+            "resolved": None,
+            "today": "2027-01-15",
             "tiers": self.tiers,
             "slice": self.slice,
             "max_failures": self.max_failures,
@@ -255,6 +261,23 @@ class Life:
             "former": self.left if self.scenario.strikes("workflow", "job") else None,
             "run": {"kind": "run", "user": "ann", "controller": "desk", "ansible": "2.21", "inventory": ["site"]},
         }
+
+    def wanted(self):
+        """What the rollout brings: one release, or builds."""
+        if not self.fleet.builds:
+            return builds.wanted(RELEASE)
+        return builds.wanted(cves=self.fleet.builds.cves) if self.fleet.builds.cves else builds.wanted("newest")
+
+    def resolve(self, seen):
+        """What rollout_plan asks hosts before it makes a plan of builds."""
+        what = self.wanted()
+
+        def ask(names):
+            self.tick()
+            self.advance(self.fleet.now + self.dice("ask").choice((1, 30, 300)))
+            return {name: answers.build(self.fleet.ask(self.fleet.machines[name], what.cves)) for name in names}
+
+        return builds.resolve(what, builds.ask(seen, self.scenario.seed, ask))
 
     def say(self, what):
         """As rollout_journal says an override: not to a rollout that is over."""
@@ -313,13 +336,15 @@ class Life:
         raw = {name: self.fleet.facts(self.fleet.machines[name]) for name in self.fleet.machines if name in self.inventory}
         self.advance(self.fleet.now + 5)
         self.tick()
-        seen = fleets.survey(raw, RELEASE)
+        seen = fleets.survey(raw, None if self.fleet.builds else RELEASE)
         current = Memory(self)
         resumed = current.state.tiers is not None and not current.state.over
         request = self.request(retry)
         if current.state.tiers is not None:
             current.take_overrides()
         try:
+            if request["wanted"] and start.plans_anew(current.state, request):
+                request["resolved"] = self.resolve(seen)
             entries, notes = start.opening(current.state, request, seen)
             rollout_plan._check_last_tier(current.state, entries, last_tier, request)
         except RolloutError as error:
@@ -327,6 +352,8 @@ class Life:
                 return f"refused: {error}"
             raise Violation("resume", str(error)) from error
         current.add(entries, current.state.runs + 1)
+        for name, host in current.state.hosts.items() if self.fleet.builds else ():
+            self.fleet.machines[name].wanted = self.fleet.builds.name(host.package)
         self.checks.planned(current.state, seen)
         if not resumed and entries:
             self.checks.first_tier(current.state, seen, self.tiers)
@@ -375,21 +402,22 @@ class Life:
             current = self._existing()
             if not run.Run(current, World(self, current)).open(batch):
                 return
-            hostvars = {name: {rollout_gate.REGISTERED: raw} for name, raw in self._patch_slice(batch).items()}
+            given = rollout_gate._packages(current.state, batch)
+            hostvars = {name: {rollout_gate.REGISTERED: raw} for name, raw in self._patch_slice(batch, given).items()}
             current = self._existing()
             told = SimpleNamespace(hostvars=hostvars)
             verdict = run.Run(current, World(self, current)).close(lambda name, told=told: rollout_gate.World.results(told, name))["verdict"]
             if verdict == "stop":
                 return
 
-    def _patch_slice(self, batch):
+    def _patch_slice(self, batch, given):
         """Return {name: what the hosts of a slice answer}; hosts that are in the inventory no longer say nothing."""
         machines = {name: self.fleet.machines[name] for name in batch if name in self.inventory}
         found, goes_on = {}, {}
         for name, machine in machines.items():
             self.tick()
-            self.checks.touched(name)
-            found[name], goes_on[name] = self.fleet.install(machine)
+            self.checks.touched(name, given.get(name))
+            found[name], goes_on[name] = self.fleet.install(machine, given.get(name))
         self.advance(self.fleet.now + self.dice("patch").choice((1, 10, 100)))
         for name, machine in machines.items():
             self.tick()
@@ -417,7 +445,8 @@ class Life:
 
     def _roll_back(self):
         current = self._existing()
-        args = {"release": RELEASE, "reason": "asked for"}
+        what = self.wanted()
+        args = {"release": None if what.cves else what.word, "cves": what.cves, "advisory": "", "reason": "asked for"}
         targets = rollout_journal._rollback(current, args, dict.fromkeys(self.inventory, {}))
         names, sizes = list(targets["hosts"]), list(targets["serial"])
         while names:

@@ -4,6 +4,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import arms, findings
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate.findings import NAMED_HOSTS
 
@@ -212,9 +213,7 @@ def _too_many(entry):
 
 def named(names):
     """Return hosts as the begin of a sentence (str): "a, b and 3 more are"."""
-    more = len(names) - NAMED_HOSTS
-    listed = ", ".join(names[:NAMED_HOSTS]) + (f" and {more} more" if more > 0 else "")
-    return f"{listed} {'is' if len(names) == 1 else 'are'}"
+    return f"{values.listed(names, NAMED_HOSTS)} {'is' if len(names) == 1 else 'are'}"
 
 
 def _no_build(state, entry):

@@ -59,6 +59,21 @@ TEMPLATE = """{% extends "frame" %}
 {% endfor %}
 </table></div>
 
+{% if found.kernels %}
+<h2>Builds</h2>
+<div class="scroll"><table>
+<tr><th>kernel release</th><th class="n">hosts</th><th>run</th><th>newest build</th><th>built</th><th>CVEs between</th><th>supported until</th></tr>
+{% for row in found.kernels[:most] %}
+<tr><td>{{ row.kernel_release }}</td><td class="n">{{ row.hosts }}</td>
+<td>{% for livepatch, number in row.runs.items() %}{{ livepatch }} ({{ number }}){{ ', ' if not loop.last }}{% endfor %}</td>
+<td>{{ row.build or 'none: ' ~ row.why }}</td><td>{{ (row.built or '-')[:10] }}</td>
+<td>{% if row.cves | length > 5 %}<details><summary>{{ row.cves | length }}</summary>{{ row.cves | join(', ') }}</details>{% else -%}
+{{ row.cves | join(', ') or '-' }}{% endif %}</td><td>{{ row.supported_until or '-' }}</td></tr>
+{% endfor %}
+</table></div>
+<p class="soft">CVEs between: what the newest build mends, and what runs on one of these hosts at least is not known to mend.</p>
+{% endif %}
+
 <h2>Hosts that need a person</h2>
 {% if eye %}
 <div class="scroll"><table>

@@ -10,7 +10,7 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils import awx, value
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import findings, judge
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import summary
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal as journals
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import automation, schedule
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import automation, builds, schedule
 
 
 def stop_message(state, journal):
@@ -88,7 +88,7 @@ def _held(state):
 
 
 def _name(state):
-    of = "" if state.rollout == state.release else f" of release {state.release}"
+    of = "" if state.rollout == builds.rollout_name(state.release) else f" of release {state.release}"
     return f"The rollout {state.rollout}{of}"
 
 
@@ -117,9 +117,59 @@ def status_lines(state, journal):
         f"rollout {state.rollout} of release {state.release}: {result}; {values.count_line(judge.counts(state))}",
         *tiers,
         *[line for line in verdict if line],
+        *build_lines(state),
         *not_persistent_lines(state.persistence),
         *automation.status_lines(state),
         f"journal: {journal}",
+    ]
+
+
+BUILD_HEAD = ("kernel release", "hosts", "build", "built", "CVEs", "supported until")
+
+
+def build_rows(state):
+    """Return a dict for each kernel of a rollout with builds: its build entry, hosts (how many), uncovered (their names), why.
+
+    why: a text, empty where there is a build. Most hosts first.
+    """
+    counts, lacking = {}, builds.uncovered(state)
+    for host in state.hosts.values() if state.builds else ():
+        if host.name not in state.excluded:
+            counts[builds.key(vars(host))] = counts.get(builds.key(vars(host)), 0) + 1
+    for entry in state.excluded.values() if state.builds else ():
+        if entry["kernel_release"]:
+            counts[builds.key(entry)] = counts.get(builds.key(entry), 0) + 1
+    names = builds.labels(state.builds)
+    rows = [_build_row(names[key], build, counts.get(key, 0), lacking.get(key, [])) for key, build in state.builds.items()]
+    return sorted(rows, key=lambda row: (-row["hosts"], row["kernel_release"]))
+
+
+def _build_row(kernel, build, hosts, lacking):
+    kept = ("kernel_release", "architecture", "package", "version", "livepatch", "built", "cves", "missing", "supported_until", "asked")
+    why = "" if build["package"] else builds.why_none(build, build["time"][:10])
+    return {**{name: build[name] for name in kept}, "kernel": kernel, "hosts": hosts, "uncovered": lacking, "why": why}
+
+
+def build_lines(state):
+    """Return which build each kernel gets, and whom that leaves uncovered, as lines for people (list of str)."""
+    rows = build_rows(state)
+    cells = [
+        (
+            row["kernel"],
+            str(row["hosts"]),
+            row["package"] or f"none: {row['why']}",
+            (row["built"] or "-")[:10],
+            str(len(row["cves"])) if row["package"] else "-",
+            row["supported_until"] or "-",
+        )
+        for row in rows
+    ]
+    table = summary.aligned([BUILD_HEAD, *cells]) if rows else []
+    lacking = [row for row in rows if row["uncovered"]]
+    return table + [
+        f"uncovered: the build of kernel {row['kernel']} is not known to mend {values.listed(row['missing'], builds.NAMED)}: "
+        f"{values.listed(row['uncovered'], judge.NAMED_HOSTS)}"
+        for row in lacking
     ]
 
 
@@ -149,6 +199,15 @@ def _of_tier(state, tier):
     )
 
 
+def given(state):
+    """Return {variable: value} with which a person says what this rollout brings."""
+    if state.wanted.get("cves"):
+        return {"livepatch_cves": ",".join(state.wanted["cves"])}
+    if state.wanted.get("advisory"):
+        return {"livepatch_advisory": state.wanted["advisory"]}
+    return {"livepatch_release": state.release}
+
+
 def command(state, journal, playbook, **more):
     """Return the command line (str) that runs a playbook of this collection, or, for None, the rollout's own, once more.
 
@@ -156,15 +215,15 @@ def command(state, journal, playbook, **more):
     """
     run = state.last_run
     if "awx" in run:
-        return awx.start(playbook, state.release, run["awx"], **more)
+        return awx.start(playbook, given(state), run["awx"], **more)
     words = [
         "ansible-playbook",
         f"kernel.livepatch.{playbook}" if playbook else run.get("playbook") or "kernel.livepatch.rollout",
     ]
     for source in run.get("inventory", []):
         words += ["-i", source]
-    settings = {"livepatch_release": state.release}
-    if state.rollout != state.release:
+    settings = given(state)
+    if state.rollout != builds.rollout_name(state.release):
         settings["livepatch_rollout"] = state.rollout
     settings["livepatch_journal_dir"] = journal.rpartition("/")[0] or "/"
     for name, value in {**settings, **more}.items():

@@ -60,6 +60,26 @@ at the end its last verdict: <span style="color:var(--pass)">&#9679;</span> pass
 {% endfor %}
 </table></div>
 
+{% if report.builds %}
+<h2>Builds</h2>
+<div class="scroll"><table>
+<tr><th>kernel release</th><th class="n">hosts</th><th>build</th><th>built</th><th>mends</th><th>supported until</th></tr>
+{% for build in report.builds[:most] %}
+<tr><td>{{ build.kernel }}</td><td class="n">{{ build.hosts }}</td><td>{{ build.package or 'none: ' ~ build.why }}</td>
+<td>{{ (build.built or '-')[:10] }}</td><td>{% if build.cves | length > 5 %}<details><summary>{{ build.cves | length }} CVEs</summary>
+{{ build.cves | join(', ') }}</details>{% else %}{{ build.cves | join(', ') or '-' }}{% endif %}</td><td>{{ build.supported_until or '-' }}</td></tr>
+{% endfor %}
+</table></div>
+{% for build in report.builds if build.uncovered %}
+<details><summary>{{ build.uncovered | length }} hosts of kernel {{ build.kernel }} are uncovered: its build is not known to mend
+{{ build.missing | join(', ') }}</summary>
+{% for text in texts(build.uncovered) %}
+<pre>{{ text }}</pre>
+{% endfor %}
+</details>
+{% endfor %}
+{% endif %}
+
 <h2>Evidence against the livepatch</h2>
 {% if report.evidence %}
 <svg viewBox="0 0 {{ width }} {{ bottom + 35 }}" role="img" aria-label="E of crashes and of alarms over time">
@@ -134,9 +154,9 @@ twenty rollouts. Dots are crashes and kernel alarms: <span style="color:var(--st
 {% for line in report.not_persistent %}
 <p>{{ line }}</p>
 {% endfor %}
-{% for title, texts in lists %}
+{% for title, listed in lists %}
 <details><summary>{{ title }}</summary>
-{% for text in texts %}
+{% for text in listed %}
 <pre>{{ text }}</pre>
 {% endfor %}
 </details>
@@ -167,6 +187,7 @@ def render(report):
         last=points[-1] if points else None,
         eye=[host for host in report["hosts"] if host["outcome"] not in summary.QUIET],
         lists=_lists(report["hosts"]),
+        texts=html.texts,
     )  # fmt: skip
 
 

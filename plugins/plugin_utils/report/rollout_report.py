@@ -43,6 +43,7 @@ def report(entries, path, now):
         "evidence": _thinned([_point(entry) for entry in last_round if entry["kind"] == "verdict"]),
         "events": _events(state),
         "overrides": [_said(entry) for entry in last_round if entry["kind"] in ("override", "retry", "takeover")],
+        "builds": messages.build_rows(state),
         "not_persistent": messages.not_persistent_lines(state.persistence),
         "hosts": _hosts(state),
     }

@@ -5,7 +5,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import automation
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import automation, builds
 
 HEAD = ("host", "kernel release", "tier", "effective release", "outcome")
 QUIET = ("patched", "already", "untouched")
@@ -13,7 +13,19 @@ MOST_ROWS = 60
 
 
 def rows(state):
-    """Return a dict a host: host, kernel_release, tier (name or None), effective_release, outcome, reason."""
+    """Return a dict a host: host, kernel_release, tier (name or None), effective_release, outcome, reason.
+
+    With builds also uncovered: the wanted CVEs that its build is not known to mend.
+    """
+    found = [*_rows(state)]
+    lacking = builds.uncovered(state)
+    missing = {name: state.builds[kernel]["missing"] for kernel, names in lacking.items() for name in names}
+    for row in found if state.builds else ():
+        row["uncovered"] = missing.get(row["host"], [])
+    return found
+
+
+def _rows(state):
     names = {tier["number"]: tier["name"] for tier in state.tiers or []}
     found = [_planned_row(host, names) for host in state.hosts.values() if host.name not in state.excluded]
     return found + [_excluded_row(state, entry) for entry in state.excluded.values()]
@@ -68,6 +80,8 @@ def _cells(row):
 def summary(state, journal):
     """Return what a run ends with (dict): rollout, release, seed, round, result, verdict, reasons, counts, tiers, journal.
 
+    With builds also the package of each kernel, and how many hosts are uncovered.
+
     It holds no host, as whoever keeps it (the artifacts of a job, variables of the next one) keeps it whole.
     """
     said = state.stop or state.verdict or {}
@@ -82,8 +96,15 @@ def summary(state, journal):
         "reasons": said.get("reasons", []),
         "tiers": [_tier(state, tier) for tier in state.tiers or []],
         "automation": automation.counts(state),
+        **({"builds": _builds(state), "uncovered": sum(map(len, builds.uncovered(state).values()))} if state.builds else {}),
         "journal": journal,
     }
+
+
+def _builds(state):
+    """The package of each kernel, null where there is none."""
+    names = builds.labels(state.builds)
+    return {names[key]: build["package"] for key, build in state.builds.items()}
 
 
 def result(state):

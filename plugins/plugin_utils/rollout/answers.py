@@ -5,10 +5,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import math
+import re
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import builds
 
 MOST_EVENTS, MOST_SIGNATURES = 100, 50
+MOST_CVES, MOST_ADVISORIES = 200, 20
 MOST_SECONDS = 1e10
 MOST_COUNT = 2**63
 # How a task that Ansible has ended for its time limit says so: newer versions by a key, 2.16 in words.
@@ -226,3 +229,82 @@ _FACTS = _of(
         "automation": _automation,
     }
 )
+
+
+# name-version-release.arch: it is handed to the package managers of other hosts.
+PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~^-]{0,200}-[A-Za-z0-9._+~^]{1,60}-[A-Za-z0-9._+~^]{1,60}\.[a-z0-9_]{2,20}", re.ASCII)
+WITHOUT_BUILD = ("no_build", "empty", "not_in_advisory", "excluded")
+
+
+def _form(pattern, expected):
+    def check(value, what):
+        if value is not None and (not isinstance(value, str) or not pattern.fullmatch(value)):
+            raise _Odd(f"{what} is {_shown(value)}: expected {expected}")
+        return value
+
+    return check
+
+
+def _list(most, item):
+    def check(value, what):
+        if value is not None and not isinstance(value, list):
+            raise _Odd(f"{what} is {_shown(value)}: expected a list")
+        found = [item(one, what) for one in (value or [])[:most]]
+        if None in found:
+            raise _Odd(f"{what} has an item that is nothing")
+        return found
+
+    return check
+
+
+_cves = _list(MOST_CVES, _form(builds.CVE, "a CVE"))
+_day = _form(builds.DAY, "a day like 2026-11-30")
+_BUILD = _of(
+    {
+        "package": _form(PACKAGE, "name-version-release.arch"),
+        "version": _name,
+        "livepatch": _name,
+        "built": _text,
+        "cves": _cves,
+        "advisories": _list(MOST_ADVISORIES, _name),
+    }
+)
+_BUILDS = _of(
+    {
+        "kernel_release": _name,
+        "architecture": _name,
+        "build": _BUILD,
+        "reason": _name,
+        "missing": _cves,
+        "unknown_cves": _cves,
+        "advisory_known": _flag,
+        "newer_installed": _text,
+        "supported_until": _day,
+        "sources": _words,
+    }
+)
+
+
+def build(raw):
+    """Return what livepatch_builds says of a kernel (dict), with all keys, or a failure: as result() has it.
+
+    One that the module cannot have given becomes a failure that says what is odd about it.
+    """
+    found = result(raw)
+    if found.get("failed") or found.get("unreachable"):
+        return found
+    try:
+        told = _BUILDS(raw, "livepatch_builds")
+        named = told.get("build")
+        if not (told.get("kernel_release") and told.get("architecture")):
+            raise _Odd("it names no kernel")
+        if named is not None and not named.get("package"):
+            raise _Odd("its build has no package")
+        if named is None and told.get("reason") not in WITHOUT_BUILD:
+            raise _Odd(f"reason is {_shown(told.get('reason'))}: expected one of {', '.join(WITHOUT_BUILD)} where there is no build")
+    except _Odd as odd:
+        return {"failed": True, "msg": values.words(f"an answer that the module cannot have given, {odd}")}
+    lists = {name: told.get(name) or [] for name in ("missing", "unknown_cves")}
+    others = {name: told.get(name) for name in ("reason", "advisory_known", "newer_installed", "supported_until")}
+    named = named and {name: named.get(name) for name in ("package", "version", "livepatch", "built")} | {"cves": named.get("cves") or []}
+    return {"kernel_release": told["kernel_release"], "architecture": told["architecture"], "build": named, **lists, **others}

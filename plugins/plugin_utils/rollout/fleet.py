@@ -10,12 +10,12 @@ from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import an
 
 
 def survey(raw, release, pattern=None, other_engines=None):
-    """Return a dict a host, by name: name, cohort, domain, kernel_release, boot_id, uptime_seconds, enabled, livepatch,
-    effective_release, facts, problem.
+    """Return a dict a host, by name: name, cohort, domain, kernel_release, architecture, boot_id, uptime_seconds, enabled,
+    livepatch, effective_release, facts, problem.
 
     raw: name -> {facts: ansible_facts.livepatch or None, result: what livepatch_facts registered, cohort, domain,
     other_engines, odd: why its variables cannot be read, if so}; livepatch: what the release is called there, None where that
-    is not known before it runs; other_engines: "ignore" where another livepatch engine may be at work, for hosts that do not say;
+    is not known before it runs, or release is None, as builds tell it (builds.fitted); other_engines: "ignore" where another livepatch engine may be at work, for hosts that do not say;
     problem: (outcome, reason) for a host that is not to be touched, else None.
     Raises RolloutError when two names are one machine.
     """
@@ -29,12 +29,13 @@ def _host(name, entry, release, pattern, other_engines):
     problem = _facts_problem(entry, facts, odd)
     facts = {} if problem else facts
     kernel = facts.get("kernel_release") or ""
-    wanted = None if problem or not facts.get("supported") else _wanted(facts, release, pattern)
+    wanted = None if problem or release is None or not facts.get("supported") else _wanted(facts, release, pattern)
     return {
         "name": name,
         "cohort": _label(entry.get("cohort")) or kernel,
         "domain": _label(entry.get("domain")),
         "kernel_release": kernel,
+        "architecture": facts.get("architecture"),
         "boot_id": facts.get("boot_id"),
         "uptime_seconds": facts.get("uptime_seconds"),
         "enabled": facts.get("enabled"),

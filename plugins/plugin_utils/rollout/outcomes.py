@@ -97,27 +97,36 @@ def _slice_outcome(host, had, package, apply, look, now):
     if rebooted:
         return "rebooted", rebooted
     image = apply.get("error") == "image_based"
+    # Which kernel runs may have become another one since the plan, with whatever it boots with: nothing was touched then.
+    other = bool(host.package) and apply.get("error") == "other_kernel" and not apply.get("changed")
     lacks = f"no repository has a build for kernel {package.get('kernel_release') or ''}".strip()
     lacks = f"its system is an image ({apply.get('image_based')}) that does not have the package" if image else lacks
-    if image or package.get("outcome") == "not_applicable":
-        if not image and (apply.get("error") or apply.get("unreachable")):
+    lacks = f"runs another kernel than {host.kernel_release} by now: it comes with the next round" if other else lacks
+    if image or other or package.get("outcome") == "not_applicable":
+        if not (image or other) and (apply.get("error") or apply.get("unreachable")):
             return _problem(apply, "livepatch")
         runs = look["enabled"] if _ran(look) and "enabled" in look else _enabled_before(apply, None)
         # A controller, or a module, that died may have brought it, from a repository that had it then.
-        if runs and (runs == host.livepatch or runs != had):
+        if runs and (runs == host.livepatch or runs != had and not other):
             return "failed", f"{lacks}, but it runs {runs}"
-        return "failed" if apply.get("failed") and not image else "not_applicable", lacks
+        return "failed" if apply.get("failed") and not (image or other) else "not_applicable", lacks
     for result, (unused, module) in zip((package, apply), STEPS):
         problem = _problem(result, module)
         if problem:
             return problem
     if not _ran(apply):
         return "failed", "livepatch did not run"
+    newer = package.get("outcome") == "already" and package.get("package")
+    if host.package and package.get("package") != host.package and not newer:
+        return "failed", f"its answer names package {package.get('package')}: expected the build {host.package}"
+    if newer and not apply.get("name"):
+        return "failed", f"has {newer}, which is newer than the build {host.package}, and does not run it: load it, or remove the package"
     if apply.get("proven") is not True or not apply.get("name"):
         return "failed", "the livepatch is not proven to run" if apply.get("name") else "its answer does not name a livepatch that runs"
     if look.get("unreachable"):
         return _problem(look, "livepatch_health")
-    return _worse(host, look, apply.get("name"), now) or ("patched", "")
+    well = ("already", f"has {newer}, which is newer than the build {host.package}") if newer else ("patched", "")
+    return _worse(host, look, apply.get("name"), now) or well
 
 
 def of_looks(state, looks, now):

@@ -143,14 +143,15 @@ def _hash(line):
 def unfinished(directory, name):
     """Return the paths (list of str) of the journals in a directory that are of the release or rollout `name`, and not over.
 
-    One release may be in the hands of several rollouts, and what hears of trouble with it, an alert, knows only the release.
+    One release may be in the hands of several rollouts, and what hears of trouble with it, an alert, knows only the release, or, of a
+    build, only what the livepatch is called that hosts run.
     """
     try:
         files = sorted(entry for entry in os.listdir(directory) if entry.endswith(".jsonl"))
     except OSError:
         return []
     found = [os.path.join(directory, entry) for entry in files]
-    return [one for one in found if name in _names(one) and not _is_over(one)]
+    return [one for one in found if (name in _names(one) or name in _livepatches(one)) and not _is_over(one)]
 
 
 def _names(journal_path):
@@ -159,6 +160,16 @@ def _names(journal_path):
         (entry for unused, entry in zip(range(10), _entries(journal_path, 0)) if entry["kind"] == "rollout"), {}
     )
     return (first.get("rollout"), first.get("release"))
+
+
+def _livepatches(journal_path):
+    """Return the names (set) of the livepatches that a rollout with builds brings, in its last round as far as the names are known."""
+    found = set()
+    for entry in _entries(journal_path, 0, (b'"kind": "rollout"', b'"kind": "build"')):
+        if entry["kind"] == "rollout":
+            found.clear()
+        found.add(entry.get("livepatch"))
+    return found - {None}
 
 
 # What begins or ends something; the last of them says whether a rollout is over.
@@ -172,12 +183,17 @@ def _is_over(journal_path):
     return bool(turns) and turns[-1].get("result") in ("complete", "rolled_back")
 
 
-def _entries(journal_path, tail):
-    """Yield the entries of a file that may be a journal, or of the last `tail` bytes of it; what is none is passed over."""
+def _entries(journal_path, tail, words=(b"",)):
+    """Yield the entries of a file that may be a journal, or of the last `tail` bytes of it; what is none is passed over.
+
+    words: what a line must have one of (bytes), so that others need not be understood.
+    """
     try:
         with open(journal_path, "rb") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - tail) if tail else 0)
             for line in stream:
+                if not any(word in line for word in words):
+                    continue
                 try:
                     entry = json.loads(line)
                 except (ValueError, RecursionError):

@@ -226,6 +226,7 @@ def _target(state, name):
         # A controller that died had installed it already: what was there before is not known.
         "package_before": None if had["package"] == had["package_now"] else had["package"],
         "livepatch": had["livepatch"],
+        "build": had.get("build"),
         "enabled_before": had["enabled"],
         "outcome": had["outcome"],
         "reason": had["reason"],

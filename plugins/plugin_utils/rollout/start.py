@@ -7,7 +7,7 @@
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import automation, outcomes, plan
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import automation, builds, outcomes, plan
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
 
 PARAMETERS = ("tiers", "slice", "max_failures", "rules")
@@ -16,22 +16,33 @@ PARAMETERS = ("tiers", "slice", "max_failures", "rules")
 def opening(state, request, fleet):
     """Return (entries, notes): what this run adds to the journal at its start, and lines for people.
 
-    state: of the journal so far; request: dict with rollout, release, tiers, slice, max_failures, seed, retry
-    (reason or None), rules (from rules.parse), groups (inventory group -> names), run (the `run` entry) and former (what
-    an earlier job of the same workflow ended with, from summary.summary, or None);
+    A plan of builds needs them: where plans_anew() says so, request has what builds.resolve returned.
+
+    state: of the journal so far; request: dict with rollout, release, wanted (builds.Wanted, where that is resolved, or None),
+    resolved ((entries, lost, notes), or None), today (YYYY-MM-DD), tiers, slice, max_failures, seed, retry (reason or None), rules
+    (from rules.parse), groups (inventory group -> names), run (the `run` entry) and former (what an earlier job of the same
+    workflow ended with, from summary.summary, or None);
     fleet: from fleet.survey.
     No entries: the last round is complete and nothing is left to do, or the rollout is stopped and no retry given.
     Raises RolloutError for everything that is to be refused.
     """
-    if state.rounds and state.release != request["release"]:
+    if state.rounds and (state.release, state.wanted) != (request["release"], _wanted(request)):
         raise RolloutError(
             f"The journal of rollout {request['rollout']} is of release {state.release}, not {request['release']}: "
             "give the new release a livepatch_rollout of its own."
         )
     follows = _follows(state, request)
-    fleet = {name: _known(state, host) for name, host in fleet.items()}
     if not fleet:
         raise RolloutError("livepatch_hosts matches no host: expected at least one.")
+    anew = plans_anew(state, request)
+    if not request.get("wanted"):
+        fleet = {name: _known(state, host) for name, host in fleet.items()}
+    elif anew and request.get("resolved") is None:
+        raise RolloutError("The rollout has ended since it was read. Nothing was touched. Run the same command again: it asks for builds.")
+    else:
+        entries, lost, unused = request["resolved"] if anew else (state.builds.values(), {}, [])
+        found = {builds.key(entry): entry for entry in entries}
+        fleet = {name: _fitted(state, host, found, lost, request["today"]) for name, host in fleet.items()}
     tiers = plan.parse_tiers(request["tiers"], request["max_failures"])
     slice_size = values.count_or_share(request["slice"], "livepatch_slice")
     if slice_size == 0:
@@ -43,7 +54,7 @@ def opening(state, request, fleet):
     request = dict(request, retry=None) if ignored else request
     if (state.stop or state.rollback) and not request["retry"]:
         return [], ignored
-    if state.tiers is None or state.over:
+    if anew:
         # A plan that was not finished may have been rolled back all the same, with what former rounds had brought.
         again = _retry(state, request) if state.rollback else None
         if request["retry"] and not again:
@@ -55,10 +66,36 @@ def opening(state, request, fleet):
     return entries, notes + ignored
 
 
+def plans_anew(state, request):
+    """Does a run with this request (see opening) make a new plan? Otherwise it goes on with the one that there is, or ends."""
+    follows = (request.get("former") or {}).get("rollout") == request["rollout"]
+    stopped = (state.stop or state.rollback) and (follows or not request["retry"])
+    return (state.tiers is None or state.over) and not (follows and state.over) and not stopped
+
+
+def _wanted(request):
+    """Return what the journal's first entry has of a word for builds (dict), {} for the name of a release."""
+    what = request.get("wanted")
+    return {"cves": what.cves, "advisory": what.advisory} if what else {}
+
+
+def _fitted(state, host, found, lost, today):
+    """The build of its kernel decides what a host gets. Its name may be known only from a host where it was brought."""
+    build, before = found.get(builds.key(host)), state.builds.get(builds.key(host))
+    same = build and before and build["package"] == before["package"]
+    called = _called(state, host["name"]) if same else None
+    return builds.fitted(host, found, lost, today, called)
+
+
+def _called(state, name):
+    """Return what the release is called on a host (str), as it was brought there once, or None."""
+    had, known = state.before.get(name), state.hosts.get(name)
+    return (had and had["livepatch"]) or (known and known.livepatch)
+
+
 def _known(state, host):
     """A host whose vendor's name of the release is not known before it runs there: what was brought there once is called so."""
-    had, known = state.before.get(host["name"]), state.hosts.get(host["name"])
-    livepatch = host["livepatch"] or (had and had["livepatch"]) or (known and known.livepatch)
+    livepatch = host["livepatch"] or _called(state, host["name"])
     if host["problem"] or livepatch == host["livepatch"]:
         return host
     runs = host["enabled"] == livepatch and not host["facts"].get("transition")
@@ -96,8 +133,11 @@ def _new_round(state, request, fleet, tiers, slice_size):
     todo = [host for host in fleet.values() if not host["problem"]]
     out = [host for host in fleet.values() if host["problem"]]
     excluded = [_excluded(host) for host in out]
+    resolved, unused, said = request.get("resolved") or ([], {}, [])
     if not todo and not any(entry["outcome"] == "already" for entry in excluded):
-        raise RolloutError(f"None of the {len(fleet)} hosts can be patched: {_why(excluded)}.")
+        reasons = sorted({entry["reason"] for entry in excluded if entry["outcome"] == "not_applicable"})
+        more = f" ({values.listed(reasons, builds.NAMED)})" if reasons else ""
+        raise RolloutError(f"None of the {len(fleet)} hosts can be patched: {_why(excluded)}{more}.")
     if not todo and state.ended == "complete":
         return [], [f"the rollout is complete and nothing is left to do: {_why(excluded)}"]
     already = {host["name"] for host in out if host["problem"][0] == "already"}
@@ -110,12 +150,14 @@ def _new_round(state, request, fleet, tiers, slice_size):
         "release": request["release"],
         "seed": str(request["seed"]),
     }
+    if _wanted(request):
+        first["wanted"] = _wanted(request)
     first.update({key: request["run"][key] for key in ("user", "controller")}, parameters=_parameters(request))
     hosts = [entry for tier in planned for entry in _host_entries(tier)]
     ending = {"kind": "planned", "tiers": [_tier_entry(tier) for tier in planned]}
     found = automation.entries({host["name"]: host for host in todo})
-    notes = [*_plan_notes(planned, notes if todo else [], excluded, request), *_automation_notes(found, request)]
-    return [first, request["run"], *found, *excluded, *hosts, ending], notes
+    notes = [*_plan_notes(planned, notes if todo else [], excluded, request), *said, *_automation_notes(found, request)]
+    return [first, request["run"], *resolved, *found, *excluded, *hosts, ending], notes
 
 
 def _plan_notes(planned, skipped, excluded, request):
@@ -164,7 +206,7 @@ def _host_entries(tier):
 
 
 def _host_entry(host, tier, number):
-    kept = ("cohort", "domain", "kernel_release", "boot_id", "enabled", "effective_release", "livepatch")
+    kept = ("cohort", "domain", "kernel_release", "architecture", "boot_id", "enabled", "effective_release", "livepatch")
     return {"kind": "host", "host": host["name"], "tier": tier, "slice": number, **{key: host[key] for key in kept}}
 
 
@@ -180,6 +222,7 @@ def _excluded(host):
         "outcome": outcome,
         "reason": reason,
         "kernel_release": host["kernel_release"],
+        "architecture": host.get("architecture"),
         "effective_release": host["effective_release"],
     }
 
@@ -243,7 +286,7 @@ def _retry(state, request):
 def _verify(state, host, seen):
     """Return the entries (0 to 2) that the facts of a planned host call for; seen: of the fleet, None where it is gone."""
     unfit = _unfit(seen)
-    if (host.done or host.begun) and unfit and unfit[0] == "unsupported":
+    if (host.done or host.begun) and unfit and unfit[0] in ("unsupported", "not_applicable"):
         unfit = None  # It was patched, or nearly: what it runs tells how it is.
     if host.done:
         if not host.is_(*states.DONE_WELL):
@@ -276,7 +319,7 @@ def _refresh(host, seen, always):
         # One that was looked at to compare with is missed like a patched one.
         lost = unfit[0] == "unreachable" and host.control and host.counts
         look = [{"kind": "look", "host": host.name, "silent": unfit[1]}] if lost else []
-        gone = seen or {"name": host.name, "kernel_release": host.kernel_release, "effective_release": None}
+        gone = seen or {**vars(host), "effective_release": None}
         return look + [_excluded(dict(gone, problem=unfit))]
     same = all(getattr(host, key) == seen[key] for key in ("boot_id", "kernel_release", "enabled"))
     if same and not always:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import rates, rules
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import builds, journal
 
 FAILURES = ("failed", "unreachable", "stalled", "rebooted", "alarmed")
 ROLLED_BACK = ("rolled_back", "rollback_failed")
@@ -42,6 +42,8 @@ class Host:
     enabled: str  # the livepatch that ran when it was planned, None without
     livepatch: str  # what the release is called there, None where that is not known before it runs
     effective_release: str
+    architecture: str
+    package: str  # the very one that it gets, None where each host finds that of the release itself
     planned: float
     arm: str = "control"
     others: bool = False  # somebody else has changed its livepatch since it was planned
@@ -94,6 +96,8 @@ class State:
     rollout: str = ""
     release: str = ""
     seed: str = ""
+    wanted: dict = field(default_factory=dict)  # {cves, advisory} where release is a word for builds, else empty
+    builds: dict = field(default_factory=dict)  # builds.key of a kernel -> its build entry, of this round
     parameters: dict = field(default_factory=dict)
     rounds: int = 0
     runs: int = 0
@@ -102,8 +106,8 @@ class State:
     hosts: dict = field(default_factory=dict)  # name -> Host, in planned order
     by_tier: dict = field(default_factory=dict)  # tier number -> the same Hosts, in planned order
     excluded: dict = field(default_factory=dict)  # name -> excluded entry
-    # name -> {run, enabled, package, package_now, livepatch, outcome, reason}: the run that first touched a host, in whatever
-    # round, what the host had before, what was brought, and what came of it; of those that nobody has rolled back
+    # name -> {run, enabled, package, package_now, livepatch, build, outcome, reason}: the run that first touched a host, in
+    # whatever round, what the host had before, what was brought, and what came of it; of those that nobody has rolled back
     before: dict = field(default_factory=dict)
     # name -> why it loses the livepatch at a reboot, empty where it keeps it; of those that were asked to, in whatever round
     persistence: dict = field(default_factory=dict)
@@ -135,6 +139,11 @@ class State:
     def rules(self):
         """What the gate judges by (dict, see gate/rules.py); a journal without has the usual rules."""
         return self.parameters.get("rules") or rules.parse({})
+
+    @property
+    def resolved(self):
+        """Has each kernel a build of its own?"""
+        return bool(self.wanted)
 
     @property
     def over(self):
@@ -265,6 +274,7 @@ def _rollout(current, entry):
         rollout=entry["rollout"],
         release=entry["release"],
         seed=entry["seed"],
+        wanted=entry.get("wanted") or {},
         parameters=entry["parameters"],
         rounds=current.rounds + 1,
         runs=current.runs,
@@ -290,8 +300,21 @@ def _run(current, entry):
     current.looked_at = -1.0 if begun else journal.seconds(entry["time"])
 
 
+def _build(current, entry):
+    current.builds[builds.key(entry)] = entry
+
+
+def _package(current, entry):
+    """Return the package that a host gets: the build of its kernel. A plan of builds has nobody without one."""
+    return current.builds[builds.key(entry)]["package"] or _nothing(entry) if current.resolved else None
+
+
+def _nothing(entry):
+    raise ValueError(f"there is no build for {entry['host']}")
+
+
 def _host(current, entry):
-    name, moment = entry["host"], journal.seconds(entry["time"])
+    name, moment, package = entry["host"], journal.seconds(entry["time"]), _package(current, entry)
     known = current.hosts.get(name)
     current.excluded.pop(name, None)
     if known is None or (known.control is None and known.patched is None):
@@ -302,6 +325,8 @@ def _host(current, entry):
             **{key: entry[key] for key in ("tier", "slice", "cohort", "domain", "kernel_release", "boot_id", "enabled")},
             livepatch=entry.get("livepatch"),
             effective_release=entry.get("effective_release"),
+            architecture=entry.get("architecture"),
+            package=package,
         )
         fresh.others = bool(known and known.others) or _runs_anothers(known, entry)
         if fresh.others:
@@ -316,7 +341,8 @@ def _host(current, entry):
         _crash(known, moment, "rebooted")
     if known.arm == "control" and _runs_anothers(known, entry):
         known.arm, known.others = "", True
-    for key in ("kernel_release", "boot_id", "enabled", "livepatch", "effective_release"):
+    known.package = package
+    for key in ("kernel_release", "architecture", "boot_id", "enabled", "livepatch", "effective_release"):
         setattr(known, key, entry.get(key))
 
 
@@ -353,7 +379,7 @@ def _slice(current, entry):
         host.arm, host.begun, host.lost, host.blind, host.habits = "patched", host.begun or entry, None, None, None
         host.patched = host.patched or (moment, moment)
         had = {"run": entry["run"], "enabled": host.enabled, "package": None, "package_now": None, "livepatch": host.livepatch}
-        had.update(outcome=None, reason=None)
+        had.update(build=host.package, outcome=None, reason=None)
         current.before.setdefault(name, had)["gone"] = False
 
 
@@ -711,6 +737,7 @@ def _end(current, entry):
 HANDLERS = {
     "rollout": _rollout,
     "run": _run,
+    "build": _build,
     "host": _host,
     "excluded": _excluded,
     "planned": _planned,

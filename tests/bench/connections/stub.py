@@ -131,6 +131,20 @@ class Host:
         }  # fmt: skip
         return {"changed": False, "ansible_facts": {"livepatch": facts}}
 
+    def livepatch_builds(self, given):
+        kernel, number = self.kernel, os.environ.get("STUB_BUILD", "1-1")
+        name = "klp-%s" % kernel.replace("+", "_")
+        build = {
+            "package": "%s-%s.x86_64" % (name, number), "version": number, "livepatch": "fix_%s" % number.replace("-", "_"),
+            "built": "2026-11-01T10:00:00Z", "cves": ["CVE-2026-1"], "advisories": [],
+        }  # fmt: skip
+        missing = sorted(set(given.get("cves") or []) - {"CVE-2026-1"})
+        return {
+            "changed": False, "kernel_release": kernel, "architecture": "x86_64", "vendor": "generic", "build": build, "reason": None,
+            "missing": missing, "unknown_cves": [], "advisory_known": None, "newer_installed": None, "supported_until": None,
+            "sources": {"changelog": "read", "advisories": "read"},
+        }  # fmt: skip
+
     def livepatch_package(self, given):
         spec = given.get("package") or "klp-%s-%s" % (self.kernel, given["release"])
         found = {"changed": True, "spec": spec, "before": None, "kernel_release": self.kernel, "drift": None}
@@ -147,6 +161,8 @@ class Host:
         if given.get("state") != "absent":
             package = given.get("package") or "-%s-1" % given["release"]
             self.enabled = package.rpartition("-")[0].rpartition("-")[2]
+            if given.get("install"):  # a build, as livepatch_builds has named it
+                self.enabled = "fix_%s" % "_".join(package.rpartition(".")[0].rsplit("-", 2)[1:])
         self._remember()
         names = [[name] if name else [] for name in (before, self.enabled)]
         diff = [{"enabled": found, "inert": []} for found in names]
@@ -155,7 +171,8 @@ class Host:
             "changed": True, "name": self.enabled, "effective_release": self.effective_release, "before": was,
             "diff": {"before": diff[0], "after": diff[1]}, "replaced": [], "unloaded": [], "transition": steps,
             "remedies": [], "forced": False, "build_id": "0" * 40, "since": since, "proven": bool(self.enabled),
-            "outcome": "installed", "package": "klp-%s-%s-1-1.x86_64" % (self.kernel, self.enabled), "package_before": None,
+            "outcome": "installed", "package": given.get("package") or "klp-%s-%s-1-1.x86_64" % (self.kernel, self.enabled),
+            "package_before": None,
             "drift": None, "health": self.livepatch_health({"since": since}),
         }  # fmt: skip
 

@@ -118,12 +118,12 @@ NODE = {
     ],
 )
 def test_a_person_is_told_which_template_to_start_and_what_to_answer(variables, playbook, answers, expected):
-    assert awx.start(playbook, "hotfix3", variables, **answers) == expected
+    assert awx.start(playbook, {"livepatch_release": "hotfix3"}, variables, **answers) == expected
 
 
 def test_what_a_run_keeps_of_its_job_is_enough_to_name_what_is_started_again():
     for variables in (JOB, NODE):
-        assert awx.start(None, "x", awx.started_by(variables)) == awx.start(None, "x", variables)
+        assert awx.start(None, {}, awx.started_by(variables)) == awx.start(None, {}, variables)
     assert awx.started_by(dict(NODE, awx_workflow_job_name="a\nb")) == {"awx_job_template_name": "Livepatch one tier"}
     assert awx.started_by({"awx_job_template_name": "x"}) == {} == awx.started_by({"awx_job_id": 3})
 

@@ -149,3 +149,52 @@ def test_ten_thousand_hosts_take_seconds():
     before = time.process_time()
     text = fleet_page.render(fleet_status.status(raw, NOW, "hotfix3"))
     assert time.process_time() - before < 10 and len(text) < 5e6
+
+
+def build(**changed):
+    found = {
+        "kernel_release": "6.1.0-1", "architecture": "x86_64", "package": "kpatch-patch-6_1_0-1-1-5.x86_64", "version": "1-5",
+        "livepatch": "kpatch_6_1_0_1_1_5", "built": "2026-11-02T10:00:00Z", "cves": ["CVE-2026-1", "CVE-2026-2"], "missing": [],
+        "reason": None, "supported_until": "2027-05-31", "asked": ["a"],
+    }  # fmt: skip
+    return {"6.1.0-1 x86_64": dict(found, **changed)}
+
+
+def on(name, livepatch=None, package=None, **changed):
+    patches = {livepatch: {"packaged": True, "package": package, "cves": ["CVE-2026-1"]}} if livepatch else {}
+    return entry(name, architecture="x86_64", enabled=livepatch, patches=patches, **changed)
+
+
+def test_of_each_kernel_it_says_what_runs_the_newest_build_what_lies_between_and_until_when():
+    fleet = {
+        "a": on("a", "kpatch_6_1_0_1_1_5"),
+        "b": on("b", "kpatch_6_1_0_1_1_4"),
+        "c": on("c"),
+        "d": on("d", "livepatch_CVE", "kpatch-patch-6_1_0-1-1-5.x86_64"),
+        "e": on("e", "other", kernel_release="6.1.0-2"),
+    }
+    found = fleet_status.status(fleet, NOW, "newest", wanted_builds=build(), today="2026-12-01")
+    states = {host["host"]: host["state"] for host in found["hosts"]}
+    assert states == {"a": "current", "b": "behind", "c": "unpatched", "d": "current", "e": "behind"}
+    first, second = found["kernels"]
+    assert (first["hosts"], first["build"], first["cves"]) == (4, "kpatch-patch-6_1_0-1-1-5.x86_64", ["CVE-2026-1", "CVE-2026-2"])
+    assert first["runs"] == {"kpatch_6_1_0_1_1_4": 1, "kpatch_6_1_0_1_1_5": 1, "livepatch_CVE": 1, "none": 1}
+    assert first["supported_until"] == "2027-05-31" and second["why"] == "no host of it could be asked"
+    only = fleet_status.status({"b": fleet["b"]}, NOW, "newest", wanted_builds=build())
+    assert only["kernels"][0]["cves"] == ["CVE-2026-2"]
+    lines = fleet_status.lines(found)
+    assert any(line.startswith("6.1.0-1  ") and "2027-05-31" in line and line.split()[-2] == "2" for line in lines)
+    page = fleet_page.render(found)
+    assert "CVEs between" in page and "kpatch-patch-6_1_0-1-1-5.x86_64" in page
+
+
+def test_a_kernel_without_a_build_says_why_and_since_when_it_is_out_of_support():
+    none = build(package=None, livepatch=None, cves=[], reason="no_build", supported_until="2026-10-31")
+    found = fleet_status.status({"a": on("a")}, NOW, "newest", wanted_builds=none, today="2026-12-01")
+    assert found["hosts"][0]["state"] == "unpatched" and "out of support since 2026-10-31" in found["hosts"][0]["reasons"][0]
+    assert "out of support since" in fleet_status.lines(found)[4]
+
+
+def test_without_builds_nothing_is_said_of_kernels():
+    found = fleet_status.status({"a": patched()}, NOW, "hotfix3")
+    assert found["kernels"] == [] and "CVEs between" not in fleet_page.render(found)

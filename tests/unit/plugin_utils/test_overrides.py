@@ -194,6 +194,19 @@ def test_the_rollouts_of_a_release_that_are_not_over_are_found_by_its_name_and_b
     assert overrides.unfinished(str(tmp_path / "none"), "hotfix3") == []
 
 
+def test_a_rollout_with_builds_is_known_by_what_its_livepatches_are_called_too(tmp_path):
+    def build(livepatch):
+        return {"kind": "build", "kernel_release": "6.1.0-1", "package": "x-1-1.noarch", "livepatch": livepatch}
+
+    rollout = {"kind": "rollout", "rollout": "newest", "release": "newest"}
+    path = begin(tmp_path, "newest", "newest", build("kpatch_1_4"), rollout, build("kpatch_1_5"), build(None))
+    begin(tmp_path, "web", "hotfix3")
+    assert overrides.unfinished(str(tmp_path), "kpatch_1_5") == [path] == overrides.unfinished(str(tmp_path), "newest")
+    assert overrides.unfinished(str(tmp_path), "kpatch_1_4") == [], "that was brought by a round before"
+    journal.append(path, journal.stamped([{"kind": "end", "result": "complete"}], 2))
+    assert overrides.unfinished(str(tmp_path), "kpatch_1_5") == []
+
+
 def test_of_a_long_journal_the_end_tells_whether_it_is_over(tmp_path, monkeypatch):
     monkeypatch.setattr(overrides, "TAIL", 1000)
     looks = [{"kind": "look", "host": f"web{number}"} for number in range(100)]
