@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx test-events lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all molecule test-build test-integration test-rollout simulate fuzz endurance bench-scale bench-ssh clean model
+.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx test-events lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all molecule test-build test-integration test-rollout simulate fuzz endurance test-selftests bench-scale bench-ssh clean model
 
 PYTHON := .venv/bin/python
 TOOL := python3 tests/tools
@@ -113,6 +113,10 @@ fuzz: setup ## Coverage-guided fuzzing of what parses foreign bytes on targets (
 ROUNDS ?= 300
 endurance: setup-lab ## Replace livepatches many times on busy guests of each kernel: docs/endurance.md (ROUNDS=300)
 	@$(PYTHON) -m tests.endurance --rounds $(ROUNDS) --output docs
+
+ONLY ?=
+test-selftests: setup-lab ## The kernel's own livepatch selftests through the modules, on each kernel: docs/selftests.md (ONLY=callbacks)
+	@$(PYTHON) -m tests.selftests --only "$(ONLY)" --output docs/selftests.md
 
 HOSTS ?= 10000
 BENCH ?=

@@ -16,8 +16,8 @@ NAVIGATION = {
                "docs/scale", "docs/awx", "docs/events", "docs/faq"],
     "In depth": ["docs/health-gate", "docs/evidence", "docs/preflight", "docs/persistence", "docs/visibility"],
     "Reference": ["reference/index", *sorted("roles/%s/README" % role.name for role in (ROOT / "roles").iterdir())],
-    "How it is made": ["docs/architecture", "docs/hardening", "docs/endurance", "docs/kpatch", "tests/lab/README",
-                       "CONTRIBUTING", "CODE_OF_CONDUCT", "SECURITY"],
+    "How it is made": ["docs/architecture", "docs/hardening", "docs/selftests", "docs/endurance", "docs/kpatch",
+                       "tests/lab/README", "CONTRIBUTING", "CODE_OF_CONDUCT", "SECURITY"],
 }  # fmt: skip
 TITLES = {"reference/index": "Modules, roles and plugins <reference/index>"}
 named = {page for pages in NAVIGATION.values() for page in pages}

@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 
@@ -18,8 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 from collection import link  # noqa: E402
-from tests.integration.runners import Runners  # noqa: E402
-from tests.lab import libraries  # noqa: E402
+from tests.integration import runners  # noqa: E402
 from tests.lab.fleet import Fleet  # noqa: E402
 
 KERNELS = os.environ.get("LAB_KERNELS", "5.10 6.1 6.12 7.2").split()
@@ -85,17 +83,9 @@ def play(fleet, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def put_python(tmp_path_factory):
+def put_python():
     """A function that puts what a module needs on a target into a guest."""
-    directory = tmp_path_factory.mktemp("in_guest") / "python"
-    directory.mkdir()
-    libraries.pack(directory)
-    shutil.copy(ROOT / "tests/integration/in_guest.py", directory)
-
-    def put(guest):
-        guest.copy(directory, "/var/tmp/")
-
-    return put
+    return runners.put
 
 
 @pytest.fixture(scope="session")
@@ -107,9 +97,9 @@ def in_guest(fleet, put_python):
 @pytest.fixture(scope="session")
 def tasks_in():
     """A function of a guest that has what tasks need, and a list of these, to their results in order."""
-    runners = Runners()
-    yield runners.run
-    runners.end()
+    started = runners.Runners()
+    yield started.run
+    started.end()
 
 
 def on_each(fleet, guests, act):

@@ -7,10 +7,14 @@
 
 import json
 import os
+import pathlib
 import select
+import shutil
 import subprocess
 import tempfile
 import time
+
+from tests.lab import libraries
 
 COMMAND = ["python3", "/var/tmp/python/in_guest.py", "/var/tmp/python"]
 # One that does not say so much sooner that it is there is of a boot that has gone.
@@ -50,6 +54,16 @@ class Runner:
         self._errors.seek(0)
         with self._errors:
             return self._errors.read().decode(errors="replace")
+
+
+def put(guest):
+    """Put what a module needs on a target into a guest."""
+    with tempfile.TemporaryDirectory() as directory:
+        python = pathlib.Path(directory) / "python"
+        python.mkdir()
+        libraries.pack(python)
+        shutil.copy(pathlib.Path(__file__).with_name("in_guest.py"), python)
+        guest.copy(python, "/var/tmp/")
 
 
 class Runners:

@@ -44,7 +44,7 @@ def module_name(release: str) -> str:
 
 def get(kernel: Kernel) -> pathlib.Path:
     """The directory with RELEASE.ko for every release, and lab_target.ko."""
-    inputs = [SOURCES, _MAKE, _STRIP, str(kernel.tree), kernel.release, cache.code(_build, _make, _claim_other_kernel)]
+    inputs = [SOURCES, *recipe(kernel), cache.code(_build, _make, _claim_other_kernel)]
     return cache.entry("modules", inputs, lambda work: _build(kernel, work))
 
 
@@ -64,12 +64,22 @@ def _make(kernel: Kernel, work: pathlib.Path, names: dict[str, str]) -> None:
     for source, module in names.items():
         shutil.copy(SOURCES / f"{source}.c", build / f"{module}.c")
     (build / "Kbuild").write_text("".join(f"obj-m += {module}.o\n" for module in names.values()))
-    for script in (_MAKE, _STRIP):
-        processes.run_as_root(["unshare", "--mount", "sh", "-eu", "-c", script, "sh", str(kernel.tree), str(build), kernel.release])
-    processes.run_as_root(["chown", "-R", f"{os.getuid()}:{os.getgid()}", str(build)])
+    compile_in(build, kernel)
     for source, module in names.items():
         (build / f"{module}.ko").rename(work / f"{source}.ko")
     shutil.rmtree(build)
+
+
+def recipe(kernel: Kernel) -> list[str]:
+    """What decides, beside the sources, how modules of a kernel turn out: inputs for the cache."""
+    return [_MAKE, _STRIP, str(kernel.tree), kernel.release, cache.code(compile_in)]
+
+
+def compile_in(build: pathlib.Path, kernel: Kernel) -> None:
+    """Build the modules that the Kbuild of a directory names, where it lies."""
+    for script in (_MAKE, _STRIP):
+        processes.run_as_root(["unshare", "--mount", "sh", "-eu", "-c", script, "sh", str(kernel.tree), str(build), kernel.release])
+    processes.run_as_root(["chown", "-R", f"{os.getuid()}:{os.getgid()}", str(build)])
 
 
 def _claim_other_kernel(module: pathlib.Path, release: str) -> None:

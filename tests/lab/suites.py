@@ -87,6 +87,17 @@ def _private_apt(suite: str) -> list[str]:
     return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
 
 
+def download(suite: str, package: str, directory: pathlib.Path) -> pathlib.Path:
+    """Fetch one package of the suite, without what it depends on, and return its file."""
+    options = _private_apt(suite)
+    with progress.step(f"{suite}: download {package}"):
+        # The version that was asked for yesterday may be gone.
+        processes.run(["apt-get", *options, "-qq", "update"], timeout=300)
+        processes.run(["apt-get", *options, "-qq", "download", package], cwd=directory)
+    (file,) = directory.glob(f"{package}_*.deb")
+    return file
+
+
 def recipe() -> list[str]:
     """What decides, beside the packages, how a tree turns out: an input for the cache."""
     return [_MERGED_USR, cache.code(unpack, install, _mmdebstrap)]
