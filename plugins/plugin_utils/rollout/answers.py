@@ -279,6 +279,7 @@ _BUILDS = _of(
         "unknown_cves": _cves,
         "advisory_known": _flag,
         "newer_installed": _text,
+        "held_back": _text,
         "supported_until": _day,
         "sources": _words,
     }
@@ -305,6 +306,6 @@ def build(raw):
     except _Odd as odd:
         return {"failed": True, "msg": values.words(f"an answer that the module cannot have given, {odd}")}
     lists = {name: told.get(name) or [] for name in ("missing", "unknown_cves")}
-    others = {name: told.get(name) for name in ("reason", "advisory_known", "newer_installed", "supported_until")}
+    others = {name: told.get(name) for name in ("reason", "advisory_known", "newer_installed", "held_back", "supported_until")}
     named = named and {name: named.get(name) for name in ("package", "version", "livepatch", "built")} | {"cves": named.get("cves") or []}
     return {"kernel_release": told["kernel_release"], "architecture": told["architecture"], "build": named, **lists, **others}

@@ -172,6 +172,12 @@ def resolve(what, kernels, support=None):
         )
     lost = {kernel: _lost(one) for kernel, one in kernels.items() if not one.answers}
     notes = [_alone(one) for one in heard.values() if len(one.answers) < WITNESSES]
+    notes += [
+        f"{name} keeps {answer['held_back']} out by its configuration, which is newer than what it is to get"
+        for one in heard.values()
+        for name, answer in one.answers.items()
+        if answer["held_back"]
+    ]
     notes += [f"kernel {kernels[kernel].kernel_release}: no host could be asked: {reason}" for kernel, (unused, reason) in lost.items()]
     return entries, lost, notes
 

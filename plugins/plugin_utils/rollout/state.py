@@ -42,9 +42,9 @@ class Host:
     enabled: str  # the livepatch that ran when it was planned, None without
     livepatch: str  # what the release is called there, None where that is not known before it runs
     effective_release: str
-    architecture: str
-    package: str  # the very one that it gets, None where each host finds that of the release itself
     planned: float
+    architecture: str = None
+    package: str = None  # the very one that it gets, None where each host finds that of the release itself
     arm: str = "control"
     others: bool = False  # somebody else has changed its livepatch since it was planned
     control: tuple = None

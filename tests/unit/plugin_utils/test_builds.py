@@ -177,6 +177,11 @@ def test_kernels_of_one_name_on_two_architectures_are_two_kernels():
     assert {names[builds.key(entry)]: entry["reason"] for entry in entries} == {f"{kernel} (aarch64)": "empty", f"{kernel} (x86_64)": "no_build"}
 
 
+def test_a_newer_build_that_a_host_keeps_out_by_its_configuration_is_said():
+    notes = resolve(surveyed({"h1": A, "h2": A}), lambda name: said(A, held_back=package(A, "1-6") if name == "h2" else None))[2]
+    assert notes == [f"h2 keeps {package(A, '1-6')} out by its configuration, which is newer than what it is to get"]
+
+
 # What must agree
 
 
