@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx test-events lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all molecule test-build test-integration test-rollout simulate fuzz endurance test-selftests bench-scale bench-ssh clean model
+.PHONY: help setup setup-lab demo docs walk test test-docs test-unit test-simulation test-semantics test-awx test-events lint sanity matrix sanity-all test-unit-all test-semantics-all test-playbooks-all molecule test-build test-integration test-vendor-packages test-rollout simulate fuzz endurance test-selftests bench-scale bench-ssh clean model
 
 PYTHON := .venv/bin/python
 TOOL := python3 tests/tools
@@ -86,6 +86,9 @@ test-docs: docs ## The site builds without warnings, its links lead somewhere, a
 
 test-integration: setup-lab ## Modules and roles against real kernels, two fleets side by side
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 tests/integration $(PYTEST_ARGS)
+
+test-vendor-packages: setup-lab ## Packages that act as vendors' do, all of them, on a guest with systemd (CI goes RHEL's way only)
+	@LAB_VENDOR_PACKAGES=1 $(PYTHON) -m pytest --durations=10 tests/integration/test_vendor_packages.py $(PYTEST_ARGS)
 
 # Rollouts wait much, for soaks and for hosts that are lost: a third fleet has the processors meanwhile.
 test-rollout: setup-lab ## Whole rollouts on real kernels, three fleets side by side, and evidence from a real Prometheus

@@ -48,6 +48,11 @@ def get(kernel: Kernel) -> pathlib.Path:
     return cache.entry("modules", inputs, lambda work: _build(kernel, work))
 
 
+def build_as(kernel: Kernel, names: dict[str, str], work: pathlib.Path) -> None:
+    """Build releases (key) as modules of other names (value) and put them into work, each as RELEASE.ko."""
+    _make(kernel, work, names)
+
+
 def _build(kernel: Kernel, work: pathlib.Path) -> None:
     with progress.step(f"kernel {kernel.release}: build livepatches"):
         _make(kernel, work, {name: name for name in [*releases(), _TARGET] if name not in _OTHER_MODULE_NAME})
