@@ -151,6 +151,7 @@ _FIELDS = {
     "unseen": _kinds,
     "events": _events,
     # livepatch_persistence
+    "by": _name,
     "boot_guard": _of({"state": _name, "reason": _text}),
     # livepatch_automation
     "held": lambda value, what: _list_of_names(value, what),

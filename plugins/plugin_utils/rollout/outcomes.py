@@ -283,7 +283,8 @@ def _of_rollback(host, name, had, result):
     if result is None:
         return dict(_changed(last, ("gone", "it is in the inventory no longer"), {}), changed=False)
     found = _problem(result, "the rollback") or _not_back(had["enabled"], result)
-    entry = _changed(last, ("rollback_failed", found[1]) if found else ("rolled_back", ""), result)
+    back = "with its next boot" if _is_at_boot(result) else ""
+    entry = _changed(last, ("rollback_failed", found[1]) if found else ("rolled_back", back), result)
     return dict(entry, changed=bool(result.get("changed")))
 
 
@@ -291,10 +292,17 @@ def _not_back(wanted, result):
     """Return (outcome, reason) where the answer of livepatch does not say that a host runs `wanted` (name or None), else None."""
     if not _ran(result):
         return "failed", "the rollback did not run"
+    if _is_at_boot(result):
+        return ("failed", f"its next boot enables {result['name']}") if result.get("name") else None
     if result.get("name") != wanted:
         return "failed", f"runs {result.get('name') or 'nobody knows what'} instead of {wanted or 'no livepatch'}"
     # Taking all out has no name: what is proven then is that nothing is left.
     return None if result.get("proven") is True else ("failed", f"it is not proven that it runs {wanted or 'no livepatch'}")
+
+
+def _is_at_boot(result):
+    """Whether it is livepatch_persistence that has answered: the livepatch was left in the kernel until the next boot."""
+    return "by" in result
 
 
 def of_persistence(results):

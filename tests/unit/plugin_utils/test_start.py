@@ -559,6 +559,20 @@ def test_an_answer_that_does_not_prove_what_runs_now_is_no_rollback(had, answer,
     assert outcomes.of_rollback(rollout.state, ["host-1"], lambda name: good_answer)[0]["outcome"] == "rolled_back"
 
 
+@pytest.mark.parametrize(
+    "answer, outcome, reason",
+    [
+        ({"changed": True, "name": None, "by": None}, "rolled_back", "with its next boot"),
+        ({"changed": True, "name": "hotfix2", "by": "kpatch.service"}, "rollback_failed", "its next boot enables hotfix2"),
+        ({"failed": True, "msg": "no room"}, "rollback_failed", "the rollback failed: no room"),
+    ],
+)
+def test_a_host_that_goes_back_with_its_next_boot_is_rolled_back_where_that_boot_enables_nothing(answer, outcome, reason):
+    rollout = finished()
+    (entry,) = outcomes.of_rollback(rollout.state, ["host-1"], lambda name: told.result(answer))
+    assert (entry["outcome"], entry["reason"]) == (outcome, reason)
+
+
 def test_a_complete_rollout_with_nothing_left_writes_nothing():
     rollout = finished()
     assert rollout.open() == []
