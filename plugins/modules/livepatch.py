@@ -497,8 +497,9 @@ kernel_log:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record
+from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record, hold
 from ansible_collections.kernel.livepatch.plugins.module_utils._change.livepatch import Run
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility.publish import update
 
@@ -544,13 +545,19 @@ def main():
         )
     module.run_command_environ_update = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "C"}
     run = Run(
-        module.params, module.run_command, module.check_mode, lambda *told: _tell(module, *told), module.get_bin_path
+        module.params,
+        module.run_command,
+        module.check_mode,
+        lambda *told: _tell(module, *told),
+        module.get_bin_path,
+        hold=lambda *about: hold.Hold(module.run_command, *about),
     )
     try:
         result = run.execute()
     except LivepatchError as error:
         _warn(module, run)
         module.fail_json(msg=error.message, error=error.code, **error.details)
+    _warn_of_unloading(module, result)
     _warn(module, run)
     module.exit_json(**result)
 
@@ -560,9 +567,22 @@ def _tell(module, root, warnings):
     if module.params["state"] != "enabled":
         warnings.extend(
             "The next boot of this kernel enables livepatch %s again, by %s. The module livepatch_persistence with state: absent "
-            "takes a record of this collection back; of kpatch.service it is the file in its directory." % returning
+            "sees to it that no boot does." % returning
             for returning in boot_record.returning(root)
         )
+
+
+def _warn_of_unloading(module, result):
+    """Red Hat: "unloading a kernel livepatch is not supported" (RHEL's documentation of livepatches)."""
+    if module.params["state"] == "enabled" or not {"rhel", "centos"} & set(reading.os_family_ids("/")):
+        return
+    before, after = (result["diff"][when]["enabled"] for when in ("before", "after"))
+    for name in before:
+        if name.startswith("kpatch_") and name not in after:
+            module.warn(
+                "Red Hat does not support taking a livepatch (%s) out of the kernel that runs: to be within its support, let it "
+                "stay until the next boot (role rollback with livepatch_rollback_unload: false)." % name
+            )
 
 
 def _warn(module, run):

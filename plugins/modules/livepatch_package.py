@@ -268,6 +268,7 @@ msg:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kernel.livepatch.plugins.module_utils._boot import hold
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._packages import asked, install
 
@@ -288,8 +289,19 @@ def act(module, wanted):
     """Bring the package to its state and return the result (dict)."""
     try:
         if module.params["state"] == "absent":
-            return install.absent(module.run_command, wanted)
-        return install.present(module.run_command, module.get_bin_path, wanted)
+            result = install.absent(module.run_command, wanted)
+            if result["changed"] and not module.check_mode:
+                hold.forget_removed(module.run_command)
+            return result
+        found = install.ask(module.run_command, wanted)
+        if found[0] or module.check_mode:
+            return install.present(module.run_command, module.get_bin_path, wanted, found)
+        held = hold.Hold(module.run_command, wanted.warnings)
+        held.begin()
+        try:
+            return install.present(module.run_command, module.get_bin_path, wanted, found)
+        finally:
+            held.end()
     finally:
         for warning in wanted.warnings:
             module.warn(warning)

@@ -18,7 +18,8 @@ description:
   - Each kernel release has a record of its own. A kernel without one boots without a livepatch, and says so.
   - When two boots in a row have died within O(guard_minutes) of enabling the livepatch, it stays out, and says so.
   - The words V(livepatch.boot=0) or V(kpatch.enable=0) on the kernel command line keep it out for one boot.
-  - Where C(kpatch.service) is enabled and has the livepatch in its directory, that service enables it and nothing is installed.
+  - What C(kpatch.service) would load too is left to C(livepatch-boot.service), which counts boots, as soon as it is persistent,
+    and loaded by none of them after O(state=absent). Other files in the directory of C(kpatch) are loaded as ever.
   - Only C(/etc) and C(/var) are written to. C(kpatch) is not needed.
   - One livepatch is kept. Of others that run beside it, and that no boot would enable, a warning tells.
   - What boots must be root's alone. Owner and mode of what this module wrote are put right, a directory on the way that others
@@ -121,7 +122,7 @@ boot_guard:
     state:
       description:
         - V(waiting) for the next boot, V(enabled) at this boot, V(survived) O(guard_minutes) of it, V(stopped),
-          V(already) enabled by others, or left to V(kpatch).
+          V(already) enabled by others.
         - It stayed out because the guard has V(tripped), it was V(switched_off), the host runs an V(other_kernel), its file is
           V(missing) or has V(changed), its boots cannot be counted (V(unguarded)), the kernel V(refused) it, or the boot has
           V(not_started) what enables it.

@@ -159,11 +159,14 @@ def test_a_task_that_may_wait_for_hours_has_no_time_limit_as_a_site_may_have_one
     assert len(found) >= 4 and set(found) == {0}
 
 
-def test_on_the_way_to_no_livepatch_the_record_goes_before_the_livepatch_and_the_package_last():
-    tasks = read("roles/rollback/tasks/none.yml")
+@pytest.mark.parametrize("way, touched", [("none", ["livepatch"]), ("next_boot", [])])
+def test_on_the_way_to_no_livepatch_the_record_goes_before_the_livepatch_and_the_package_last(way, touched):
+    tasks = read("roles/rollback/tasks/%s.yml" % way)
+    assert tasks[-1]["ansible.builtin.include_tasks"] == "package.yml"
+    tasks = tasks[:-1] + read("roles/rollback/tasks/package.yml")
     modules = ["livepatch_persistence", "livepatch", "livepatch_package"]
     found = [(name, task[FQCN + name]["state"]) for task in tasks for name in modules if FQCN + name in task]
-    assert found == [(name, "absent") for name in modules]
+    assert found == [(name, "absent") for name in ["livepatch_persistence"] + touched + ["livepatch_package"]]
 
 
 def test_every_variable_of_playbooks_and_roles_is_specified_or_made_there():

@@ -6,7 +6,7 @@
 import hashlib
 import os
 import re
-from collections import OrderedDict
+from collections import OrderedDict, namedtuple
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._change import copies
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
@@ -21,7 +21,7 @@ KPATCH = "var/lib/kpatch"
 # Recorded after the host has booted; and what is said where nobody has written anything in this boot.
 WAITING, NOT_STARTED = "waiting", "not_started"
 _WAITS = {"state": WAITING, "boots": "0", "reason": "recorded, this host has not booted with it yet"}
-_WITHOUT_RECORD = ("other_kernel", "switched_off", "kpatch")
+_WITHOUT_RECORD = ("other_kernel", "switched_off")
 # What the last boot said and the next one would say again.
 _STAYS_OUT = ("tripped", "missing", "changed", "refused", "unguarded", "switched_off", NOT_STARTED)
 
@@ -37,14 +37,19 @@ WANTS = UNITS + "/sysinit.target.wants"
 # Where units lie that a boot finds, the first one counts (systemd.unit(5)).
 _UNIT_DIRECTORIES = (UNITS, "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 GUARDS = "var/lib/livepatch/boot"
+# Which livepatches kpatch.service does not load, a file for each kernel release; and what has the service ask there.
+HELD = "etc/livepatch/held.d"
+DROP_IN = UNITS + "/kpatch.service.d/livepatch.conf"
 # There where the place of the counts turned out to be another one after the boot than during it.
 UNGUARDED = "etc/livepatch/unguarded"
 STATUS = "run/livepatch/boot"
 
+_HELD_HEAD = "# Written by kernel.livepatch: what kpatch.service does not load at a boot of this kernel.\n"
 _CHUNK = 1024 * 1024
 
-# Boots in a row that died with the livepatch before it stays out.
+# Boots in a row that died with the livepatch before it stays out, and how long one must live where nobody says it (minutes).
 LIMIT = 2
+GUARD_MINUTES = 10
 
 # Values of a record are used in quotes and never evaluated; the module has checked what they may consist of.
 SHELL = r"""#!/bin/sh
@@ -61,6 +66,7 @@ export PATH LC_ALL
 root=
 kernel=$(uname -r)
 records=$root/etc/livepatch/boot.d
+held=$root/etc/livepatch/held.d
 guards=$root/var/lib/livepatch/boot
 unguarded=$root/etc/livepatch/unguarded
 run=$root/run/livepatch
@@ -114,25 +120,36 @@ switched_off() {
     return 1
 }
 
-# kpatch loads all that lies in its directory, where its service is enabled. One that is masked, or gone, loads nothing.
-left_to_kpatch() {
-    unit=$root/etc/systemd/system/kpatch.service
-    if [ ! -L "$unit" ] && [ ! -e "$unit" ]; then
-        for unit in "$root"/usr/local/lib/systemd/system/kpatch.service "$root"/usr/lib/systemd/system/kpatch.service \
-            "$root"/lib/systemd/system/kpatch.service; do
-            [ ! -e "$unit" ] || break
-        done
-    fi
-    [ -s "$unit" ] || return 1
-    for link in "$root"/etc/systemd/system/*.wants/kpatch.service; do
-        [ -L "$link" ] || [ -e "$link" ] || continue
-        for file in "$root/var/lib/kpatch/$kernel"/*.ko*; do
-            [ -e "$file" ] || continue
-            file=${file##*/}
-            [ "$(printf '%s' "${file%%.ko*}" | tr - _)" = "$name" ] && return 0
-        done
-    done
+# may_load NAME: whether kpatch may load a livepatch that lies in its directory for the running kernel.
+may_load() {
+    [ "$1" != "$(field "$records/$kernel" name)" ] || return 1
+    case " $(field "$held/$kernel" held) " in
+    *" $1 "*) return 1 ;;
+    esac
+    # While a package is installed: a dash, and what was there before.
+    only=" $(field "$held/$kernel" only) "
+    case $only in
+    " - "*) ;;
+    *) return 0 ;;
+    esac
+    case $only in
+    *" $1 "*) return 0 ;;
+    esac
     return 1
+}
+
+# kpatch.service: as `kpatch load --all`, without what is on probation, and what the record of this kernel enables, with a guard.
+kpatch_service() {
+    for file in "$root/var/lib/kpatch/$kernel"/*.ko; do
+        [ -e "$file" ] || continue
+        name=${file##*/}
+        name=$(printf '%s' "${name%.ko}" | tr - _)
+        if may_load "$name"; then
+            kpatch load "$file" || return 1
+        else
+            echo "livepatch $name: not loaded: it is on probation, or @SERVICE@ enables it"
+        fi
+    done
 }
 
 load() {
@@ -157,10 +174,6 @@ start() {
     sha256=$(field "$record" sha256)
     path=$root$(field "$record" path)
     depends=$(field "$record" depends)
-    if left_to_kpatch; then
-        say kpatch 0 "kpatch.service loads it"
-        return 0
-    fi
     if [ -d "$root/sys/kernel/livepatch/$name" ]; then
         say already 0 "it was enabled before"
         return 0
@@ -234,7 +247,8 @@ survived) settle survived "the kernel lived with it" ;;
 # An orderly end is no death; it says nothing about the livepatch either, so the count goes back.
 stop) settle stopped "the host was shut down in order" ;;
 clear) clear ;;
-*) echo "usage: boot.sh start|survived|stop|clear" >&2; exit 2 ;;
+kpatch) kpatch_service ;;
+*) echo "usage: boot.sh start|survived|stop|clear|kpatch" >&2; exit 2 ;;
 esac
 """
 
@@ -272,6 +286,17 @@ Description=Note that the kernel lives with its livepatch
 [Service]
 Type=oneshot
 ExecStart=/bin/sh /etc/livepatch/boot.sh survived
+"""
+
+# Of what `kpatch install` has put into its directory, this kernel's next boot is given what may come back.
+_KPATCH = """\
+# Written by kernel.livepatch: kpatch loads what lies in /var/lib/kpatch, but nothing that is on probation.
+[Unit]
+After=@SERVICE@
+
+[Service]
+ExecStart=
+ExecStart=/bin/sh /etc/livepatch/boot.sh kpatch
 """
 
 _TIMER = """\
@@ -314,7 +339,7 @@ def facts(root, kernel_release):
     if record is None:
         # What it said about a record that has been removed since is said about nothing.
         told = status if status.get("state") in _WITHOUT_RECORD else {}
-        return _kept_by_kpatch(root, kernel_release), _guard(told)
+        return [stem(path) for path in kept_by_kpatch(root, kernel_release)], _guard(told)
     if not status.get("state"):
         reason = (
             "this boot has not started %s; `journalctl -b` may name an ordering cycle or who has masked it" % SERVICE
@@ -322,7 +347,7 @@ def facts(root, kernel_release):
         status = {"state": NOT_STARTED, "reason": reason}
     elif status.get("sha256") != record.get("sha256") and status.get("state") != "switched_off":
         status = _WAITS
-    kept = _kept_by_kpatch(root, kernel_release)
+    kept = [stem(path) for path in kept_by_kpatch(root, kernel_release)]
     can = status.get("state") not in _STAYS_OUT and record["name"] not in kept and _is_started(root)
     if can and _runs(root, record["name"], record.get("build_id")) and _is_there(root, record):
         kept.append(record["name"])
@@ -357,14 +382,13 @@ def _is_there(root, record):
     return digest.hexdigest() == record.get("sha256")
 
 
-def _kept_by_kpatch(root, kernel_release):
-    """Return the names of the livepatches that run and that kpatch.service loads at a boot of this kernel (list of str)."""
-    paths = kpatch_files(root, kernel_release)
+def kept_by_kpatch(root, kernel_release):
+    """Return the paths of the livepatches that run and that kpatch.service loads at a boot of this kernel (list of str)."""
     kept = []
-    for path in paths if paths and _kpatch_is_enabled(root) else []:
+    for path in kpatch_loads(root, kernel_release):
         try:
             if _runs(root, stem(path), module_file.read(path).build_id):
-                kept.append(stem(path))
+                kept.append(path)
         except LivepatchError:
             pass  # nobody knows what it is
     return kept
@@ -389,11 +413,6 @@ def _guard(status):
     }
 
 
-def left_to_kpatch(root, kernel_release, name):
-    """Return whether kpatch.service is enabled and has this livepatch in its directory: it loads it then."""
-    return name in [stem(path) for path in kpatch_files(root, kernel_release)] and _kpatch_is_enabled(root)
-
-
 def kpatch_files(root, kernel_release):
     """Return the paths of the modules in kpatch's directory, sorted; kpatch.service loads them in this order."""
     directory = os.path.join(root, KPATCH, kernel_release)
@@ -405,10 +424,65 @@ def stem(path):
     return os.path.basename(path).split(".ko", 1)[0].replace("-", "_")
 
 
+def kpatch_loads(root, kernel_release):
+    """Return those of kpatch_files() that kpatch.service loads at a boot of this kernel: none where it is not enabled."""
+    paths = kpatch_files(root, kernel_release)
+    if not paths or not _kpatch_is_enabled(root):
+        return []
+    if not os.path.isfile(os.path.join(root, DROP_IN)):
+        return paths
+    held, record = read_held(root, kernel_release), read_record(root, kernel_release)
+    return [path for path in paths if held.lets(stem(path)) and stem(path) != (record or {}).get("name")]
+
+
 def kpatch_keeps(root, kernel_release):
     """Return the name of the livepatch that kpatch.service loads at a boot of this kernel (the last one), or None."""
-    paths = kpatch_files(root, kernel_release)
-    return stem(paths[-1]) if paths and _kpatch_is_enabled(root) else None
+    paths = kpatch_loads(root, kernel_release)
+    return stem(paths[-1]) if paths else None
+
+
+Held = namedtuple("Held", "names only")
+Held.__doc__ = """Livepatches that kpatch.service does not load at boots of a kernel, though they lie in its directory.
+
+names: of them (tuple of str). only: the names of all that it may load, while a package is being installed (tuple of str);
+None at other times.
+"""
+Held.lets = lambda self, name: name not in self.names and (self.only is None or name in self.only)
+
+
+def read_held(root, kernel_release):
+    """Return what kpatch.service does not load at boots of this kernel (Held)."""
+    fields = _fields(reading.read_text(os.path.join(root, HELD, kernel_release)))
+    only = fields.get("only", "").split()
+    return Held(tuple(fields.get("held", "").split()), tuple(only[1:]) if only[:1] == ["-"] else None)
+
+
+def rendered_held(held):
+    """Return a Held as the text of its file, None where nothing is held."""
+    if not held.names and held.only is None:
+        return None
+    lines = ["held=" + " ".join(held.names)]
+    # A list without names is one, too.
+    lines += ["only=" + " ".join(("-",) + tuple(held.only))] if held.only is not None else []
+    return _HELD_HEAD + "".join(line + "\n" for line in lines)
+
+
+def kpatch_contents(root, held, records):
+    """Return path (from the root) -> text, None for a file that is not wanted, of what keeps kpatch.service from loading all.
+
+    held: kernel release -> Held, of the kernels that are concerned. records: of all kernels, as they are to be. The order is
+    the one in which it is safe to write them.
+    """
+    texts = [(HELD + "/" + kernel, rendered_held(one)) for kernel, one in sorted(held.items())]
+    wanted = any(text for dummy, text in texts) or any(kernel not in held for kernel in listing(os.path.join(root, HELD)))
+    # What a record enables lies in kpatch's directory too: the guard would count for nothing.
+    wanted = wanted or any(
+        record["name"] in map(stem, kpatch_files(root, kernel)) for kernel, record in records.items()
+    )
+    if wanted:
+        service = _filled(_KPATCH, {"@SERVICE@": SERVICE})
+        return OrderedDict([(PROGRAM, contents(GUARD_MINUTES)[PROGRAM])] + texts + [(DROP_IN, service)])
+    return OrderedDict(texts + [(DROP_IN, None)] + ([] if records else [(PROGRAM, None)]))
 
 
 def _kpatch_is_enabled(root):

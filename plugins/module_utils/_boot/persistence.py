@@ -26,16 +26,18 @@ class Run(object):
     """One execution of the module.
 
     params: the module's options. run_command: AnsibleModule.run_command. root: of the file system.
+    file: the ModuleFile of what ran and was persistent by others, to be kept (None: the options name it).
     Warnings for the user are collected in `warnings`.
     """
 
-    def __init__(self, params, run_command, check_mode, root="/"):
+    def __init__(self, params, run_command, check_mode, root="/", file=None):
         self.params = params
         self.run_command = run_command
         self.check_mode = check_mode
         self.root = root
         self.warnings = []
         self.file = None
+        self.given = file
         self.host = sysfs.read_host(root)
         self.kernel = self.host.kernel_release
 
@@ -76,8 +78,7 @@ class Run(object):
             ownership.require(self.root, place, "/" + boot_record.GUARDS, "Whoever may write there decides what boots.")
         kept = [item for item in records.items() if item[1]["name"] != other and item[0] != self.kernel]
         if not other or records.get(self.kernel, {}).get("name") == other:
-            if not boot_record.left_to_kpatch(self.root, self.kernel, file.name):
-                kept.append((self.kernel, record_of(file, self.kernel)))
+            kept.append((self.kernel, record_of(file, self.kernel)))
         elif self.kernel in records:
             kept.append((self.kernel, records[self.kernel]))
         if not other:
@@ -99,8 +100,8 @@ class Run(object):
 
     def _warn_of_others(self, name):
         """A boot enables one livepatch by a record; kpatch.service all that lie in its directory."""
-        by_kpatch = boot_record.left_to_kpatch
-        left = [one for one in self.host.enabled if one != name and not by_kpatch(self.root, self.kernel, one)]
+        by_kpatch = [boot_record.stem(path) for path in boot_record.kpatch_loads(self.root, self.kernel)]
+        left = [one for one in self.host.enabled if one != name and one not in by_kpatch]
         if left:
             self.warnings.append(
                 "Of the livepatches that this host runs only %s is kept over reboots, %s not: after a boot what they change is "
@@ -110,16 +111,26 @@ class Run(object):
     def _without(self, records):
         """The records without those that the options name."""
         gone = self.params["name"] and module_name(self.params["name"])
-        name = boot_record.kpatch_keeps(self.root, self.kernel)
-        if name and gone in (None, name):
-            self.warnings.append(
-                "kpatch.service enables livepatch %s at boot, as it lies in /%s/%s. That is left as it is: "
-                "remove its package, or use 'kpatch uninstall'." % (name, boot_record.KPATCH, self.kernel)
-            )
         return OrderedDict(item for item in records.items() if gone and item[1]["name"] != gone)
+
+    def _held(self, records, wanted):
+        """What kpatch.service is to leave alone (kernel release -> boot_record.Held), as what it would load is known by now."""
+        gone = self.params["name"] and module_name(self.params["name"])
+        held = {}
+        for kernel in set(records) | {self.kernel} | set(boot_record.listing(self._place(boot_record.HELD))):
+            there = [boot_record.stem(path) for path in boot_record.kpatch_files(self.root, kernel)]
+            before = boot_record.read_held(self.root, kernel)
+            names = [name for name in before.names if name in there and name != wanted.get(kernel, {}).get("name")]
+            if self.params["state"] == "absent":
+                names += [name for name in there if gone in (None, name) and name not in names]
+            if names or before != boot_record.Held((), None) or os.path.lexists(self._place(_held(kernel))):
+                held[kernel] = before._replace(names=tuple(sorted(names)))
+        return held
 
     def _file(self):
         """The livepatch to keep, as a ModuleFile: what runs and nothing else, unless it is gone back to."""
+        if self.given is not None:
+            return self.given
         name = self.params["name"] and module_name(self.params["name"])
         if not (name or self.params["path"] or self.params["package"]):
             name = self.host.topmost
@@ -164,6 +175,11 @@ class Run(object):
 
     def _files(self, records, wanted):
         """(path, text or None) of every file that may have to change, in the order in which it is safe to do so."""
+        kpatch = boot_record.kpatch_contents(self.root, self._held(records, wanted), wanted)
+        if self.params["state"] == "absent":
+            # Before the record goes: one that is held is loaded by nobody.
+            for path, text in kpatch.items():
+                yield path, text
         if not wanted:
             yield boot_record.WANTS + "/" + boot_record.SERVICE, None
             yield boot_record.STATUS, None
@@ -182,7 +198,7 @@ class Run(object):
             guard = boot_record.facts(self.root, self.kernel)[1]
             afresh = afresh or bool(guard and guard["state"] == "tripped")
         for path, text in sorted(boot_record.contents(self.params["guard_minutes"]).items()):
-            if not wanted or self.params["state"] == "present":
+            if path not in kpatch and (not wanted or self.params["state"] == "present"):
                 yield path, text if wanted else None
         for kernel, record in wanted.items():
             if record is not records.get(kernel):
@@ -190,6 +206,9 @@ class Run(object):
                 if not copies.is_kept(self.root, kernel, self.file):
                     yield record["path"].lstrip("/"), self.file.image
                 yield _record(kernel), rendered(record)
+        if self.params["state"] == "present":
+            for path, text in kpatch.items():
+                yield path, text
         record = wanted.get(self.kernel)
         if record and (afresh or etc.differs(self.root, _record(self.kernel), rendered(record))):
             yield boot_record.STATUS, boot_record.waiting(record)
@@ -291,6 +310,10 @@ def _not_enabled(expected, found):
 
 def _record(kernel):
     return "%s/%s" % (boot_record.RECORDS, kernel)
+
+
+def _held(kernel):
+    return "%s/%s" % (boot_record.HELD, kernel)
 
 
 def _guard(kernel):

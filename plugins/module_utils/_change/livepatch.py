@@ -32,18 +32,30 @@ class Run(object):
     """One execution of the module livepatch.
 
     params: the module's options. run_command: AnsibleModule.run_command. tell: a function of the root and the warnings
-    (list, added to), called after a change. find: AnsibleModule.get_bin_path. The rest is for tests: the root of the file
-    system, who changes the kernel, reads its log and keeps the time.
+    (list, added to), called after a change. find: AnsibleModule.get_bin_path. hold: a function of the warnings and the root to
+    what keeps a package's scripts from changing the next boot (begin(), end()), None for nothing. The rest is for tests: the
+    root of the file system, who changes the kernel, reads its log and keeps the time.
     """
 
     def __init__(
-        self, params, run_command, check_mode, tell, find=None, root="/", kernel=syscalls, log=kernel_log, clock=None
+        self,
+        params,
+        run_command,
+        check_mode,
+        tell,
+        find=None,
+        root="/",
+        kernel=syscalls,
+        log=kernel_log,
+        clock=None,
+        hold=None,
     ):
         self.params = params
         self.run_command = run_command
         self.check_mode = check_mode
         self.tell = tell
         self.find = find
+        self.hold = hold
         self.root = root
         self.log = log
         self.clock = clock or transitions.Clock()
@@ -223,7 +235,9 @@ class Run(object):
     def bring_on(self):
         """The same within a run that has changed the host already, and has the lock."""
         host, plan = self._plan_checked(sysfs.read_host(self.root))
-        if self.name in host.patches and self.name not in self.actions.former:
+        came = host.patches.get(self.name) if self.name not in self.actions.former else None
+        # One that a script is giving up after a stall is turned round by the plan.
+        if came is not None and came.enabled:
             self._came_in(host)
             host, plan = self._plan_checked(sysfs.read_host(self.root))
         return self._go(host, plan)

@@ -185,9 +185,16 @@ class Transaction(object):
         copies.require_room(run.root)
         run.actions.note_former()
         self._keep_former()
+        hold = run.hold(run.warnings, run.root) if run.hold else None
+        if hold is not None:
+            hold.begin()
         run.begin()
         try:
-            self._present(None)
+            try:
+                self._present(None)
+            finally:
+                if hold is not None:
+                    hold.end()
             if self._package["outcome"] == "already":
                 return self._as_it_is(run.bring_on)
             if self._package["outcome"] == "not_applicable":

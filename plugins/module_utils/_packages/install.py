@@ -119,7 +119,8 @@ def ask(run_command, wanted):
             "package %s: expected one for the running kernel %s, found that it is for %s. Ask for the build of this kernel."
             % (wanted.spec, wanted.kernel_release, other),
         )
-    return find_installed(run_command, wanted.spec, wanted.pending_spec if wanted.pending else None)
+    beside = wanted.pending_spec if wanted.pending else None
+    return find_installed(run_command, wanted.spec, beside, lambda package: _running(package, wanted.root))
 
 
 def _newer_message(newer, wanted):
@@ -257,12 +258,12 @@ def _available(manager, wanted):
 
 Found = collections.namedtuple("Found", "exact other ready newer")
 Found.__doc__ = """Installed packages (rpm.Installed), None for each that is not there. exact: what a spec means. other: another
-version under its name, the one installed last. ready: what another spec means. newer: the newest version under its name that is
+version under its name, the one that runs, else the one installed last. ready: what another spec means. newer: the newest version under its name that is
 newer than the spec, where the spec is exact; several may be installed at once."""
 
 
-def find_installed(run_command, spec, beside=None):
-    """Return what is Found of a spec, and of another one, asked for in the same query.
+def find_installed(run_command, spec, beside=None, runs=lambda package: False):
+    """Return what is Found of a spec, and of another one, asked for in the same query. runs: whether an Installed does (function).
 
     Where the name ends in a spec cannot be seen: it may be followed by a version, or by version and release.
     """
@@ -273,6 +274,7 @@ def find_installed(run_command, spec, beside=None):
     ready = [package for package in rows if beside and _means(beside, package)]
     newer = [package for package in others if _is_exact(spec) and rpm.is_newer(package[1:3], _version(spec))]
     newest = max(newer, key=lambda package: [rpm.version_key(part) for part in package[1:3]]) if newer else None
+    others = [package for package in others if runs(package)] or others
     return Found(*[rpm.last_installed(packages) for packages in (exact, others, ready)] + [newest])
 
 

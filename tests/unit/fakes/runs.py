@@ -26,10 +26,10 @@ OPTIONS = dict(
 )
 
 
-def begin(kernel, check_mode=False, run_command=None, find=None, **options):
+def begin(kernel, check_mode=False, run_command=None, find=None, hold=None, **options):
     """A Run that was not executed yet."""
     params = dict(OPTIONS, **options)
-    return Run(params, run_command or no_command, check_mode, update, find, kernel.root, kernel, kernel, kernel)
+    return Run(params, run_command or no_command, check_mode, update, find, kernel.root, kernel, kernel, kernel, hold)
 
 
 def run(kernel, check_mode=False, run_command=None, find=None, **options):

@@ -22,7 +22,7 @@ def test_two_sources_are_refused(run_module):
 
 def test_a_failure_carries_its_code_its_message_and_what_was_found(run_module, monkeypatch):
     class Failing(object):
-        def __init__(self, params, run_command, check_mode, tell, find):
+        def __init__(self, params, run_command, check_mode, tell, find, hold):
             self.warnings = ["look out"]
 
         def execute(self):
@@ -40,7 +40,7 @@ def test_the_run_gets_the_options_and_the_mode_and_its_result_is_returned(run_mo
     class Succeeding(object):
         warnings = []
 
-        def __init__(self, params, run_command, check_mode, tell, find):
+        def __init__(self, params, run_command, check_mode, tell, find, hold):
             self.seen = {"name": params["name"], "timeout": params["timeout"], "check": check_mode}
 
         def execute(self):
@@ -54,7 +54,7 @@ def test_the_run_gets_the_options_and_the_mode_and_its_result_is_returned(run_mo
 @pytest.mark.parametrize("state, warned", [("enabled", False), ("disabled", True), ("absent", True)])
 def test_what_the_next_boot_brings_back_is_said_where_it_was_taken_out(run_module, monkeypatch, state, warned):
     class Telling(object):
-        def __init__(self, params, run_command, check_mode, tell, find):
+        def __init__(self, params, run_command, check_mode, tell, find, hold):
             self.warnings, self.tell = [], tell
 
         def execute(self):
@@ -67,6 +67,28 @@ def test_what_the_next_boot_brings_back_is_said_where_it_was_taken_out(run_modul
     warnings = str(run_module(livepatch, {"name": "a", "state": state})["warnings"])
     assert "told at /the/root" in warnings
     assert ("enables livepatch hotfix1 again, by livepatch-boot.service" in warnings) is warned
+
+
+@pytest.mark.parametrize("family, state, warned", [("rhel", "absent", 1), ("rhel", "enabled", 0), ("suse", "absent", 0)])
+def test_on_rhel_a_livepatch_of_red_hats_that_was_taken_out_is_said_to_be_unsupported(
+    run_module, monkeypatch, family, state, warned
+):
+    class Unloading(object):
+        warnings = []
+
+        def __init__(self, params, run_command, check_mode, tell, find, hold):
+            pass
+
+        def execute(self):
+            before = {"enabled": ["kpatch_5_14_0_1_1", "hotfix1"], "inert": []}
+            return {"changed": True, "diff": {"before": before, "after": {"enabled": [], "inert": []}}}
+
+    monkeypatch.setattr(livepatch, "Run", Unloading)
+    monkeypatch.setattr(livepatch.reading, "os_family_ids", lambda root: [family])
+    told = []
+    monkeypatch.setattr(livepatch.AnsibleModule, "warn", lambda module, warning: told.append(warning))
+    run_module(livepatch, {"name": "a", "state": state})
+    assert str(told).count("Red Hat does not support") == warned and "hotfix1" not in str(told)
 
 
 def test_facts_are_returned_under_one_key_and_change_nothing(run_module):

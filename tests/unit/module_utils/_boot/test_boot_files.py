@@ -311,38 +311,62 @@ def test_what_is_enabled_already_is_left_alone(host):
     assert host.read("calls").count("insmod") == 1
 
 
-def kpatch(host, name="hotfix3.ko"):
+def kpatch_has(host, name):
     host.write("var/lib/kpatch/%s/%s" % (KERNEL, name), "")
-    host.write("lib/systemd/system/kpatch.service", "[Service]")
+
+
+def kpatch(host, name="hotfix3.ko"):
+    kpatch_has(host, name)
     os.makedirs(host.path("etc/systemd/system/multi-user.target.wants"), exist_ok=True)
     os.symlink(
         "/lib/systemd/system/kpatch.service", host.path("etc/systemd/system/multi-user.target.wants/kpatch.service")
     )
 
 
-@pytest.mark.parametrize("name", ["hotfix3.ko", "hotfix3.ko.xz"])
-def test_what_kpatch_loads_is_left_to_it(host, name):
-    kpatch(host, name)
-    assert host.boot() == 0 and not host.enabled
-    assert host.guard["state"] == "kpatch" and "kpatch.service" in host.guard["reason"]
+KPATCH = """#!/bin/sh
+echo "kpatch $1 ${2##*/}" >> "$ROOT/calls"
+[ ! -e "$ROOT/kpatch-refuses" ]
+"""
 
 
-@pytest.mark.parametrize("how", ["masked", "gone"])
-def test_what_kpatch_would_load_is_not_left_to_it_where_no_boot_starts_it(host, how):
+def loaded_by_kpatch(host, held=""):
+    """Return what kpatch.service has kpatch load (names of files); held: what its file for this kernel says."""
+    host.tool("kpatch", KPATCH)
+    host.write("calls", "")
+    if held:
+        host.write("etc/livepatch/held.d/" + KERNEL, held)
+    ended = host.run("kpatch")
+    assert ended.returncode == 0, ended.stdout
+    return [line.split()[2] for line in host.read("calls").splitlines() if line.startswith("kpatch load ")]
+
+
+def test_a_recorded_livepatch_is_enabled_with_the_guard_and_not_by_kpatch_where_it_lies_in_its_directory_too(host):
     kpatch(host)
-    if how == "gone":
-        os.unlink(host.path("lib/systemd/system/kpatch.service"))
-    else:
-        os.symlink("/dev/null", host.path("etc/systemd/system/kpatch.service"))
-    assert host.boot() == 0 and host.enabled
+    kpatch_has(host, "kpatch-6_1_0-1-2.ko")
+    assert host.boot() == 0 and host.enabled and host.guard["boots"] == 1
+    assert loaded_by_kpatch(host) == ["kpatch-6_1_0-1-2.ko"]
+    for dummy in range(2):
+        host.boot()
+    assert host.guard["state"] == "tripped" and "hotfix3.ko" not in loaded_by_kpatch(host), "the guard holds for kpatch too"
 
 
-def test_a_kpatch_service_that_is_not_enabled_or_has_other_files_loads_nothing_of_ours(host):
-    kpatch(host, "kpatch-other.ko")
-    assert host.boot() == 0 and host.enabled
-    shutil.rmtree(host.path("etc/systemd"))
-    host.write("var/lib/kpatch/%s/hotfix3.ko" % KERNEL, "")
-    assert host.boot() == 0 and host.enabled
+def test_what_is_on_probation_is_not_loaded_by_kpatch_and_all_else_is(host):
+    for name in ("kpatch-6_1_0-1-1.ko", "kpatch-6_1_0-1-2.ko", "other.ko"):
+        kpatch_has(host, name)
+    assert loaded_by_kpatch(host) == ["kpatch-6_1_0-1-1.ko", "kpatch-6_1_0-1-2.ko", "other.ko"]
+    assert loaded_by_kpatch(host, "held=kpatch_6_1_0_1_2\n") == ["kpatch-6_1_0-1-1.ko", "other.ko"]
+    assert loaded_by_kpatch(host, "held=kpatch_6_1_0_1_2 other\n") == ["kpatch-6_1_0-1-1.ko"]
+    # A host that has died while a package was being installed.
+    assert loaded_by_kpatch(host, "held=\nonly=- kpatch_6_1_0_1_1\n") == ["kpatch-6_1_0-1-1.ko"]
+    assert loaded_by_kpatch(host, "held=kpatch_6_1_0_1_1\nonly=- kpatch_6_1_0_1_1\n") == []
+    assert loaded_by_kpatch(host, "held=\nonly=-\n") == []
+
+
+def test_the_first_that_kpatch_cannot_load_ends_its_service_with_a_failure_as_its_own_command_does(host):
+    kpatch_has(host, "a.ko")
+    host.tool("kpatch", KPATCH)
+    host.write("kpatch-refuses", "")
+    assert host.run("kpatch").returncode == 1
 
 
 def test_only_root_may_write_what_it_leaves(host):
@@ -364,4 +388,4 @@ def test_words_of_a_record_are_never_evaluated(host):
 
 def test_an_unknown_word_is_answered_with_the_known_ones(host):
     ended = host.run("stat")
-    assert ended.returncode == 2 and "start|survived|stop|clear" in ended.stdout
+    assert ended.returncode == 2 and "start|survived|stop|clear|kpatch" in ended.stdout

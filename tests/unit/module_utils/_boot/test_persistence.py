@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record, persistence
+from ansible_collections.kernel.livepatch.plugins.module_utils._boot import boot_record, hold, persistence
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import etc, writing
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._visibility import kernel_facts
@@ -391,20 +391,100 @@ def test_a_rollback_leaves_this_kernels_record_when_only_another_kernel_kept_the
     assert list(boot_record.read_records(host.root)) == [KERNEL]
 
 
-def test_what_kpatch_loads_is_not_installed_twice_and_we_say_so(host):
+HELD, DROP_IN = boot_record.HELD + "/" + KERNEL, boot_record.DROP_IN
+
+
+def test_what_kpatch_would_load_is_enabled_with_the_guard_instead(host):
     host.kpatch()
-    result = host.persist()
-    assert not result["changed"] and result["name"] == "hotfix1" and result["by"] == "kpatch.service"
-    assert "etc/livepatch/boot.sh" not in host.files()
-    host.persist(state="absent")
-    assert "kpatch.service" in host.warnings[0]
+    predicted = host.persist(check_mode=True)
+    done = host.persist()
+    assert done["changed"] and done["diff"] == predicted["diff"]
+    assert done["name"] == "hotfix1" and done["by"] == "livepatch-boot.service"
+    assert DROP_IN in host.files() and boot_record.kpatch_loads(host.root, KERNEL) == []
+    assert not host.persist()["changed"] and persistent(host) is True
 
 
-def test_a_record_of_ours_goes_when_kpatch_takes_over(host):
+def test_what_is_taken_back_does_not_come_by_kpatch_either_and_kpatch_loads_the_rest(host):
+    host.kpatch()
+    host.kpatch("hotfix9")
     host.persist()
+    predicted = host.persist(state="absent", name="hotfix1", check_mode=True)
+    done = host.persist(state="absent", name="hotfix1")
+    assert done["changed"] and done["diff"] == predicted["diff"] and done["name"] == "hotfix9"
+    assert done["by"] == "kpatch.service" and boot_record.read_held(host.root, KERNEL).names == ("hotfix1",)
+    assert {HELD, DROP_IN, boot_record.PROGRAM} <= set(host.files()) and persistent(host) is False
+    assert boot_record.returning(host.root) == [("hotfix9", "kpatch.service")]
+    assert not host.persist(state="absent", name="hotfix1")["changed"]
+    done = host.persist(state="absent")
+    assert done["changed"] and done["name"] is None and done["by"] is None
+
+
+def test_what_is_held_and_made_persistent_again_is_held_no_longer(host):
     host.kpatch()
-    result = host.persist()
-    assert result["changed"] and result["by"] == "kpatch.service" and boot_record.read_records(host.root) == {}
+    host.persist(state="absent")
+    assert persistent(host) is False and boot_record.read_held(host.root, KERNEL).names == ("hotfix1",)
+    host.persist()
+    assert persistent(host) is True and HELD not in host.files()
+
+
+def test_when_the_package_is_gone_nothing_of_the_hold_is_left(host):
+    host.kpatch()
+    host.persist(state="absent")
+    os.unlink(os.path.join(host.root, "var/lib/kpatch", KERNEL, "hotfix1.ko"))
+    hold.forget_removed(host.run_command, host.root)
+    assert [path for path in host.files() if "livepatch" in path] == []
+    assert host.commands[-1] == ["daemon-reload"], "systemd forgets it, too"
+
+
+def installing(host):
+    made = hold.Hold(host.run_command, [], host.root)
+    made.begin()
+    return made
+
+
+def test_while_a_package_is_installed_kpatch_loads_what_it_had_and_afterwards_all_but_what_has_come(host):
+    host.kpatch()
+    assert persistent(host) is True
+    held = installing(host)
+    assert persistent(host) is True, "a host that dies now comes up with what it had"
+    host.kpatch("hotfix2")
+    assert [boot_record.stem(path) for path in boot_record.kpatch_loads(host.root, KERNEL)] == ["hotfix1"]
+    held.end()
+    assert boot_record.read_held(host.root, KERNEL) == boot_record.Held(("hotfix2",), None)
+    assert [boot_record.stem(path) for path in boot_record.kpatch_loads(host.root, KERNEL)] == ["hotfix1"]
+
+
+def test_what_kpatch_kept_and_an_upgrade_has_taken_away_is_kept_by_a_record(host):
+    host.kpatch()
+    held = installing(host)
+    host.kpatch("hotfix2")
+    os.unlink(os.path.join(host.root, "var/lib/kpatch", KERNEL, "hotfix1.ko"))
+    held.end()
+    assert boot_record.read_record(host.root, KERNEL)["name"] == "hotfix1" and LINK in host.files()
+    assert boot_record.kpatch_loads(host.root, KERNEL) == []
+    assert COPY in host.files()
+
+
+def test_a_package_that_has_nothing_to_do_with_kpatch_leaves_no_trace_of_the_hold(host):
+    before = host.files()
+    held = installing(host)
+    assert DROP_IN in host.files()
+    held.end()
+    assert host.files() == before and host.commands == []
+
+
+def test_a_run_after_one_that_was_killed_while_it_installed_holds_what_that_has_brought(host):
+    installing(host)
+    host.kpatch()
+    assert persistent(host) is False
+    installing(host).end()
+    assert boot_record.read_held(host.root, KERNEL).names == ("hotfix1",) and persistent(host) is False
+
+
+def test_a_host_without_systemd_has_no_service_to_hold(host):
+    os.rmdir(os.path.join(host.root, "run/systemd/system"))
+    installing(host).end()
+    assert host.files() == []
 
 
 def test_a_livepatch_that_lies_only_in_kpatchs_directory_is_found_there(host):

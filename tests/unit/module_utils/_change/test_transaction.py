@@ -191,6 +191,41 @@ def test_a_transition_of_others_that_does_not_end_keeps_the_package_manager_out(
     assert error.code == "busy" and host.installed is None and not error.details["changed"]
 
 
+def test_what_a_scriptlet_is_just_giving_up_is_turned_round(host):
+    def scriptlet(name):
+        host.kernel.insert(name, CODE[name], transition=1)
+        host.kernel.write(host.kernel.root + "/sys/kernel/livepatch/%s/enabled" % name, "0")
+
+    host.scriptlet = scriptlet
+    result = run(host, "hotfix2")
+    assert result["proven"] and result["diff"]["after"]["enabled"] == ["hotfix2"]
+    assert "load hotfix2" not in host.kernel.events
+
+
+@pytest.mark.parametrize("trouble", [None, "Error: Transaction failed\n"])
+def test_what_a_package_tells_the_next_boot_is_held_back_around_every_run_of_the_package_manager(host, trouble):
+    events = []
+
+    class Holding(object):
+        def begin(self):
+            events.append("begin")
+
+        def end(self):
+            events.append("end")
+
+    host.scriptlet = lambda name: events.append("scriptlet")
+    host.trouble = trouble
+    options = host.options("hotfix2", hold=lambda warnings, root: Holding())
+    if trouble:
+        refusal_with(host.kernel, **options)
+        assert events == ["begin", "end"]
+        return
+    run_with(host.kernel, False, **options)
+    assert events == ["begin", "scriptlet", "end"]
+    run_with(host.kernel, False, **options)
+    assert len(events) == 3, "what is installed already has nothing to tell"
+
+
 def test_what_a_scriptlet_has_loaded_and_cannot_be_proven_is_taken_out_again(host):
     run(host, "hotfix1")
     loads(host, code=dict(CODE, hotfix2=C))
