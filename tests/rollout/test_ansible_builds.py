@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tools")]
 from collection import link  # noqa: E402
 from forked import SECONDS  # noqa: E402
+from tests.bench import scale  # noqa: E402
 
 # It waits for all of its children, so it is a process of its own.
 RUN = """
@@ -94,6 +95,20 @@ def test_the_same_command_has_nothing_to_do_until_there_are_newer_builds_and_the
     assert [name.endswith("-1-1.x86_64") for name in rounds] == [True] * (len(rounds) // 2) + [False] * (len(rounds) // 2)
     assert [entry["outcome"] for entry in entries(directory, "outcome")] == ["patched"] * 10
     assert [entry["result"] for entry in entries(directory, "end")] == ["complete", "complete"]
+
+
+def test_the_fleet_at_a_glance_asks_which_build_of_each_kernel_is_the_newest_and_says_what_lies_between(weeks):
+    directory, unused = weeks
+    until = {"livepatch_supported_until": {"6.12.107+deb13-amd64": "2027-05-31"}, "livepatch_release": ""}
+    given = {**until, "livepatch_wanted": "newest", "livepatch_journal_dir": str(directory / "journals")}
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    command = [program, "kernel.livepatch.status", "-i", "inventory.json", "-e", json.dumps(given)]
+    environment = {**scale._environment(directory, 5), "STUB_BUILD": "1-3"}
+    done = subprocess.run(command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "5 hosts, wanted is newest: 5 behind" in done.stdout
+    line = next(line for line in done.stdout.splitlines() if "6.12.107+deb13-amd64  " in line and "klp-" in line)
+    assert "fix_1_2 (" in line and "klp-6.12.107_deb13-amd64-1-3.x86_64" in line and "2027-05-31" in line
 
 
 def test_what_is_given_twice_or_not_at_all_is_refused_before_anything_is_asked(tmp_path):
