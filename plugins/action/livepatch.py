@@ -4,9 +4,35 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import contextlib
+import signal
+
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action.normal import ActionModule as Normal
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import patch_options
+
+
+class _TooLate(BaseException):
+    """Nothing on the way takes it for a failure that it knows; so it is with Ansible's own."""
+
+
+@contextlib.contextmanager
+def _within(seconds):
+    """End what takes longer (int, None for no limit) with _TooLate, by an alarm, as Ansible ends a task that has a timeout."""
+    if not seconds:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _too_late)
+    try:
+        signal.alarm(seconds)
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _too_late(number, frame):
+    raise _TooLate
 
 
 class ActionModule(Normal):
@@ -25,7 +51,13 @@ class ActionModule(Normal):
             return {"failed": True, "changed": False, "error": "bad_option", "msg": reason}
         given = {key: value for key, value in self._task.args.items() if key != "from_variables"}
         self._task.args = {**patch_options.options(variables, given, build), **given}
-        result = super().run(tmp, task_vars)
+        # A template for the task's own timeout would cost the controller as much as all the options.
+        limit = None if self._task.timeout else patch_options.seconds({**variables, **given})
+        try:
+            with _within(limit):
+                result = super().run(tmp, task_vars)
+        except _TooLate:
+            return {"failed": True, "msg": f"Timed out after {limit} seconds.", "timedout": {"period": limit}}
         if result.get("outcome") == "not_applicable" and variables.get("not_applicable") == "fail":
             result.update(failed=True, msg="No repository has a build of it for this kernel, and livepatch_not_applicable is fail.")
         return result

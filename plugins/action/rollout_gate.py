@@ -6,7 +6,6 @@
 
 import time
 
-from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
@@ -163,6 +162,9 @@ class World:
     def sources(self, state):
         if not self.specs:
             return []
+        # It takes its time to import, and few rollouts ask a server.
+        from ansible.module_utils.urls import open_url
+
         named = {name: self.hostvars[name] for name in state.hosts if name in self.hostvars}
         addresses = {name: str(found.get("ansible_host") or name) for name, found in named.items()}
         arms = schedule.arms_of(state, addresses)

@@ -7,7 +7,6 @@
 import os
 import time
 
-from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import awx, values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.errors import RolloutError
@@ -72,6 +71,8 @@ class ActionModule(ActionBase):
         for line in found.pop("progress"):
             self._display.display(progress.line(line))
         result.update(found)
+        if "stats" in found and args["entry"] == "end":
+            result["ansible_stats"] = messages.left(found["stats"])
         return result
 
 
@@ -82,7 +83,7 @@ def _write(args, task_vars, show):
     if args["entry"] == "read":
         return _read(args["journal"])
     owner = lock.controller(task_vars)
-    server, fetch = awx.server(os.environ), http.fetching(open_url)
+    server, fetch = awx.server(os.environ), http.fetching(_open_url)
     if args["entry"] == "override":
         if args["reason"] == awx.DENIED and awx.is_job(task_vars):
             # Who did not approve, the server knows; the job runs as whoever started the workflow.
@@ -92,6 +93,13 @@ def _write(args, task_vars, show):
     with session.existing(args["journal"], owner, takeover, awx.witness(server, fetch)) as current:
         result = ENTRIES[args["entry"]](current, args, task_vars["hostvars"])
         return dict(result, progress=current.notes + result["progress"])
+
+
+def _open_url(*args, **options):
+    # What asks a server takes its time to import, and few rollouts ask one.
+    from ansible.module_utils.urls import open_url
+
+    return open_url(*args, **options)
 
 
 def _read(path):

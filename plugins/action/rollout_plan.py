@@ -13,7 +13,6 @@ import time
 from ansible import constants, context
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import split_host_pattern
-from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.collection_loader import AnsibleCollectionConfig
@@ -114,7 +113,7 @@ class ActionModule(ActionBase):
             # Before the lock is taken, as that may last for minutes, and nothing is written for it.
             support = builds.days(args["supported_until"], "livepatch_supported_until")
             request["resolved"] = plays.resolve(self, task_vars["hostvars"], what, seen, request["seed"], support, self._tell)
-        has_ended = awx.witness(awx.server(os.environ), http.fetching(open_url))
+        has_ended = awx.witness(awx.server(os.environ), http.fetching(_open_url))
         with contextlib.nullcontext() if dry else lock.alone(args["journal_dir"]):
             with session.Session(path, owner, dry, takeover=takeover, has_ended=has_ended) as current:
                 session.refuse_overlap(path, owner, seen, has_ended)
@@ -140,9 +139,15 @@ class ActionModule(ActionBase):
             self._tell(line)
         return _result(current, last, resumed, bool(entries) and not dry, lines)
 
-
     def _tell(self, line):
         self._display.display(progress.line(line))
+
+
+def _open_url(*args, **options):
+    # What asks a server takes its time to import, and few rollouts ask one.
+    from ansible.module_utils.urls import open_url
+
+    return open_url(*args, **options)
 
 
 def _judge(current, now):
@@ -297,6 +302,7 @@ def _result(current, last, resumed, changed, notes):
             serial=[1],
             rollback_asked=bool(state.aborted and state.aborted["override"] == "rollback"),
             rolls_back=bool(state.stop and state.to_roll_back() and not current.dry),
+            ansible_stats=messages.left(result["stats"]),
         )
     return result
 

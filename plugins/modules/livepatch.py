@@ -183,7 +183,8 @@ options:
       - Take each option that the task does not give from the variable of the host that is called as it with C(livepatch_) before
         it, where there is one. What the livepatch is says C(livepatch_path), else C(livepatch_package), else C(livepatch_release).
         They are the variables of role P(kernel.livepatch.apply#role), which uses this.
-      - It is done on the controller, and costs it less than a template for each option.
+      - It is done on the controller, and costs it less than a template for each option. What takes longer than these options allow for
+        is given up, unless the task has a C(timeout).
     type: bool
     default: false
   lock_timeout:

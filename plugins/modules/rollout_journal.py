@@ -158,7 +158,7 @@ lines:
   type: list
   elements: str
 stats:
-  description: The summary for M(ansible.builtin.set_stats).
+  description: The summary. With O(entry=end) it is left for whoever runs this as a job, as by M(ansible.builtin.set_stats).
   returned: with O(entry=end) and O(entry=read)
   type: dict
 hold_message:

@@ -330,7 +330,7 @@ table:
   type: list
   elements: str
 stats:
-  description: The summary for M(ansible.builtin.set_stats).
+  description: The summary. Where nothing is begun, it is left for whoever runs this as a job, as by M(ansible.builtin.set_stats).
   returned: stopped or complete
   type: dict
 """

@@ -79,3 +79,25 @@ def options(variables, given=(), package=None):
         if variables.get("package_pattern"):
             found["pattern"] = variables["package_pattern"]
     return found
+
+
+def seconds(options):
+    """Return how long (int, seconds) one host may take for all of it with these options (dict): one that dies may leave its connection open.
+
+    Each unit has 100 seconds to restart. A value that is no number counts as its default: the module refuses it.
+    """
+    units = options.get("stall_restart_units")
+    return (
+        _whole(options.get("timeout"), 60) * 4
+        + _whole(options.get("package_timeout"), 600)
+        + _whole(options.get("lock_timeout"), 0)
+        + (len(units) if isinstance(units, (list, tuple)) else 0) * 110
+        + 180
+    )
+
+
+def _whole(value, default):
+    try:
+        return max(0, int(value))
+    except (TypeError, ValueError):
+        return default

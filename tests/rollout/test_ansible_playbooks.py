@@ -96,6 +96,19 @@ def test_a_rollout_goes_on_after_its_controller_has_died_and_counts_a_host_that_
     assert [entry["outcome"] for entry in entries(begun) if entry["kind"] == "outcome"] == ["unreachable"]
 
 
+def test_a_rollout_that_is_refused_as_one_that_ends_leaves_its_summary_to_the_job(tmp_path, far, begun):
+    options = {"livepatch_tiers": [{"name": "all", "share": "100%"}], "livepatch_control_hosts": 0, "livepatch_release": "hotfix3"}
+    for _which in ("stops", "is refused"):
+        status, said = run(tmp_path, "rollout", {"far": far}, {"ANSIBLE_SHOW_CUSTOM_STATS": "true"}, **options)
+        left = said.partition("CUSTOM STATS")[2]
+        assert status == 2 and "livepatch_summary" in left and '"verdict": "stop"' in left
+
+
+def test_a_rollout_of_nothing_asks_which_release_and_asks_no_host(tmp_path, far):
+    status, said = run(tmp_path, "rollout", {"far": far})
+    assert status == 2 and "Which release? Give exactly one" in said and "TASK [kernel.livepatch.rollout : Read" not in said
+
+
 @pytest.mark.parametrize("playbook", ["rollout", "rollback"])
 @pytest.mark.parametrize(
     "arguments, words", [(["--limit", "far"], "leaves out localhost"), (["--tags", "x"], "found x"), (["--skip-tags", "y"], "found all, y")]

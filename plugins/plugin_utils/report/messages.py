@@ -248,3 +248,8 @@ def report(state, path):
         **({"stop_message": stop_message(state, path)} if state.stop else {}),
         **({"hold_message": hold_message(state, path)} if state.held_since and not state.stop else {}),
     }
+
+
+def left(stats):
+    """Return what leaves these stats (dict) to a job, as ansible.builtin.set_stats does, where a result has it as ansible_stats."""
+    return {"data": stats, "per_host": False, "aggregate": False}

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.kernel.livepatch.plugins.plugin_utils.patch_options import nothing_to_do, options
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.patch_options import nothing_to_do, options, seconds
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
@@ -53,9 +53,18 @@ def test_a_file_is_loaded_where_role_install_has_no_package_for_the_host():
     assert nothing_to_do({"path": "/a.ko", "result_package": {"package": None}}, False) is None
 
 
-def play(directory, answer, variables, task):
-    """Run one task on a host that answers this; return its result."""
-    host = {"ansible_connection": "told", "ansible_python_interpreter": sys.executable, "told_answers": {"livepatch": answer}}
+@pytest.mark.parametrize("given, found", [
+    ({}, 1020),
+    ({"timeout": 100, "package_timeout": "60", "lock_timeout": 5, "stall_restart_units": ["a.service", "b.service"]}, 865),
+    ({"timeout": "soon", "package_timeout": None, "lock_timeout": -1, "stall_restart_units": "a.service"}, 1020),
+])  # fmt: skip
+def test_a_host_may_take_as_long_as_its_options_allow(given, found):
+    assert seconds(given) == found
+
+
+def play(directory, answer, variables, task, environment=(), **more):
+    """Run one task on a host that answers this; return its result. more: variables of the host."""
+    host = {"ansible_connection": "told", "ansible_python_interpreter": sys.executable, "told_answers": {"livepatch": answer}, **more}
     (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": {"h1": host}}}))
     tasks = [
         {"kernel.livepatch.livepatch": task, "register": "found", "ignore_errors": True},
@@ -68,6 +77,7 @@ def play(directory, answer, variables, task):
         "ANSIBLE_CONNECTION_PLUGINS": str(Path(__file__).parent / "connections"),
         "ANSIBLE_PIPELINING": "true",
         "ANSIBLE_HOME": str(directory / "home"),
+        **dict(environment),
     }
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "play.json", "-i", "hosts.json"]
     done = subprocess.run(command, cwd=str(directory), env=environment, stdout=subprocess.PIPE, text=True, check=False)
@@ -87,3 +97,12 @@ def test_a_release_that_is_not_for_this_kernel_fails_where_the_variables_say_so(
 def test_without_being_asked_to_a_task_takes_nothing_from_variables(tmp_path):
     found = play(tmp_path, {"changed": False, "outcome": "not_applicable"}, {"livepatch_not_applicable": "fail"}, {"name": "hotfix3"})
     assert not found["failed"]
+
+
+@pytest.mark.parametrize("silence, late", [(0, False), (20, True)])
+def test_a_host_that_does_not_answer_in_time_has_timed_out(tmp_path, silence, late):
+    hurry = {"ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"), "ANSIBLE_CALLBACKS_ENABLED": "hurry"}
+    variables = {"livepatch_release": "hotfix3"}
+    found = play(tmp_path, {"changed": False}, variables, {"from_variables": True}, hurry, told_silence=silence)
+    assert found["failed"] == late
+    assert not late or found["timedout"]["period"] == 1 and "Timed out after 1 seconds" in found["msg"]

@@ -14,10 +14,16 @@ options:
     vars: [{name: told_answers}]
     type: dict
     default: {}
+  silence:
+    description: After how many seconds it answers.
+    vars: [{name: told_silence}]
+    type: float
+    default: 0
 """
 
 import json
 import re
+import time
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.connection import ConnectionBase
@@ -39,6 +45,7 @@ class Connection(ConnectionBase):
         answer = self.get_option("answers").get(found.group(1).decode()) if found else None
         if not answer:
             raise AnsibleConnectionFailure("Connection timed out")
+        time.sleep(self.get_option("silence"))
         return 0, json.dumps(answer).encode(), b""
 
     def put_file(self, in_path, out_path):
