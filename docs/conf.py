@@ -12,8 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The side bar. What does not exist is left out; pages below docs/ that are not named come last.
 NAVIGATION = {
-    "Guides": ["docs/first-rollout", "docs/tiers", "docs/reading-the-gate", "docs/stalls", "docs/facts", "docs/automation", "docs/vendors",
-               "docs/scale", "docs/awx", "docs/events", "docs/faq"],
+    "Guides": ["docs/first-rollout", "docs/rhel", "docs/suse", "docs/amazon-linux", "docs/builds", "docs/tiers",
+               "docs/reading-the-gate", "docs/stalls", "docs/facts", "docs/automation", "docs/vendors", "docs/scale", "docs/awx",
+               "docs/events", "docs/faq"],
     "In depth": ["docs/health-gate", "docs/evidence", "docs/preflight", "docs/persistence", "docs/visibility"],
     "Reference": ["reference/index", *sorted("roles/%s/README" % role.name for role in (ROOT / "roles").iterdir())],
     "How it is made": ["docs/architecture", "docs/hardening", "docs/selftests", "docs/endurance", "docs/kpatch",

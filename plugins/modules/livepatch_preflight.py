@@ -41,6 +41,7 @@ options:
     description:
       - The release, whose package for the running kernel is looked up as M(kernel.livepatch.livepatch_package) does.
       - Where that package is not installed, this is the finding V(package_not_installed), and only the host is looked at.
+      - With V(newest) no package is looked up, as only a plan asks the repositories which one that is.
     type: str
   pattern:
     description: How the package of O(release) is called, see M(kernel.livepatch.livepatch_package).

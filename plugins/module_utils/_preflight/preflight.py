@@ -17,6 +17,8 @@ from ansible_collections.kernel.livepatch.plugins.module_utils._preflight import
 
 # A transition of another livepatch that is younger is one that the module livepatch waits for, by its default timeout.
 _FRESH_SECONDS = 60
+# What a rollout is asked for where a vendor numbers its livepatches per kernel.
+NEWEST = "newest"
 _INSTALLS = {"livepatches": "livepatches", "security": "security updates", "all": "all updates"}
 # What checks.check_file says in one code is two findings here.
 _ARCHITECTURE = "another architecture"
@@ -99,6 +101,11 @@ class Preflight(object):
             return source.by_package(rpm, self.run_command, self.params["package"])
         if self.params["name"] is not None:
             return source.by_name(self.root, self.host.kernel_release, self.params["name"])
+        if self.params["release"] == NEWEST:
+            self.findings.add(
+                "package_not_installed", "the newest build: which package that is a plan asks, so only the host was looked at"
+            )
+            return None
         installed = install.find_installed(self.run_command, spec)[0]
         if installed is None:
             self.findings.add(
@@ -129,8 +136,8 @@ class Preflight(object):
     def _check_automation(self):
         for one in automation.find(self.root):
             if one.timer and not one.held_until:
-                words = "%s in %s, started by %s" % (one.by, one.configured_in, one.timer)
-                self.findings.add("patches_itself", "%s, installs %s" % (words, _INSTALLS[one.applies]))
+                words = "%s by %s (%s) installs %s" % (one.by, one.timer, one.configured_in, _INSTALLS[one.applies])
+                self.findings.add("patches_itself", words)
 
     def _check_plan(self):
         host, name = self.host, self.file.name

@@ -205,6 +205,20 @@ def test_a_release_that_is_not_installed_is_no_reason_against_it(host):
     assert "klp-%s-hotfix7" % elf.KERNEL in result["findings"][1]["evidence"]
 
 
+def test_of_the_newest_build_only_the_host_is_looked_at_as_a_plan_asks_which_one_that_is(host):
+    host.kernel.text("proc/sys/kernel/ftrace_enabled", "0")
+    result = host.look(release="newest")
+    assert ids(result) == ["ftrace_disabled", "package_not_installed"]
+    assert result["findings"][1]["evidence"].startswith("the newest build: ")
+
+
+def test_what_patches_the_host_by_itself_is_a_warning(host):
+    host.kernel.text("etc/cron.daily/patch", "#!/bin/sh\nzypper -n patch\n")
+    finding = only(host.look(release="newest"), "patches_itself")
+    assert finding["severity"] == "warning"
+    assert finding["evidence"] == "zypper by /etc/cron.daily/patch (/etc/cron.daily/patch) installs all updates"
+
+
 def test_a_pattern_says_how_packages_are_called(host):
     result = host.look(release="hotfix7", pattern="kpatch-{kernel}-{release}")
     assert "kpatch-%s-hotfix7" % elf.KERNEL in only(result, "package_not_installed")["evidence"]
