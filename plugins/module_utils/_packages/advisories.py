@@ -29,8 +29,8 @@ CACHES = {
 }
 # The part before the name is a digest.
 _NAME = "*updateinfo.xml*"
-# dnf keeps a repository's directory when its address changes, and makes another one with another digest.
-_DIGEST = re.compile(r"-[0-9a-f]{16}\Z")
+# dnf and tdnf keep a repository's directory when its address changes, and make another one with another digest.
+_DIGEST = re.compile(r"-(?:[0-9a-f]{8}){1,2}\Z")
 _OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open, ".xml": open}
 _START, _END = re.compile(br"<update[\s>]"), b"</update>"
 _CHUNK = 1024 * 1024
@@ -42,7 +42,7 @@ ABSENT, READ, TRUNCATED, UNREADABLE = "absent", "read", "truncated", "unreadable
 _ORDER = (ABSENT, READ, TRUNCATED, UNREADABLE)
 
 # SUSE's advisory SUSE-SU-2026:1234-1 is the patch SUSE-SLE-Module-Live-Patching-15-SP5-2026-1234 in its repository.
-_SUSE = re.compile(r"SUSE-[A-Z]{2}-([0-9]{4}):0*([0-9]{1,9})-[0-9]{1,9}\Z")
+_SUSE = re.compile(r"(?:open)?SUSE-[A-Z]{2}-([0-9]{4}):0*([0-9]{1,9})-[0-9]{1,9}\Z")
 
 Advisory = collections.namedtuple("Advisory", "id names cves packages")
 Advisory.__doc__ = """id: as its repository has it. names: what its vendor calls it besides (tuple of str). cves: (list of str).
@@ -70,7 +70,7 @@ def is_called(advisory, word):
     if word == advisory.id or word in advisory.names:
         return True
     found = _SUSE.match(word)
-    return bool(found) and advisory.id.startswith("SUSE-") and advisory.id.endswith("-%s-%s" % found.groups())
+    return bool(found) and advisory.id.startswith(("SUSE-", "openSUSE-")) and advisory.id.endswith("-%s-%s" % found.groups())
 
 
 def parse(update):

@@ -37,7 +37,8 @@ REASONS = (
     (
         "bad_signature",
         r"gpg check failed|openpgp check|is not signed|not correct for this package|public key .*not installed"
-        r"|signature verification|bad gpg signature|gpg signature verification error|signing key|unsigned",
+        r"|signature verification|bad gpg signature|gpg signature verification error|signing key|unsigned"
+        r"|contain public key data",
     ),
     (
         "repository_unavailable",
@@ -52,11 +53,15 @@ REASONS = (
 )
 _NEXT = {
     "disk_full": "Free some space and try again.",
-    "bad_signature": "Sign the package with a key that this host trusts, or import the key with `rpm --import`.",
+    "bad_signature": "Sign the package, or the metadata, with a key that this host trusts, or import the key with `rpm --import`. A "
+    "clock that is behind takes keys for none: see `date` on the host.",
     "repository_unavailable": "Make every enabled repository reachable from this host, or disable it.",
     "package_failed": "Look at stderr in this result, and try the command on the host.",
 }
 
+
+# What dnf 5 writes where a transaction has not begun, as for rpm's lock: it keeps to itself why.
+_UNEXPLAINED = re.compile(r"Running transaction\s*\nTransaction failed: Rpm transaction failed\.?\s*$", re.MULTILINE)
 
 # name-version-release.arch: plugins of dnf print lines of their own among those of a query.
 _NEVRA = re.compile(r"\A[A-Za-z0-9_][A-Za-z0-9_.+-]*-[A-Za-z0-9_.+~^]+-[A-Za-z0-9_.+~^]+\.[a-z0-9_]+\Z")
@@ -135,10 +140,14 @@ class Manager:
 
         What finds rpm's lock taken, as dnf does not wait for it, is tried again until its time is over.
         """
-        deadline = self._clock() + self._timeout
+        deadline, again = self._clock() + self._timeout, True
         while True:
             code, output, errors, command = self._run_once(arguments)
-            locked = code != 0 and rpm.LOCKED.search((errors + output)[-JUDGED_CHARACTERS:])
+            text = (errors + output)[-JUDGED_CHARACTERS:]
+            locked = code != 0 and rpm.LOCKED.search(text)
+            if code != 0 and _UNEXPLAINED.search(text):
+                # That of dnf 5, which waits some seconds: whoever had the lock may have just ended.
+                locked, again = again or rpm.is_locked(self._run_command), False
             if not locked or self._clock() >= deadline:
                 return code, output, errors, command
             time.sleep(1)
@@ -249,11 +258,11 @@ class Dnf(Manager):
     def available(self, spec, strict=False):
         """Return the newest available name-version-release.arch for spec, or None. Raises LivepatchError.
 
-        strict: with fresh metadata of every enabled repository. Otherwise as the host is configured, and strictly
-        only when that does not find the package.
+        strict: with fresh metadata of every enabled repository, and of what the host excludes. Otherwise as the host is
+        configured, and strictly only when that does not find the package.
         """
         query = ["--latest-limit=1", "--qf", r"%{name}-%{version}-%{release}.%{arch}\n", spec]
-        code, output, errors, command = self._query(self.STRICT if strict else [], query)
+        code, output, errors, command = self._query(self.STRICT + self.UNFILTERED if strict else [], query)
         names = nevras(output)
         if code == 0 and names:
             return names[-1]
@@ -315,8 +324,9 @@ class Tdnf(Manager):
     # It goes on without a repository that is down, where that one is configured so.
     SKIPPED = "Disabling Repo:"
     DECLINED = ["--assumeno", "install"]
-    # Said wherever packages are excluded at all.
-    EXCLUDES = "packages are excluded from"
+    # What is excluded (and that is said of all excludes), and what a lowest version keeps out.
+    EXCLUDED = re.compile(r"packages are excluded from(?s:.*)Nothing to do|^\S*\s*package \S+ is disabled", re.MULTILINE)
+    THERE = "already installed"
 
     def install(self, spec, gpg_check):
         """Install spec, also an older one. Returns True, or False when no repository has it. Raises LivepatchError.
@@ -333,9 +343,10 @@ class Tdnf(Manager):
         return max(names, key=drift.age) if names else None
 
     def is_excluded(self, spec):
-        """The same for tdnf, for a package that a repository has: it does not find what is excluded."""
-        code, output, errors, dummy = self.run(self.DECLINED + [spec])
-        return self._told(code, output, errors) == "not_found" and self.EXCLUDES in errors + output
+        """The same for tdnf, which ends well where it leaves out what is excluded."""
+        dummy, output, errors, dummy = self.run(self.DECLINED + [spec])
+        text = output[-JUDGED_CHARACTERS:] + "\n" + errors[-JUDGED_CHARACTERS:]
+        return self.THERE not in text and bool(self.EXCLUDED.search(text))
 
     def candidates(self, names):
         code, output, errors, command = self.run(["-y", "--refresh", "repoquery", "--available", names])
@@ -343,6 +354,10 @@ class Tdnf(Manager):
         if known not in (None, "not_found"):
             raise failure(known, names, command, output, errors)
         return [_of_nevra(nevra) for nevra in nevras(output)]
+
+    def changelog(self, package):
+        code, output, dummy, dummy = self.run(["-y", "repoquery", "--available", "--changelogs", package])
+        return output if code == 0 else None
 
     def _check(self, spec):
         """Check the signature of what would be installed; tdnf leaves it to each repository whether there is one.
@@ -354,7 +369,10 @@ class Tdnf(Manager):
             words = ["install", "--downloadonly", "--downloaddir=" + directory, spec]
             if self._twice(words, spec) is None:
                 return False
-            self._require_signatures(spec, sorted(glob.glob(os.path.join(directory, "*.rpm"))))
+            files = sorted(glob.glob(os.path.join(directory, "*.rpm")))
+            if not files and self.is_excluded(spec):
+                raise self._excluded(spec)
+            self._require_signatures(spec, files)
             return True
         finally:
             shutil.rmtree(directory, ignore_errors=True)

@@ -4,9 +4,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
 import collections
+import fcntl
 import os
 import re
 import stat
+import struct
 import time
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
@@ -222,6 +224,26 @@ def erase(run_command, package, test, timeout=SECONDS, clock=time.monotonic, sle
             % (package, (errors or output).strip()[:600]),
             stderr=errors[-2000:],
         )
+
+
+def is_locked(run_command):
+    """Tell whether another program is changing packages: holds rpm's lock, which is looked at and not taken (bool)."""
+    path = _rpm(run_command, ["--eval", "%{_rpmlock_path}"])[1].strip()
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except EnvironmentError:
+        return False
+    try:
+        # struct flock of fcntl(2): type, whence, start, length, pid.
+        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        return struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK
+    except EnvironmentError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+_FLOCK = "@hhqqi"
 
 
 def module_files(run_command, package, kernel_release=None):

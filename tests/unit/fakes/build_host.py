@@ -15,7 +15,7 @@ UPDATE = """<update type="security"><id>%s</id><issued date="2026-01-01 00:00:00
 REFERENCE = '<reference href="https://example.org/%s" id="%s" type="%s" title="%s"/>'
 PACKAGE = '<package name="%s" version="%s" release="%s" epoch="0" arch="x86_64"><filename>%s.rpm</filename></package>'
 CACHES = {"dnf": "var/cache/dnf/lab-0123456789abcdef", "dnf5": "var/cache/libdnf5/lab-0123456789abcdef"}
-CACHES.update(zypper="var/cache/zypp/raw/lab", tdnf="var/cache/tdnf/lab-0123456789abcdef")
+CACHES.update(zypper="var/cache/zypp/raw/lab", tdnf="var/cache/tdnf/lab-01234567")
 BUILT = 1796097427  # 2026-12-01T03:57:07Z
 
 DOWN = "Error: Failed to download metadata for repo 'lab': Cannot download repomd.xml: All mirrors were tried\n"
@@ -25,7 +25,7 @@ EXCLUDED = {
     "dnf5": "Failed to resolve the transaction:\nArgument '%s' matches only excluded packages.\n",
     "zypper": "<stream><prompt id='1'><description>Problem: conflicting requests\n"
     " Solution 1: remove lock to allow installation of %s[lab]\n</description></prompt></stream>",
-    "tdnf": "Warning: The following packages are excluded from tdnf.conf:\n  %s\nError(1011) : No matching packages\n",
+    "tdnf": "Warning: The following packages are excluded from tdnf.conf:\n  kpatch*\n",
 }
 NOISE = "Updating Subscription Management repositories.\n\nThis system is registered with an entitlement server\n"
 
@@ -133,7 +133,11 @@ class BuildHost(object):
             return 0, "", "Disabling Repo: 'lab'\n"
         if "install" in words:
             assert "--assumeno" in words
-            return (243, EXCLUDED["tdnf"] % words[-1], "") if self._keeps_out(words[-1]) else (8, "Operation aborted.\n", "")
+            if self._keeps_out(words[-1]):
+                return 0, EXCLUDED["tdnf"], "Nothing to do.\n"
+            return 8, "\nInstalling:\n", "Error(1032) : Operation aborted.\n"
+        if "--changelogs" in words:
+            return 0, self.changelogs.get(words[-1], "") + "\n", ""
         assert "--refresh" in words
         names = ["%s-%s-%s.x86_64\n" % row for row in self._matching(words[-1])]
-        return (0, "".join(names), "") if names else (243, "", "Error(1011) : No matching packages\n")
+        return 0, "".join(names), "" if names else "No data available\n"

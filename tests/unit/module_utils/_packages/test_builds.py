@@ -119,7 +119,7 @@ def test_a_cve_that_the_build_lacks_is_missing_and_one_that_nobody_names_is_unkn
     assert result["unknown_cves"] == ["CVE-2026-77777"]
 
 
-@pytest.mark.parametrize("program", ["dnf", "dnf5"])
+@pytest.mark.parametrize("program", ["dnf", "dnf5", "tdnf"])
 def test_the_changelog_is_asked_for_what_the_advisories_do_not_tell(program, tmp_path):
     host = BuildHost(program, [FIRST], tmp_path)
     host.changelogs[nevra(FIRST)] = "* Thu Jan 01 2026 L - 1-1\n- kernel: CVE-2026-40003 (CVE-2026-40004)"
@@ -188,6 +188,21 @@ def test_a_lock_that_lets_an_older_build_in_names_the_newer_one(host):
     host.excluded = [nevra(THIRD)]
     result = ask(host)
     assert (result["build"]["package"], result["reason"], result["held_back"]) == (nevra(SECOND), None, nevra(THIRD))
+
+
+@pytest.mark.parametrize(
+    "text, excluded",
+    [
+        ("Warning: The following packages are excluded from tdnf.conf:\n  kpatch*\nNothing to do.\n", True),
+        ("1. package %s is disabled\nFound 1 problem(s) while resolving\nError(1301) : Solv general runtime error\n", True),
+        ("Warning: The following packages are excluded from tdnf.conf:\n  other*\n\nInstalling:\n", False),
+        ("Warning: The following packages are excluded from tdnf.conf:\n  other*\nPackage %s is already installed.\nNothing to do.\n", False),
+        ("Error(1011) : No matching packages\n", False),
+    ],
+)
+def test_tdnf_tells_what_it_leaves_out_in_words_of_its_own(text, excluded):
+    manager = package_manager.Tdnf(lambda *given, **named: (0, text, ""), "/usr/bin/tdnf", 9, "/usr/bin/timeout")
+    assert manager.is_excluded(nevra(FIRST)) == excluded
 
 
 def test_a_version_lock_of_dnf_5_is_seen_as_such(tmp_path, monkeypatch):
@@ -318,7 +333,7 @@ def test_only_the_advisories_of_this_package_manager_count_and_of_a_repository_t
     assert ask(host)["sources"]["advisories"] == "absent"
     if host.program == "zypper":
         return
-    moved = CACHES[host.program][:-16] + "f" * 16
+    moved = CACHES[host.program].rpartition("-")[0] + "-" + "f" * (8 if host.program == "tdnf" else 16)
     host.advise(("RHSA-2026:8", ["CVE-2026-40008"], [FIRST], []), path=moved + "/repodata/1-updateinfo.xml")
     for name in ("", "1-updateinfo.xml"):
         os.utime(os.path.join(str(host.root), moved, "repodata", name), (1000, 1000))

@@ -602,6 +602,85 @@ def test_a_host_of_the_suse_family_is_served_with_zypper_though_dnf_is_there_too
     assert found.program == program
 
 
+@pytest.mark.parametrize("held, tries", [(0, 2), (2, 4)])
+def test_dnf_5_that_does_not_say_why_a_transaction_failed_is_tried_again_while_rpms_lock_is_held(
+    dnf, monkeypatch, held, tries
+):
+    left, waited, calls = [True] * held + [False], [], []
+
+    def run(command, **keywords):
+        if "install" in command:
+            calls.append(command)
+            return 1, "Transaction Summary:\n", "Running transaction\nTransaction failed: Rpm transaction failed.\n"
+        return dnf.run(command, **keywords)
+
+    monkeypatch.setattr("time.sleep", waited.append)
+    monkeypatch.setattr(install.rpm, "is_locked", lambda run_command: left.pop(0))
+    with pytest.raises(LivepatchError) as caught:
+        install.present(run, dnf.find, install.Wanted(NAME + "-hotfix1", KERNEL))
+    assert (caught.value.code, len(calls)) == ("package_failed", tries)
+
+
+# What dnf 4.14, 4.23 and 5.4, zypper 1.14.42 to 1.14.101 and tdnf 3.6 wrote on real hosts.
+WORDS = [
+    # A proxy that is not there, or wants a password.
+    ("Error: Failed to download metadata for repo 'try': Cannot download repomd.xml: All mirrors were tried", "repository_unavailable"),
+    ('Failed to download metadata (baseurl: "http://r/") for repository "try": Usable URL not found', "repository_unavailable"),
+    ("[try|http://r/] Valid metadata not found at specified URL", "repository_unavailable"),
+    # A host whose clock is behind the key.
+    ("repomd.xml GPG signature verification error: Bad GPG signature", "bad_signature"),
+    ("repomd.xml GPG signature verification error: Signing key not found", "bad_signature"),
+    ("History:\n - Signature verification failed for repomd.xml", "bad_signature"),
+    ("History:\n - File /var/tmp/zypp.tmp/TmpFile.x doesn't contain public key data", "bad_signature"),
+    # A package without a signature.
+    ("Package klp-1-1.x86_64.rpm is not signed\nError: GPG check FAILED", "bad_signature"),
+    ('Transaction failed: Signature verification failed.\nOpenPGP check for package "klp-1-1.x86_64"', "bad_signature"),
+    # A stream of a module that is not enabled, an exclude, a version lock, a lock.
+    ("All matches were filtered out by modular filtering for argument: klp", "excluded"),
+    ("All matches were filtered out by exclude filtering for argument: klp", "excluded"),
+    ("Argument 'klp' matches only excluded packages.", "excluded"),
+    ("Argument 'klp' matches only packages excluded by versionlock.", "excluded"),
+    ("Problem: conflicting requests\n Solution 1: remove lock to allow installation of klp-1-1.x86_64[try]", "excluded"),
+    # strict=0, skip_unavailable=1: it ends well.
+    ("No match for argument: klp\nNothing to do.\nComplete!", "not_found"),
+    ("Failed loading plugin \"system_upgrade\": No module named 'systemd'", "package_failed"),
+]
+
+
+@pytest.mark.parametrize("text, code", WORDS)
+def test_the_words_of_real_package_managers_are_understood(text, code):
+    assert package_manager.reason(text) == code
+
+
+def test_who_is_refused_for_a_signature_is_told_of_the_clock(dnf):
+    dnf.trouble = rpm_host.OTHER_KEY
+    assert "clock that is behind" in failing(dnf).message
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_zypper_says_that_a_package_is_locked(zypper, check_mode):
+    text = "<stream><prompt><description>Solution 1: remove lock to allow installation of x[lab]</description></prompt></stream>"
+    zypper._zypper = lambda words: (4, text, "") if "install" in words else RpmHost._zypper(zypper, words)
+    error = failing(zypper, check_mode=check_mode)
+    assert (error.code, zypper.installed) == ("package_failed", None) and "excluded by the configuration" in error.message
+
+
+def test_a_version_lock_of_dnf_4_that_a_query_does_not_see_is_seen_in_check_mode(dnf):
+    lock = "All matches were filtered out by exclude filtering for argument: %s\n" + rpm_host.NO_MATCH
+    known = RpmHost._dnf_command
+    dnf._dnf_command = lambda words: (1, "", lock.replace("%s", words[-1])) if "install" in words else known(dnf, words)
+    assert "excluded by the configuration" in failing(dnf, check_mode=True).message
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_tdnf_that_ends_well_without_what_is_excluded_has_not_installed_it(tdnf, check_mode):
+    text = "Warning: The following packages are excluded from tdnf.conf:\n  klp*\nNothing to do.\n"
+    tdnf._tdnf = lambda words: (0, text, "") if "install" in words else RpmHost._tdnf(tdnf, words)
+    for gpg_check in (True, False):
+        error = failing(tdnf, check_mode=check_mode, gpg_check=gpg_check)
+        assert (error.code, tdnf.installed) == ("package_failed", None) and "excluded" in error.message
+
+
 # --- images and other engines
 
 

@@ -3,6 +3,10 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import shutil
+import subprocess
+import sys
+
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
@@ -147,3 +151,48 @@ def test_what_cannot_be_a_package_never_reaches_a_command(host, package):
             function(host.run, package)
         assert caught.value.code == "bad_name"
     assert host.calls == []
+
+
+# As rpm's own tests have them: older first.
+ORDERED = ["1.0~~", "1.0~rc1", "1.0~rc1^git1", "1.0", "1.0^", "1.0^git1~pre", "1.0^git1", "1.0^git2", "1.0a", "1.0.1", "1.2", "1.10"]
+
+
+def test_versions_are_in_the_order_of_rpm():
+    assert sorted(reversed(ORDERED), key=rpm.version_key) == ORDERED
+    assert rpm.version_key("1.0") == rpm.version_key("1_0.") == rpm.version_key("01.00")
+    assert rpm.is_newer(("1", "10.el9_4"), ("1", "9.el9_4")) and not rpm.is_newer(("1", "1"), ("1", "1"))
+    assert not rpm.is_newer(("0", "9"), ("1", "1"))
+
+
+@pytest.mark.skipif(not shutil.which("rpm"), reason="no rpm on this machine to compare with")
+def test_versions_compare_as_rpm_says_they_do():
+    pairs = [(one, other) for one in ORDERED for other in ORDERED]
+    lua = "".join('print(rpm.vercmp("%s", "%s"), " ")' % pair for pair in pairs)
+    printed = subprocess.run(["rpm", "--eval", "%{lua:" + lua + "}"], stdout=subprocess.PIPE, check=True).stdout.split()
+    for (one, other), order in zip(pairs, printed):
+        first, second = rpm.version_key(one), rpm.version_key(other)
+        assert (first > second) - (first < second) == int(order), (one, other)
+
+
+def test_a_number_that_is_too_long_for_python_is_compared_all_the_same():
+    assert rpm.version_key("9" * 9000) < rpm.version_key("1" + "0" * 9000)
+
+
+def test_rpms_lock_is_seen_while_another_program_has_it_and_is_not_taken(tmp_path):
+    lock = tmp_path / "lock"
+    lock.write_text("")
+
+    def run_command(command, **unused):
+        return 0, "%s\n" % lock, ""
+
+    assert not rpm.is_locked(run_command)
+    hold = "import fcntl,sys; f = open(sys.argv[1], 'a'); fcntl.lockf(f, fcntl.LOCK_EX); print(1, flush=True); sys.stdin.read()"
+    holder = subprocess.Popen([sys.executable, "-c", hold, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"1\n"
+        assert rpm.is_locked(run_command)
+    finally:
+        holder.communicate()
+    assert not rpm.is_locked(run_command)
+    lock.unlink()
+    assert not rpm.is_locked(run_command)

@@ -49,6 +49,49 @@ EXAMPLES = [
         "patch-kernel-5.10.0-60.91.0.115.oe2203-HP001-1-1",
         None,
     ),
+    (["rhel", "fedora"], "4.18.0-193.el8.x86_64", "1-2", "kpatch-patch-4_18_0-193-1-2.el8", "kpatch_4_18_0_193_1_2"),
+    (
+        ["rhel", "fedora"],
+        "6.12.0-211.16.1.el10_2.x86_64",
+        "1-1",
+        "kpatch-patch-6_12_0-211_16_1-1-1.el10_2",
+        "kpatch_6_12_0_211_16_1_1_1",
+    ),
+    (
+        ["sles", "suse"],
+        "6.12.0-160000.5-default",
+        "2-160000.2.2",
+        "kernel-livepatch-6_12_0-160000_5-default-2-160000.2.2",
+        "livepatch_2_160000_2_2",
+    ),
+    (
+        ["sles", "suse"],
+        "6.4.0-150600.10.23-rt",
+        "3-150600.1.2",
+        "kernel-livepatch-6_4_0-150600_10_23-rt-3-150600.1.2",
+        "livepatch_3_150600_1_2",
+    ),
+    (
+        ["amzn", "centos", "rhel", "fedora"],
+        "5.10.102-99.473.amzn2.x86_64",
+        "1.0-3",
+        "kernel-livepatch-5.10.102-99.473-1.0-3.amzn2",
+        None,
+    ),
+    (
+        ["openeuler"],
+        "5.10.0-216.0.0.115.oe2203sp4.x86_64",
+        "ACC-1-6",
+        "patch-kernel-5.10.0-216.0.0.115.oe2203sp4-ACC-1-6",
+        None,
+    ),
+    (
+        ["azurelinux"],
+        "6.6.57.1-6.azl3",
+        "1.0.0-1",
+        "livepatch-6.6.57.1-6.azl3-1.0.0-1.azl3",
+        "livepatch_6_6_57_1_6_azl3_1_0_0_1_azl3",
+    ),
     (
         ["mariner"],
         "5.15.94.1-1.cm2",
@@ -95,6 +138,23 @@ PACKAGES = [
         "kernel-livepatch-5_14_21-150400_24_33-default-6-150400.2.2.x86_64",
         ("suse", "5_14_21-150400_24_33-default", "6-150400.2.2"),
     ),
+    ("kpatch-patch-4_18_0-348-1-3.el8.x86_64", ("rhel", "4_18_0-348", "1-3")),
+    ("kpatch-patch-4_18_0-348_12_2-0-0.el8_5.x86_64", ("rhel", "4_18_0-348_12_2", "0-0")),
+    (
+        "kernel-livepatch-6_12_0-160000_5-default-1-160000.1.1.x86_64",
+        ("suse", "6_12_0-160000_5-default", "1-160000.1.1"),
+    ),
+    (
+        "kernel-livepatch-6_4_0-150600_21-default-5-150600.2.1.s390x",
+        ("suse", "6_4_0-150600_21-default", "5-150600.2.1"),
+    ),
+    ("kernel-livepatch-5.10.102-99.473-1.0-0.amzn2.x86_64", ("amazon", "5.10.102-99.473", "1.0-0")),
+    ("kernel-livepatch-6.12.58-82.121-1.0-3.amzn2023.aarch64", ("amazon", "6.12.58-82.121", "1.0-3")),
+    (
+        "patch-kernel-5.10.0-216.0.0.115.oe2203sp4-ACC-1-6.x86_64",
+        ("openeuler", "5.10.0-216.0.0.115.oe2203sp4", "ACC-1-6"),
+    ),
+    ("livepatch-6.6.57.1-6.azl3-1.0.0-1.azl3.x86_64", ("azurelinux", "6.6.57.1-6.azl3", "1.0.0-1")),
     ("kernel-livepatch-6.1.186-228.376-1.0-2.amzn2023", ("amazon", "6.1.186-228.376", "1.0-2")),
     ("kernel-livepatch-6.1.186-228.376-1.0-2.amzn2023.aarch64", ("amazon", "6.1.186-228.376", "1.0-2")),
     ("kernel-hotfix-4121479-21.al7-1.0-1.al7", ("anolis", "21.al7", "4121479")),
@@ -143,6 +203,17 @@ def test_dots_and_underscores_tell_amazon_from_suse():
 def test_no_word_of_os_release_leads_to_two_vendors():
     words = [word for row in vendors.VENDORS for word in row.ids]
     assert len(words) == len(set(words))
+
+
+@pytest.mark.parametrize("ids,kernel,release,spec,module", EXAMPLES)
+def test_a_package_is_for_its_own_kernel_and_for_none_that_begins_alike(ids, kernel, release, spec, module):
+    row = vendors.vendor(ids, release)
+    ending = {"generic": "-1", "anolis": "-1.0-1.al7"}.get(row.name if row else "generic", "")
+    nevra = spec + ending + ".x86_64"
+    assert vendors.other_kernel(nevra, kernel, "x86_64") is None
+    if row is not None and row.nevra and row.nevra.match(nevra):
+        other = kernel.replace("-", "-1", 1)
+        assert vendors.other_kernel(nevra, other, "x86_64") == vendors.parse(nevra).kernel
 
 
 def test_what_nobody_has_confirmed_is_named_by_its_column():
