@@ -181,7 +181,7 @@ class World:
         self.marks = progress.marks(stands)
         for entry in found:
             if entry["kind"] == "held":
-                for line in automation.status_lines(state):
+                for line in automation.held_lines(state):
                     self._line(line, None)
             if entry["kind"] == "persisted":
                 whole = len(entry["hosts"]) + len(entry["failed"])

@@ -41,7 +41,12 @@ def lines(found):
 
 def status_lines(state):
     """Return what people are told of a rollout (list of str): who patch themselves, and what is held back."""
-    found = lines(state.automation)
+    return lines(state.automation) + held_lines(state)
+
+
+def held_lines(state):
+    """Return what of that is held back, and where it is not (list of str)."""
+    found = []
     held = {name: until for name, until in state.held.items() if until}
     if held:
         until = journal.now(lambda: min(held.values()))
