@@ -3,6 +3,7 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import json
 import re
 import socket
 import time
@@ -117,6 +118,37 @@ def test_where_messages_cannot_carry_it_the_log_tells_each_change(
     marker = "livepatch-marker: active=%s release=" + re.escape(old.kernel_release)
     messages(receiver, marker % "hotfix2")
     assert old.ssh(["ls", "/sys/kernel/config/netconsole"]).stdout == ""
+
+
+PROGRAM = "/etc/livepatch/livepatch.fact"
+# A Python in a user's directory, which is what modules are run with.
+DEPLOYED = "mkdir -p /srv/deploy/bin; cp $(readlink -f /usr/bin/python3) /srv/deploy/bin/python3; chown -R 1000:1000 /srv/deploy"
+WITH_IT = "echo '%s' | /srv/deploy/bin/python3 /var/tmp/python/in_guest.py /var/tmp/python"
+STEALS = r"printf '#!/bin/sh\ntouch /root/stolen\n' > /srv/deploy/bin/python3"
+
+
+def test_root_never_starts_the_interpreter_of_a_user_that_modules_were_run_with(some, tasks_in, in_guest):
+    (guest,) = some("6.12").values()
+    shown = WITH_IT % json.dumps([{"name": "show", SHOW: {}}])
+    deployed, first, used, alone, none, removed = tasks_in(
+        guest,
+        [
+            raw("deployed", DEPLOYED),
+            raw("shown", shown),
+            raw("used", "%s; %s publish && head -c 30 %s; ls /root/stolen" % (STEALS, PROGRAM, PROGRAM)),
+            raw("nobody else's", DEPLOYED + "; chmod o+w /usr/bin; " + shown + "; chmod o-w /usr/bin"),
+            raw("nothing written", "rm -rf /srv/deploy; head -c 30 " + PROGRAM),
+            HIDE,
+        ],
+    )
+    assert not deployed["failed"], deployed
+    (result,) = json.loads(first["stdout"])
+    assert not result["failed"] and result["changed"], result
+    assert used["stdout"].startswith("#!/usr/bin/python3 -I\n") and "No such file" in used["stdout"], used
+    (refused,) = json.loads(alone["stdout"])
+    assert refused["failed"] and refused["error"] == "insecure_path", refused
+    assert "/srv/deploy/bin/python3: expected a Python 3.6 or newer that only root can change" in refused["msg"]
+    assert none["stdout"].startswith("#!/usr/bin/python3 -I\n") and not removed["failed"], (none, removed)
 
 
 PROFILE = "kernel.livepatch.livepatch_profile"

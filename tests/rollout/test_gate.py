@@ -21,6 +21,32 @@ def four(tmp_path):
         yield Rollouts(running, tmp_path)
 
 
+# A Python whose host has been up for a day longer: what came once in that time is rare. Only root makes such a namespace.
+OLD = """#!/bin/sh
+[ $(id -u) = 0 ] || exec python3 "$@"
+exec unshare --time --boottime 86400 --fork python3 "$@"
+"""
+WARN_ONCE = """insmod /root/warns.ko delay_ms=100 every_ms=0
+until dmesg | grep -q 'WARNING.* warn_now'; do sleep 0.2; done
+until [ $(cat /sys/kernel/livepatch/warns/transition) = 0 ]; do sleep 0.2; done
+echo 0 > /sys/kernel/livepatch/warns/enabled
+until rmmod warns 2> /dev/null; do sleep 0.2; done
+"""
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Rollouts on two guests that have been up for a day, and have warned once in that time."""
+    with Fleet(tmp_path / "pair", hosts=2, kernels=KERNELS[:1], processors=1) as running:
+        (tmp_path / "python-old").write_text(OLD)
+        for guest in running.guests.values():
+            guest.copy(running.module("warns", KERNELS[0]), "/root/warns.ko")
+            guest.copy(tmp_path / "python-old", "/usr/local/bin/python-old")
+            done = guest.ssh(["sh", "-c", "chmod 755 /usr/local/bin/python-old; " + WARN_ONCE])
+            assert done.returncode == 0, done.stderr
+        yield Rollouts(running, tmp_path)
+
+
 def looks(rollouts, release):
     """The verdicts that were given after a look, by now."""
     return [entry for entry in entries(rollouts, release) if entry["kind"] == "verdict" and entry.get("looked")]
@@ -49,6 +75,19 @@ def test_a_release_that_hurts_one_cohort_loses_two_guests_at_most(four):
     hurt = [host for host, outcome in run.outcomes.items() if outcome in ("rebooted", "unreachable")]
     assert len(hurt) == 1, "one guest was lost"
     assert {outcome for host, outcome in run.outcomes.items() if host not in hurt} == {"patched"}
+
+
+def test_a_release_with_which_a_known_warning_comes_far_more_often_is_stopped_in_the_first_tier(pair):
+    hosts = {name: {"ansible_python_interpreter": "/usr/local/bin/python-old"} for name in pair.fleet.guests}
+    run = pair.rollout("warns", inventory=pair.inventory(**hosts), livepatch_look_interval="10s", livepatch_tiers=[
+        {"name": "canary", "hosts": 1, "soak": "5m"}, {"name": "rest", "share": "100%"}])
+    assert_stopped(run)
+    canary, = run.first_tier()
+    assert run.outcomes == {canary: "alarmed"}
+    reason = next(entry for entry in run.of("outcome") if entry["outcome"] == "alarmed")["reason"]
+    assert "warn_now comes far more often: " in reason and "before 1 in 24 h" in reason, reason
+    events = [event for entry in run.of("look") for event in entry.get("events", ())]
+    assert not any(event["kind"] == "warning" for event in events), "each of them alone was there before"
 
 
 def test_a_good_release_passes_although_its_controller_is_killed_an_unpatched_guest_crashes_and_a_person_pauses_it(rollouts):

@@ -284,6 +284,25 @@ def test_a_stall_is_looked_at_in_one_scan_of_all_tasks(stalled, monkeypatch):
     assert len(scans) == 1
 
 
+def test_of_a_hundred_thousand_threads_that_block_all_are_counted_and_fifty_described(stalled, monkeypatch):
+    asked, read_number = [], stalls.reading.read_number
+    threads = ["%s/proc/100/task/%d" % (stalled.root, number) for number in range(100, 100100)]
+
+    def states(path):
+        if not path.endswith("/patch_state"):
+            return read_number(path)
+        asked.append(path)
+        return 0
+
+    monkeypatch.setattr(stalls, "every_task", lambda root: iter(threads))
+    monkeypatch.setattr(stalls.reading, "read_number", states)
+    stalled.insert("hotfix1")
+    blockers = found(stalled)
+    assert (blockers.count, len(blockers.tasks)) == (100000, 50) and "99950 more" in blockers.summary
+    assert len(asked) == 200000, "each is asked once in each of the two looks"
+    assert stalls.blocked(stalled.root, "hotfix1") and len(asked) == 200001
+
+
 def test_whether_anybody_blocks_is_known_at_the_first_one(stalled, monkeypatch):
     seen, read_number = [], stalls.reading.read_number
     stalled.insert("hotfix1")
