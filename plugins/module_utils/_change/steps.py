@@ -51,7 +51,9 @@ def settled(host):
         del patches[name]
     else:
         if patch.replace is not False:  # not readable before 6.11: a livepatch is expected to be cumulative
-            patches.clear()
+            # What lies on it stays: it is there where its way out was turned round (klp_unpatch_replaced_patches()).
+            for other in list(patches)[: list(patches).index(name)]:
+                del patches[other]
         patches[name] = patch._replace(transition=False)
     return host._replace(patches=patches, modules=_released(host.modules, set(host.patches) - set(patches)))
 

@@ -65,8 +65,8 @@ class _Look(object):
         reading, set_back = read_log(begin), None
         if reading.status == kernel_log.READ and (reading.next_sequence or 0) < begin:
             set_back = (
-                "the kernel's log ends before record %d, where since.sequence is: this machine was set back, as to a snapshot. "
-                "Its whole log is told." % begin
+                "the kernel's log ends before record %d, where since.sequence is: this machine was set back, as to a "
+                "snapshot. Its whole log is told." % begin
             )
             begin, reading = 0, read_log(0)
         self.log = boot_log.BootLog(reading, begin, since_boot, journal)

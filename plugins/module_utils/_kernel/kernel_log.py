@@ -37,9 +37,9 @@ kernel: False when a program wrote it into /dev/kmsg (facility other than 0) (bo
 """
 
 Reading = collections.namedtuple("Reading", "records next_sequence status reason earlier")
-Reading.__doc__ = """records: list of Record. next_sequence: where to read on (int), None when nothing is known.
-It is less than `sequence` where that is of a later state of the machine. status: READ, LOST, TRUNCATED or UNREADABLE. reason: what happened, None for READ (str). earlier: the records before the
-wanted ones, as far as the kernel still has them (list of Record).
+Reading.__doc__ = """records: list of Record. next_sequence: where to read on (int), None when nothing is known; before the wanted
+one where that is of a later state of this machine. status: READ, LOST, TRUNCATED or UNREADABLE. reason: what happened, None for
+READ (str). earlier: the records before the wanted ones, as far as the kernel still has them (list of Record).
 """
 
 

@@ -213,6 +213,15 @@ def stall(kernel):
     kernel.task(9, "java (x) S", 0, "[<0>] ep_poll+0x1/0x2", cgroup="0::/system.slice/java.service")
 
 
+def test_what_lies_on_a_livepatch_whose_way_out_was_turned_round_stays(kernel, put):
+    kernel.insert("hotfix1", transition=0)
+    kernel.insert("addon_a", replace=False, transition=0)
+    for value in ("0", "1"):
+        kernel.write("hotfix1/enabled", value)
+    predicted, real = (run(kernel, check, path=put("hotfix1")) for check in (True, False))
+    assert predicted["diff"]["after"] == real["diff"]["after"] == {"enabled": ["hotfix1", "addon_a"], "inert": []}
+
+
 def test_a_stalled_transition_is_reverted_and_names_its_blockers(kernel, put):
     kernel.insert("hotfix1", transition=0)
     stall(kernel)
