@@ -241,6 +241,8 @@ error:
     - V(package_gone), no repository has the exact O(package) any more.
     - V(image_based), the system is an image (ostree, bootc, transactional-update, a read-only C(/usr)) to which no package
       can be added. V(other_engine), see O(other_engines). V(drift), see O(drift).
+    - V(not_permitted), V(write_failed), V(insecure_path), what keeps the package's scripts from changing the next boot
+      (C(docs/persistence.md) of the collection) could not be written to C(/etc). Nothing was installed.
   returned: failure
   type: str
   sample: repository_unavailable
@@ -258,6 +260,9 @@ error:
     - other_engine
     - drift
     - package_gone
+    - not_permitted
+    - write_failed
+    - insecure_path
 msg:
   description: What was expected, what was found, what to do next.
   returned: failure, and when RV(outcome) is V(already)
