@@ -31,6 +31,7 @@ SPEC = {
     "persist": {"type": "bool", "default": True},
     "hold_automation": {"type": "bool", "default": False},
     "timeouts": {"type": "list", "elements": "int", "default": []},
+    "packages": {"type": "dict", "default": {}},
     "sources": {"type": "list", "elements": "dict", "default": []},  # not no_log, as in rollout_plan
 }
 NEEDED = [("step", "open", ["hosts"]), ("step", "finish", ["last_tier"])]
@@ -55,6 +56,7 @@ class ActionModule(ActionBase):
         unused, args = self.validate_argument_spec(SPEC, required_if=NEEDED)
         if self._task.check_mode:
             result.update(changed=False, open=True, verdict="pass", msg="Check mode: nothing is judged and nothing is written.")
+            result["packages"] = values.plain(args["packages"])  # There may be no journal.
             return result
         try:
             result.update(self._work(values.plain(args), task_vars))

@@ -286,6 +286,8 @@ def _result(current, last, resumed, changed, notes):
         tiers=[_tier(state, tier) for tier in state.tiers or []],
         last_tier=last,
         builds=messages.build_rows(state),
+        # Check mode has no journal from which the gate could take them.
+        packages={name: state.hosts[name].package for name in names if state.hosts[name].package} if current.dry else {},
         hosts_already=[name for name, entry in state.excluded.items() if entry["outcome"] == "already"],
         hosts_excluded={
             name: entry["reason"] for name, entry in state.excluded.items() if entry["outcome"] != "already"

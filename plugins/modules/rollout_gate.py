@@ -68,6 +68,10 @@ options:
     type: list
     elements: int
     default: []
+  packages:
+    description: The packages that M(kernel.livepatch.rollout_plan) has returned. Only check mode takes them from there, otherwise the journal has them.
+    type: dict
+    default: {}
   sources:
     description:
       - Sources of evidence on the controller, which are read after a look. See C(docs/evidence.md) of the collection.

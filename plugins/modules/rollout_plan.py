@@ -292,6 +292,10 @@ builds:
       description: The hosts that were asked.
       type: list
       elements: str
+packages:
+  description: The package that each of RV(hosts) would get, by its name; only in check mode, as otherwise the journal has it.
+  returned: success or stopped
+  type: dict
 hosts_already:
   description: Hosts that run the release already.
   returned: success or stopped

@@ -49,6 +49,17 @@ def weeks(tmp_path_factory):
     return directory, [run(directory, build) for build in ("1-1", "1-1", "1-2")]
 
 
+def play(directory, playbook, given, *arguments):
+    """Run another playbook there, when repositories have the build 1-3; return (exit status, output)."""
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    command = [program, f"kernel.livepatch.{playbook}", "-i", "inventory.json", "-e", json.dumps(given), *arguments]
+    environment = {**scale._environment(directory, 5), "STUB_BUILD": "1-3"}
+    done = subprocess.run(
+        command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False
+    )
+    return done.returncode, done.stdout
+
+
 def told(directory, host, module):
     return json.loads((directory / "hosts" / "told" / f"{host}.{module}").read_text())
 
@@ -101,14 +112,19 @@ def test_the_fleet_at_a_glance_asks_which_build_of_each_kernel_is_the_newest_and
     directory, unused = weeks
     until = {"livepatch_supported_until": {"6.12.107+deb13-amd64": "2027-05-31"}, "livepatch_release": ""}
     given = {**until, "livepatch_wanted": "newest", "livepatch_journal_dir": str(directory / "journals")}
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    command = [program, "kernel.livepatch.status", "-i", "inventory.json", "-e", json.dumps(given)]
-    environment = {**scale._environment(directory, 5), "STUB_BUILD": "1-3"}
-    done = subprocess.run(command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False)
-    assert done.returncode == 0, done.stdout
-    assert "5 hosts, wanted is newest: 5 behind" in done.stdout
-    line = next(line for line in done.stdout.splitlines() if "6.12.107+deb13-amd64  " in line and "klp-" in line)
+    status, output = play(directory, "status", given)
+    assert status == 0 and "5 hosts, wanted is newest: 5 behind" in output, output
+    line = next(line for line in output.splitlines() if "6.12.107+deb13-amd64  " in line and "klp-" in line)
     assert "fix_1_2 (" in line and "klp-6.12.107_deb13-amd64-1-3.x86_64" in line and "2027-05-31" in line
+
+
+def test_check_mode_shows_the_builds_predicts_with_them_and_writes_nothing(weeks):
+    directory, unused = weeks
+    before = (directory / JOURNAL).read_bytes()
+    status, output = play(directory, "rollout", {**GIVEN, "livepatch_journal_dir": str(directory / "journals")}, "--check")
+    assert status == 0 and "klp-6.12.107_deb13-amd64-1-3.x86_64" in output and "fatal" not in output, output
+    assert told(directory, "host-1", "livepatch")["package"].endswith("-1-3.x86_64")
+    assert (directory / JOURNAL).read_bytes() == before
 
 
 def test_what_is_given_twice_or_not_at_all_is_refused_before_anything_is_asked(tmp_path):
