@@ -9,7 +9,7 @@ import functools
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
-from ansible_collections.kernel.livepatch.plugins.module_utils._packages import drift, install, package_manager
+from ansible_collections.kernel.livepatch.plugins.module_utils._packages import drift, install, package_manager, rpm
 from tests.unit.fakes import rpm_host
 from tests.unit.fakes.rpm_host import KERNEL, NAME, RpmHost
 
@@ -87,6 +87,15 @@ def failing(host, **options):
     with pytest.raises(LivepatchError) as caught:
         present(host, **options)
     return caught.value
+
+
+def test_of_versions_beside_each_other_the_one_that_runs_was_there_before_and_not_the_one_installed_last(monkeypatch):
+    name = "kernel-livepatch-5_14_21-150400_24_33-default"
+    rows = [rpm.Installed(name, str(number), "1", "x86_64", str(number), signature=None, files=[]) for number in (1, 2, 3)]
+    monkeypatch.setattr(rpm, "versions", lambda run_command, *specs: rows)
+    for runs, before in (("2", "2"), (None, "3")):
+        found = install.find_installed(None, name + "-4-1", runs=lambda package: package.version == runs)
+        assert found.exact is None and found.other.version == before
 
 
 def nevra(release):
