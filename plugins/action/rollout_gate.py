@@ -185,6 +185,9 @@ class World:
             if entry["kind"] == "held":
                 for line in automation.held_lines(state):
                     self._line(line, None)
+            if entry["kind"] == "given_back":
+                for line in automation.kept_lines(entry):
+                    self._line(line, "hold")
             if entry["kind"] == "persisted":
                 whole = len(entry["hosts"]) + len(entry["failed"])
                 self._line(f"{len(entry['hosts'])} of {whole} hosts keep the livepatch over reboots", None)

@@ -57,6 +57,18 @@ def held_lines(state):
     return found + [f"{judge.named(names)} not held back: {reason}" for reason, names in reasons.items()][: judge.NAMED_HOSTS]
 
 
+def kept_lines(entry):
+    """Return a line (str) for each reason why hosts have not given back what they hold; entry: of of_giving_back."""
+    reasons = {}
+    for name, reason in entry["failed"].items():
+        reasons.setdefault(reason, []).append(name)
+    found = [
+        f"{judge.named(names)} still holding back what patches the host, until its time is over or it boots: {reason}"
+        for reason, names in reasons.items()
+    ]
+    return found[: judge.NAMED_HOSTS]
+
+
 def counts(state):
     """Return what a summary says (dict): how many hosts patch themselves, and on how many of them that is held back."""
     hosts = {name for entry in state.automation for name in entry["hosts"]}

@@ -129,7 +129,9 @@ class Run:
         """Have hosts give back what they hold back, where the rollout is over."""
         wanted = automation.to_give_back(self.state)
         if wanted:
-            self.session.add([automation.of_giving_back(wanted, self.world.hold(wanted))])
+            found = [automation.of_giving_back(wanted, self.world.hold(wanted))]
+            self.session.add(found)
+            self.world.tell(self.state, None, None, found)
 
     def _keep(self, number):
         """Have the hosts of a tier that has passed keep the livepatch over reboots, those that were not asked yet."""

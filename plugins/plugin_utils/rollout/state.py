@@ -726,8 +726,8 @@ def _held(current, entry):
 
 
 def _given_back(current, entry):
-    for name in (*entry["hosts"], *entry["failed"]):
-        current.held.pop(name, None)
+    for name in entry["hosts"]:
+        current.held.pop(name, None)  # One that did not is asked again by the next run, or its time is over.
 
 
 def _end(current, entry):

@@ -98,6 +98,20 @@ def test_after_a_stop_what_was_stopped_is_held_back_on_until_a_rollback_and_the_
     assert automation.to_give_back(found.state) == {"host-1": 0, "host-2": 0}
 
 
+def test_a_host_that_does_not_give_back_is_named_and_asked_again():
+    found = rollout(TWO)
+    world = Held(found)
+    assert world.go()
+    world.says = {"host-2": {"unreachable": True, "msg": "no route"}}
+    run.Run(world, world).give_back()
+    assert list(found.state.held) == ["host-2"]
+    words = "host-2 is still holding back what patches the host, until its time is over or it boots: it did not answer"
+    assert automation.kept_lines(found.entries[-1]) == [words]
+    world.says = {}
+    run.Run(world, world).give_back()
+    assert world.asked[-1] == {"host-2": 0} and found.state.held == {}
+
+
 def test_a_later_run_asks_anew_as_a_boot_ends_a_hold_and_gives_back_what_an_earlier_one_has_held():
     found = rollout(TWO)
     world = Held(found)
