@@ -285,7 +285,7 @@ def test_a_vendor_whose_livepatches_do_not_add_up_has_no_newest_one(host, tmp_pa
 
 
 def test_a_package_that_is_installed_and_newer_than_the_build_is_told(host):
-    host.installed = [(NAME, "1", "2.el9_4")]
+    host.installed = [SECOND, THIRD]
     assert ask(host)["newer_installed"] is None
     host.installed += [(NAME, "1", "12.el9_4"), (NAME, "1", "11.el9_4")]
     assert ask(host)["newer_installed"] == NAME + "-1-12.el9_4.x86_64"
