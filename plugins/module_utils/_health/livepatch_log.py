@@ -18,8 +18,13 @@ _OTHER = re.compile(
     r"livepatch: '([^']{1,64})': (starting patching|patching complete|starting unpatching|unpatching complete)"
 )
 
+# What a transition begins with.
+_BEGIN = ("enabling", "starting patching")
+
 # What ran is not known.
 _UNKNOWN = object()
+# The same, for what may have been replaced by what lies on it.
+_MAYBE = object()
 
 
 class History(object):
@@ -44,7 +49,7 @@ class History(object):
             if moment > seconds:
                 break
             topmost = name
-        if topmost is _UNKNOWN or not self._kernel_release:
+        if topmost in (_UNKNOWN, _MAYBE) or not self._kernel_release:
             return None
         return sysfs.effective_release(self._kernel_release, topmost)
 
@@ -58,7 +63,8 @@ class History(object):
         None when that is not known. Whether the topmost one has replaced the others the log does not say: it is taken for
         granted, until it goes out and what was below it matters.
         """
-        return None if self._stack and self._stack[0] is _UNKNOWN else self._stack
+        is_known = _UNKNOWN not in self._stack and self._stack[-1:] != [_MAYBE]
+        return [name for name in self._stack if name is not _MAYBE] if is_known else None
 
     def pending_at_end(self):
         """Return (name, patching or unpatching) of the livepatch that was in transition at the end, None for none."""
@@ -100,35 +106,52 @@ def _before(steps, whole, enabled):
         return enabled[-1] if enabled else None
     if whole:
         return None
-    if not steps:
+    if not steps or steps[0][1] in _BEGIN:
         return _UNKNOWN
-    unused, what, name = steps[0]
-    return _UNKNOWN if what in ("enabling", "starting patching") else name
+    # In a transition it is what is in transition; one that only begins may lie below others.
+    name = steps[0][2]
+    return name if steps[0][1] != "starting unpatching" else next(reversed(_below_a_torn_log(steps, enabled)))
+
+
+def _below_a_torn_log(steps, enabled):
+    """Return the stack (names as keys, oldest first, or _UNKNOWN) before a log that does not begin with the boot."""
+    first = {}
+    for unused, what, name in steps:
+        first.setdefault(name, what)
+    # What is enabled and never named was so all the time, and what goes out was there: nobody knows on which others.
+    stack = collections.OrderedDict.fromkeys([_UNKNOWN] + [name for name in enabled or [] if name not in first])
+    there = sorted(name for name, what in first.items() if what not in _BEGIN)
+    stack.update(collections.OrderedDict.fromkeys(there))
+    if there and len(stack) > 2:
+        stack.move_to_end(_UNKNOWN)
+    return stack
 
 
 def _replay(steps, whole, enabled):
     """Return (list of (seconds, topmost livepatch from then on or None), the stack at the end, oldest first)."""
     told = _Told(steps, enabled)
-    changes, stack, assumed = [], collections.OrderedDict(), False
-    if not whole:
-        stack[_UNKNOWN] = None
-        # What is enabled and never named was so all the time.
-        stack.update((name, None) for name in enabled or [] if name not in set(step[2] for step in steps))
-        if steps and steps[0][1] not in ("enabling", "starting patching"):
-            stack[steps[0][2]] = None
+    stack = collections.OrderedDict() if whole else _below_a_torn_log(steps, enabled)
+    changes = []
     for number, (seconds, what, name) in enumerate(steps):
-        stack.pop(name, None)
-        if what == "patching complete":
-            gone = [(other, told.was_replaced(other, number)) for other in stack]
-            for other in [other for other, replaced in gone if replaced is not False]:
-                del stack[other]
-            assumed = assumed or None in [replaced for unused, replaced in gone]
-        if what != "unpatching complete":
+        if what in _BEGIN:
+            stack.pop(name, None)
             stack[name] = None
-        elif not stack and assumed:
-            stack[_UNKNOWN] = None
-        changes.append((seconds, next(reversed(stack), None)))
-    if enabled is not None and steps and _pending(steps) is None and (not whole or changes[-1][1] is _UNKNOWN):
+        elif what == "patching complete" and told.is_back(number):
+            stack.setdefault(name)  # where it was, and others may lie on it
+        elif what == "patching complete":
+            stack.pop(name, None)
+            below, stack = stack, collections.OrderedDict()
+            for other in below:
+                replaced = told.was_replaced(other, number)
+                if replaced is None:
+                    stack.pop(_MAYBE, None)
+                if not replaced:
+                    stack[_MAYBE if replaced is None else other] = None
+            stack[name] = None
+        elif what == "unpatching complete":
+            stack.pop(name, None)
+        changes.append((seconds, name if what == "starting unpatching" else next(reversed(stack), None)))
+    if enabled is not None and steps and _pending(steps) is None and (not whole or changes[-1][1] in (_UNKNOWN, _MAYBE)):
         changes[-1] = (steps[-1][0], enabled[-1] if enabled else None)
     return changes, list(stack)
 
@@ -138,23 +161,30 @@ class _Told(object):
 
     def __init__(self, steps, enabled):
         self._steps, self._enabled = steps, enabled
-        self._named, self._complete = {}, []
+        self._named, self._came = {}, []
         for number, (unused, what, name) in enumerate(steps):
             self._named.setdefault(name, []).append(number)
-            if what == "patching complete":
-                self._complete.append(number)
+            if what == "patching complete" and not self.is_back(number):
+                self._came.append(number)
+
+    def is_back(self, number):
+        """Whether this line, of a livepatch that is complete, tells that its way out was turned round."""
+        named = self._named[self._steps[number][2]]
+        place = bisect.bisect_left(named, number)
+        # Without an earlier line it may be either: it is left where it is known to be.
+        return place == 0 or self._steps[named[place - 1]][1] == "starting unpatching"
 
     def was_replaced(self, name, number):
-        """Whether a livepatch was replaced by the one that was complete with this line; None when that is not known.
+        """Whether a livepatch was replaced by the one that came in with this line; None when that is not known.
 
-        One that goes out later, or is enabled now, was not. One that has gone without a line was replaced by what was
-        complete since its last one: nobody knows by which, where that is more than one.
+        One that goes out later, or is enabled now, was not. One that has gone without a line was replaced by what has come
+        in since its last one: nobody knows by which, where that is more than one.
         """
         named = self._named.get(name, [])
         place = bisect.bisect_right(named, number)
         if place < len(named):
             end = named[place]
-            if self._steps[end][1] not in ("enabling", "starting patching"):
+            if self._steps[end][1] not in _BEGIN:
                 return False
         elif self._enabled is None:
             return None
@@ -163,12 +193,15 @@ class _Told(object):
         else:
             end = len(self._steps)
         begin = named[place - 1] if place else -1
-        came = bisect.bisect_left(self._complete, end) - bisect.bisect_right(self._complete, begin)
-        return True if came == 1 else None
+        return True if _between(self._came, begin, end) == 1 else None
+
+
+def _between(numbers, begin, end):
+    return bisect.bisect_left(numbers, end) - bisect.bisect_right(numbers, begin)
 
 
 def _pending(steps):
     what, name = steps[-1][1:] if steps else (None, None)
-    if what in ("enabling", "starting patching"):
+    if what in _BEGIN:
         return name, "patching"
     return (name, "unpatching") if what == "starting unpatching" else None

@@ -3,6 +3,8 @@
 # Copyright: (c) 2026, kernel.livepatch contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import random
+
 import pytest
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._health import livepatch_log
@@ -135,3 +137,47 @@ def test_a_transition_lasts_since_its_tasks_began_to_switch(tmp_path, uptime, ex
     (tmp_path / "proc/uptime").write_text(uptime)
     assert livepatch_log.lasts(records((LOADED[:2], "hotfix1")), "hotfix1", str(tmp_path)) == expected
     assert livepatch_log.lasts(records((LOADED[:2], "hotfix1")), "hotfix2", str(tmp_path)) is None
+
+
+def played(dice):
+    """What a kernel logs of livepatches that come, go, and are turned round, with what is topmost after each line; what is left."""
+    stack, replaces, lines, topmost = [], {}, [], []
+
+    def log(form, name, now=None):
+        lines.append("livepatch: " + form % name)
+        topmost.append(now or (stack[-1] if stack else None))
+
+    for unused in range(dice.randint(1, 6)):
+        out, is_back = [name for name in "abcd" if name not in stack], dice.random() < 0.3
+        if out and (not stack or dice.random() < 0.5):
+            name = dice.choice(out)
+            for form in LOADED[:2]:
+                log(form, name, name)
+            if not is_back:
+                replaces[name] = dice.random() < 0.5
+                stack = ([] if replaces[name] else stack) + [name]
+            log(REMOVED[1] if is_back else LOADED[2], name)
+        else:
+            name = dice.choice(stack)
+            log(REMOVED[0], name, name)
+            if not is_back:
+                stack.remove(name)
+            elif replaces[name]:
+                stack = stack[stack.index(name) :]
+            log(LOADED[2] if is_back else REMOVED[1], name)
+    return lines, topmost, stack
+
+
+def test_of_a_boot_whose_log_is_whole_nothing_is_told_that_did_not_run():
+    known = total = 0
+    for seed in range(500):
+        lines, topmost, stack = played(random.Random(seed))
+        entries = [Record(number, 10.0 + number, 5, True, line) for number, line in enumerate(lines)]
+        for enabled in (stack, None):
+            found = history(entries, enabled=enabled)
+            for number, name in enumerate(topmost):
+                told, total = found.at(10.5 + number), total + 1
+                assert told in ("6.1.0-%s" % name if name else "6.1.0", None), (seed, number, lines)
+                known += told is not None
+        assert history(entries, enabled=stack).at_end() is not None
+    assert known > 0.95 * total
