@@ -56,6 +56,8 @@ class Checks:
     def before_writing(self, state, entries):
         self.memory = None
         for entry in entries:
+            if entry["kind"] == "rollout" and entry.get("wanted") and state.over:
+                self._settle(state)
             if entry["kind"] == "slice":
                 self._door(state, entry)
             elif entry["kind"] == "tier_done" and not state.rules["report_only"]:
@@ -96,6 +98,14 @@ class Checks:
             self.patched_at.update(dict.fromkeys(self.open, self.life.fleet.now))
         elif kind == "outcome":
             self._outcome(entry)
+
+    def _settle(self, state):
+        """What a complete round of builds has brought well is what hosts have before the next one."""
+        for name, had in state.before.items():
+            machine = self.life.fleet.machines[name]
+            if had["outcome"] in states.DONE_WELL:
+                machine.had = None
+                machine.brought = "before" if machine.brought == "rollout" else machine.brought
 
     def _override(self, override):
         if override == "resume":

@@ -34,6 +34,7 @@ def stop_message(state, journal):
             _way_back(state, journal),
             "To go on, with the failed hosts tried again, once the reason is known: "
             + command(state, journal, None, livepatch_retry="REASON"),
+            *_newer(state),
             _hint(state, journal),
         ]
     )
@@ -47,6 +48,7 @@ def rolled_back_message(state, journal):
             _way_back(state, journal),
             "To begin again, with the same plan, once the reason is known: "
             + command(state, journal, None, livepatch_retry="REASON"),
+            *_newer(state),
             _hint(state, journal),
         ]
     )
@@ -67,6 +69,10 @@ def hold_message(state, journal):
             _hint(state, journal),
         ]
     )
+
+
+def _newer(state):
+    return ["A retry goes on with the builds of this journal. For newer ones give the rollout another livepatch_rollout."] if state.resolved else []
 
 
 def _way_back(state, journal):

@@ -107,7 +107,8 @@ class State:
     by_tier: dict = field(default_factory=dict)  # tier number -> the same Hosts, in planned order
     excluded: dict = field(default_factory=dict)  # name -> excluded entry
     # name -> {run, enabled, package, package_now, livepatch, build, outcome, reason}: the run that first touched a host, in
-    # whatever round, what the host had before, what was brought, and what came of it; of those that nobody has rolled back
+    # whatever round, what the host had before, what was brought, and what came of it; of those that nobody has rolled back. What
+    # a complete round of builds has brought well is the next one's before.
     before: dict = field(default_factory=dict)
     # name -> why it loses the livepatch at a reboot, empty where it keeps it; of those that were asked to, in whatever round
     persistence: dict = field(default_factory=dict)
@@ -279,13 +280,21 @@ def _rollout(current, entry):
         rounds=current.rounds + 1,
         runs=current.runs,
         last_run=current.last_run,
-        before=current.before,
+        before=_unsettled(current) if entry.get("wanted") and current.over else current.before,
         persistence=current.persistence,
         held=current.held,
         overrides=current.overrides,
         retries=current.retries,
     )
     current.__dict__.update(fresh.__dict__)
+
+
+def _unsettled(current):
+    """Return of `before` what a complete round of builds has left open.
+
+    What it brought well is what hosts had before the next builds: these are rolled back to it, and not to nothing.
+    """
+    return {name: had for name, had in current.before.items() if had["outcome"] not in DONE_WELL}
 
 
 def _run(current, entry):

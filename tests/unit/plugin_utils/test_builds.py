@@ -293,8 +293,12 @@ class Rollout:
     def _answer(self, name, bad):
         host = self.state.hosts[name]
         build = self.state.builds[builds.key(vars(host))]
-        self.runs[name] = build["livepatch"]
-        usual = {"package": {"package": host.package}, "apply": {"name": build["livepatch"]}, "look": {"enabled": build["livepatch"]}}
+        before, self.runs[name] = {"enabled": self.runs.get(name)}, build["livepatch"]
+        usual = {
+            "package": {"package": host.package},
+            "apply": {"name": build["livepatch"], "before": before},
+            "look": {"enabled": build["livepatch"]},
+        }
         return good(name, **{step: dict(found, **bad.get(step, {})) for step, found in usual.items()})
 
     def finish(self):
@@ -447,8 +451,22 @@ def test_the_same_command_next_week_begins_a_new_round_where_there_are_newer_bui
     assert state.rounds == 2 and set(state.hosts) == {"h0", "h1", "h2", "h3"}
     assert {name for name, entry in state.excluded.items() if entry["outcome"] == "already"} == {"h4", "h5", "h6", "h7"}
     assert set(rollout.finish().values()) == {package(A, "1-6")}
-    assert {target["host"]: target["build"] for target in schedule.to_roll_back(rollout.state)}["h0"] == package(A)
-    assert schedule.to_roll_back(rollout.state)[0]["package"] == package(A, "1-6")
+    back = schedule.to_roll_back(rollout.state)
+    assert {target["host"] for target in back} == set(state.hosts), "what the round before has brought is not undone"
+    assert {(target["build"], target["enabled_before"]) for target in back} == {(package(A, "1-6"), livepatch(A))}
+
+
+def test_what_a_complete_round_has_left_open_is_taken_back_with_the_next_one():
+    rollout = Rollout(max_failures=4)
+    rollout.open()
+    name = rollout.state.tier_hosts(2)[-1].name
+    stalled = {"failed": True, "error": "stalled", "msg": "waits on", "changed": True}
+    rollout.patch(**{name: {"package": {"package": None}, "apply": stalled, "look": {"skipped": True}}})
+    rollout.write([{"kind": "end", "result": "complete"}])
+    rollout.says = lambda host: said(MIXED[host], "1-6")
+    rollout.runs[name] = None
+    rollout.open()
+    assert list(rollout.state.before) == [name]
 
 
 def test_a_livepatch_whose_name_nobody_knows_before_it_runs_is_known_once_it_was_brought_and_not_taken_for_the_next_build():
