@@ -246,53 +246,52 @@ def weigh(tally, history=None):
     `suspicion` is the same mean where what is not certain counts, too: a crash whose failure domain may still turn out to be
     down as a whole, and more crashes than history knows when too few control hosts are left to show a storm.
     """
-    certain, all_of_it = (_together(*_bets(tally, history, kind)) for kind in (True, False))
+    certain, all_of_it = (_together(_bets(tally, history, kind), tally.cohorts()) for kind in (True, False))
     return {**certain, "suspicion": all_of_it["e"]}
 
 
+def _unbet(tally, history):
+    """Return the bets, nothing bet yet: {(fleet, cohort, fresh or rate, which cohort or None): {bin: step}}."""
+    alone = ("fleet", "fresh", "rate") if history else ("fleet", "fresh")
+    return {**{(kind, None): {} for kind in alone}, **{("cohort", name): {} for name in tally.cohorts()}}
+
+
 def _bets(tally, history, certain):
-    """Return the steps of each bet, {bin: step}: fleet, cohort (one for each), fresh, rate (None without history), and the weights
-    of the cohorts.
-    """
-    shares = tally.cohorts()
-    fleet, cohorts, fresh = {}, {cohort: {} for cohort in shares}, {}
+    """Return the steps of each bet, as _unbet() does."""
+    found = _unbet(tally, history)
+
+    def put(kind, cohort, place, step):
+        steps = found[kind, cohort]
+        steps[place] = bets.add(steps[place], step) if place in steps else step
+
     for (stratum, place), numbers in tally.cells(certain=certain).items():
         step = bets.cell(*numbers)
-        _put(fleet, place, step)
-        _put(cohorts[stratum.cohort], place, step)
+        put("fleet", None, place, step)
+        put("cohort", stratum.cohort, place, step)
     for (unused, place), numbers in tally.cells("fresh", certain).items():
-        _put(fresh, place, bets.cell(*numbers))
+        put("fresh", None, place, bets.cell(*numbers))
     for place, groups, settled in tally.shared:
         if settled or not certain:
-            _put(fleet, place, bets.incident(*_share(groups.values())))
+            put("fleet", None, place, bets.incident(*_share(groups.values())))
             for cohort, group in groups.items():
-                _put(cohorts[cohort], place, bets.incident(*_share([group])))
+                put("cohort", cohort, place, bets.incident(*_share([group])))
             young = _share(groups.values(), fresh=True)
             if young:
-                _put(fresh, place, bets.incident(*young))
-    rate = None
+                put("fresh", None, place, bets.incident(*young))
     if history:
-        rate = {place: bets.above_rate(*numbers) for place, numbers in tally.rate_cells(history, certain).items()}
-    return {"fleet": fleet, "cohort": cohorts, "fresh": fresh, "rate": rate}, shares
+        for place, numbers in tally.rate_cells(history, certain).items():
+            put("rate", None, place, bets.above_rate(*numbers))
+    return found
 
 
-def _put(steps, place, step):
-    steps[place] = bets.add(steps[place], step) if place in steps else step
-
-
-def _together(steps, shares):
-    """Return the stakes (dict) of bets, and their mean."""
-    found = {
-        "fleet": _stake(steps["fleet"]),
-        "cohort": bets.mean((_stake(cohort), shares[name]) for name, cohort in steps["cohort"].items()),
-        "fresh": _stake(steps["fresh"]),
-        "rate": None if steps["rate"] is None else _stake(steps["rate"]),
-    }
-    return {**found, "e": bets.mean((value, SHARES[name]) for name, value in found.items() if value is not None)}
-
-
-def _stake(steps):
-    return bets.stake(steps[place] for place in sorted(steps))
+def _together(steps, weights):
+    """Return the stakes (dict) of bets, and their mean; weights: of the cohorts."""
+    stakes = {kind: [] for kind in SHARES}
+    for (kind, cohort), found in steps.items():
+        stakes[kind].append((bets.stake(found[place] for place in sorted(found)), weights.get(cohort, 1)))
+    found = {kind: bets.mean(some) for kind, some in stakes.items()}
+    e = bets.mean((found[kind], share) for kind, share in SHARES.items() if stakes[kind])
+    return {**found, "rate": found["rate"] if stakes["rate"] else None, "e": e}
 
 
 def crashes_to(tally, evidence, history=None, most=1000):
@@ -303,10 +302,14 @@ def crashes_to(tally, evidence, history=None, most=1000):
     total = tally.total("patched")
     if total <= 0 or most < 1:
         return None
-    spread, shares = _spread(tally, history, total)
+    spread, weights = _spread(tally, history, total), tally.cohorts()
 
     def reaches(crashes):
-        return _together(_scaled(spread, crashes), shares)["e"] >= evidence
+        steps = {
+            bet: {place: [crashes * each + without for each, without in zip(*pair)] for place, pair in found.items()}
+            for bet, found in spread.items()
+        }
+        return _together(steps, weights)["e"] >= evidence
 
     low, high = 0, 1
     while not reaches(high):
@@ -320,36 +323,22 @@ def crashes_to(tally, evidence, history=None, most=1000):
 
 
 def _spread(tally, history, total):
-    """Return the bets of one crash spread evenly: like _bets, with (of each crash, without any) for each ratio."""
-    shares = tally.cohorts()
-    fleet, cohorts, fresh, rate = {}, {cohort: {} for cohort in shares}, {}, None
-    control = tally.counts()["control"]
+    """Return the bets of one crash spread evenly: like _bets(), with (of each crash, without any) for each ratio."""
+    found, control = _unbet(tally, history), tally.counts()["control"]
     for arm in ("patched", "fresh"):
         for stratum, bins in tally.hours[arm].items():
+            hit = (("fleet", None), ("cohort", stratum.cohort)) if arm == "patched" else (("fresh", None),)
             for place, hours in bins.items():
                 other = tally.hours["control"].get(stratum, {}).get(place, 0.0)
                 one = [hours / total * number for number in bets.cell(1, 0, hours, other)]
                 pair = [one, bets.cell(0, control[stratum, place], hours, other)]
-                for steps in (fleet, cohorts[stratum.cohort]) if arm == "patched" else (fresh,):
+                for steps in (found[bet] for bet in hit):
                     steps[place] = [bets.add(*both) for both in zip(steps[place], pair)] if place in steps else pair
     if history:
-        rate = {
-            place: [[hours / total * math.log(ratio) for ratio in bets.GRID], bets.above_rate((), hours, known)]
-            for place, (unused, hours, known) in tally.rate_cells(history, certain=True).items()
-        }
-    return {"fleet": fleet, "cohort": cohorts, "fresh": fresh, "rate": rate}, shares
-
-
-def _scaled(spread, crashes):
-    def steps(found):
-        return {place: [crashes * each + without for each, without in zip(*pair)] for place, pair in found.items()}
-
-    return {
-        "fleet": steps(spread["fleet"]),
-        "cohort": {name: steps(cohort) for name, cohort in spread["cohort"].items()},
-        "fresh": steps(spread["fresh"]),
-        "rate": None if spread["rate"] is None else steps(spread["rate"]),
-    }
+        for place, (unused, hours, known) in tally.rate_cells(history, certain=True).items():
+            one = [hours / total * math.log(ratio) for ratio in bets.GRID]
+            found["rate", None][place] = [one, bets.above_rate((), hours, known)]
+    return found
 
 
 def _running(found):
