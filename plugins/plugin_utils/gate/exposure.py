@@ -60,11 +60,10 @@ class Tally:
     `singles` and `shared` are the incidents of one host and of several.
     """
 
-    def __init__(self, patched, control, events, cutoff, domains=None, sizes=None):
+    def __init__(self, patched, control, events, cutoff, domains, sizes):
         """patched, control: iterables of Span; events: iterable of Event; cutoff: nothing later counts, on either arm.
 
-        domains: {domain: [Watched]} of the domains with more than one event; sizes: {cohort: how many hosts it has in the plan},
-        None for cohorts of one size.
+        domains: {domain: [Watched]} of the domains with more than one event; sizes: {cohort: how many hosts it has in the plan}.
         """
         self.sizes = sizes
         self.hours = {"patched": {}, "fresh": {}, "control": {}}  # arm -> stratum -> bin -> host-hours
@@ -78,7 +77,7 @@ class Tally:
                 arm[stratum] = _running(arm[stratum])
         self.incidents = {"patched": 0, "control": 0}
         self.singles, self.shared = [], []
-        self._count([event for event in events if event.time <= cutoff], cutoff, domains or {})
+        self._count([event for event in events if event.time <= cutoff], cutoff, domains)
 
     def _add_span(self, arm, span, cutoff):
         end = min(span.end, cutoff)
@@ -144,12 +143,8 @@ class Tally:
         Where there are many hosts there are many crashes, and a small stake suffices. So a cohort's is the larger the smaller
         it is, down to SMALLEST_COHORT of all hosts: with the root, between equal stakes and equal stakes for each host.
         """
-        if self.sizes:
-            least = SMALLEST_COHORT * sum(self.sizes.values())
-            return {cohort: max(size, least) ** -0.5 for cohort, size in self.sizes.items()}
-        known = {stratum.cohort for stratum in (*self.hours["patched"], *self.hours["control"])}
-        hit = {single.stratum.cohort for single in self.singles}
-        return dict.fromkeys(known.union(hit, *(incident.groups for incident in self.shared)), 1.0)
+        least = SMALLEST_COHORT * sum(self.sizes.values())
+        return {cohort: max(size, least) ** -0.5 for cohort, size in self.sizes.items()}
 
     def rate_cells(self, history, certain=False):
         """Return {bin: (shares of events on patched hosts, patched hours, expected rate)}.

@@ -41,7 +41,7 @@ def concurrent(found):
 
 
 def tally(patched=(), control=(), events=(), cutoff=NOON + 100 * HOUR):
-    return Tally(patched, control, events, cutoff)
+    return Tally(patched, control, events, cutoff, {}, {span.stratum.cohort: 1 for span in (*patched, *control)})
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_host_hours_fall_into_the_bins_in_which_they_were_spent():
 )
 def test_no_host_hour_is_lost_or_made_up(spans, cutoff):
     rows = [Span("a", NOON + start, NOON + start + length, hosts) for start, length, hosts in spans]
-    found = Tally(rows, [], [], NOON + cutoff)
+    found = tally(rows, cutoff=NOON + cutoff)
     expected = sum(row.hosts * max(0.0, min(row.end, NOON + cutoff) - row.start) / HOUR for row in rows)
     assert found.total("patched") == pytest.approx(expected, rel=1e-9, abs=1e-6)
 
@@ -180,7 +180,7 @@ def in_two_cohorts(small, large):
         for cohort, hits in (("small", small), ("large", large))
         for number, hit in enumerate(hits)
     ]
-    return exposure.weigh(Tally(patched, control, events, NOON + 100 * HOUR, sizes=SIZES), None)
+    return exposure.weigh(Tally(patched, control, events, NOON + 100 * HOUR, {}, SIZES), None)
 
 
 def test_however_the_stake_is_shared_a_harmless_livepatch_leaves_it_at_one_on_average():
@@ -192,7 +192,7 @@ def test_however_the_stake_is_shared_a_harmless_livepatch_leaves_it_at_one_on_av
 
 def test_a_small_cohort_has_a_larger_part_of_the_stake_than_it_has_of_the_hosts_and_no_more_than_one_of_a_hundredth():
     assert in_two_cohorts((True, True), ())["cohort"] > 5 * in_two_cohorts((), (True, True))["cohort"]
-    tiny = Tally([], [], [], NOON, sizes={"one": 1, "hundred": 100, "others": 9899}).cohorts()
+    tiny = Tally([], [], [], NOON, {}, {"one": 1, "hundred": 100, "others": 9899}).cohorts()
     assert tiny["one"] == tiny["hundred"] > tiny["others"]
 
 
