@@ -85,34 +85,25 @@ def reached(found, rules):
     return "hold" if max(found["e"], found["suspicion"]) >= rules["hold_evidence"] else "pass"
 
 
-def stops(state, found):
-    """Return the sentences (list) of what stops the rollout."""
-    reasons = []
-    if reached(found["crashes"], state.rules) == "stop":
-        reasons.append(_compared("crash", "crashes", found["crashes"]))
-    if reached(found["alarms"], state.rules) == "stop" and state.rules["on_alarm"] == "stop":
-        reasons.append(_compared("host with a new kernel alarm", "hosts with new kernel alarms", found["alarms"]))
+def reasons(state, found, verdict):
+    """Return the sentences (list) of what leads to a verdict (stop or hold); what would stop holds, too."""
+    enough, said = ("stop",) if verdict == "stop" else ("stop", "hold"), []
+    if reached(found["crashes"], state.rules) in enough:
+        said.append(_compared("crash", "crashes", found["crashes"]))
+    if reached(found["alarms"], state.rules) in enough and state.rules["on_alarm"] in enough:
+        said.append(_compared("host with a new kernel alarm", "hosts with new kernel alarms", found["alarms"]))
     # The reason of a reading begins with the name of its source.
-    return reasons + [entry["reason"] for entry in found["readings"] if entry["verdict"] == "stop"]
+    return said + [entry["reason"] for entry in found["readings"] if entry["verdict"] == verdict]
 
 
-def holds(state, found):
-    """Return the sentences (list) of what holds the rollout."""
-    reasons = []
-    if reached(found["crashes"], state.rules) != "pass":
-        reasons.append(_compared("crash", "crashes", found["crashes"]))
-    if reached(found["alarms"], state.rules) != "pass" and state.rules["on_alarm"] != "report":
-        reasons.append(_compared("host with a new kernel alarm", "hosts with new kernel alarms", found["alarms"]))
-    return reasons + [entry["reason"] for entry in found["readings"] if entry["verdict"] == "hold"]
+def of_tier(entry):
+    """Return how many hosts of a tier (dict, as judge.numbers returns it) have failed, as words (str)."""
+    return f"{entry['failed']} of {entry['hosts']} hosts of tier {entry['name']} failed, {entry['tolerated']} tolerated"
 
 
-def sentence(state, found, tier):
+def sentence(found, tier):
     """Return the sentence (str) of a pass: what the tier has come to, and what was compared with what."""
-    words = []
-    if tier:
-        words.append(
-            f"{tier['failed']} of {tier['hosts']} hosts of tier {tier['name']} failed, {tier['tolerated']} tolerated"
-        )
+    words = [of_tier(tier)] if tier else []
     both = [found["crashes"][arm] for arm in ("patched", "control")]
     if any(arm["incidents"] for arm in both) or both[0]["host_hours"] >= WORTH_TELLING:
         words.append(arms_line(found["crashes"]))

@@ -4,6 +4,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+from collections import Counter
+
 from ansible_collections.kernel.livepatch.plugins.plugin_utils import values
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import arms, findings
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate.findings import NAMED_HOSTS
@@ -23,17 +25,18 @@ def judge(state, now, tier=None, slice=None, looked=False):
     tiers = [numbers(state, planned) for planned in state.tiers]
     now_tier = next((entry for entry in tiers if entry["tier"] == tier), None)
     evidence = findings.evidence(state, now)
-    said_stops, said_holds = _said_stop(state), _said_hold(state)
-    by_evidence = findings.stops(state, evidence)
-    stops = [*_tier_stops(state, tiers, now_tier, slice), *by_evidence]
-    holds = [] if tier is None else [*_untold(state, now, now_tier, slice, looked), *findings.holds(state, evidence)]
+    said_stops, said_holds = _said("aborted", state.aborted), _said("paused", state.paused)
+    by_evidence = findings.reasons(state, evidence, "stop")
+    stops, holds = [*_tier_stops(state, tiers, now_tier, slice), *by_evidence], []
+    if tier is not None:
+        holds = [*_untold(state, now, now_tier, slice, looked), *findings.reasons(state, evidence, "hold")]
     if state.stop and not (said_stops or stops):
         said_stops = [reason.partition(": ")[2] for reason in state.stop["reasons"]]  # Only a person takes a stop back.
     meant = "stop" if said_stops or stops else "hold" if said_holds or holds else "pass"
     verdict = meant
     if state.rules["report_only"] and not state.stop:
         verdict = "stop" if said_stops else "hold" if said_holds and tier is not None else "pass"
-    reasons = said_stops + stops or said_holds + holds or [findings.sentence(state, evidence, now_tier)]
+    reasons = said_stops + stops or said_holds + holds or [findings.sentence(evidence, now_tier)]
     reasons += _elsewhere(state)
     prefix = meant if verdict == meant else f"report only, {meant}"
     return {
@@ -74,27 +77,17 @@ def numbers(state, planned):
 
 def counts(state):
     """Return how many hosts have which outcome (dict)."""
-    found = {}
-    for host in state.hosts.values():
-        if host.name not in state.excluded:
-            _count(found, host.outcome["outcome"] if host.done else "untouched")
-    for entry in state.excluded.values():
-        _count(found, entry["outcome"])
-    return found
+    planned = outcomes(host for host in state.hosts.values() if host.name not in state.excluded)
+    return dict(planned + Counter(entry["outcome"] for entry in state.excluded.values()))
 
 
-def _count(found, outcome):
-    found[outcome] = found.get(outcome, 0) + 1
+def outcomes(hosts):
+    """Return the outcomes of hosts of the plan (Counter); those without one are untouched."""
+    return Counter(host.outcome["outcome"] if host.done else "untouched" for host in hosts)
 
 
-def _said_stop(state):
-    entry = state.aborted
-    return [f"aborted by {entry['user']}: {entry['reason']}"] if entry else []
-
-
-def _said_hold(state):
-    entry = state.paused
-    return [f"paused by {entry['user']}: {entry['reason']}"] if entry else []
+def _said(done, entry):
+    return [f"{done} by {entry['user']}: {entry['reason']}"] if entry else []
 
 
 def _tier_stops(state, tiers, now_tier, slice):
@@ -201,14 +194,10 @@ def soak_is_over(state, tier, now):
     return tier in state.tiers_done or now >= soak_end(state, tier)
 
 
-def _of_tier(entry):
-    return f"{entry['failed']} of {entry['hosts']} hosts of tier {entry['name']} failed, {entry['tolerated']} tolerated"
-
-
 def _too_many(entry):
     failed = [f"{name} {reason}" for name, reason in list(entry["reasons"].items())[:NAMED_HOSTS]]
     more = entry["failed"] - len(failed)
-    return f"{_of_tier(entry)}: " + "; ".join(failed) + (f"; and {more} more" if more else "")
+    return f"{findings.of_tier(entry)}: " + "; ".join(failed) + (f"; and {more} more" if more else "")
 
 
 def named(names):

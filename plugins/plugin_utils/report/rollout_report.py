@@ -4,6 +4,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+from ansible_collections.kernel.livepatch.plugins.plugin_utils.gate import judge
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.report import messages, summary
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import journal
 from ansible_collections.kernel.livepatch.plugins.plugin_utils.rollout import state as states
@@ -59,10 +60,6 @@ def _tier(state, planned, entries, until):
     verdicts = [entry for entry in entries if entry["kind"] == "verdict" and entry["tier"] == number]
     done = [journal.seconds(entry["time"]) for entry in entries if entry["kind"] == "tier_done" and entry["tier"] == number]
     hosts = state.tier_hosts(number)
-    counts = {}
-    for host in hosts:
-        outcome = host.outcome["outcome"] if host.done else "untouched"
-        counts[outcome] = counts.get(outcome, 0) + 1
     begun = state.begun_at.get(number)
     slices = [journal.seconds(entry["time"]) for entry in verdicts if entry["slice"] is not None]
     over = done[-1] if done and number in state.tiers_done else None
@@ -78,7 +75,7 @@ def _tier(state, planned, entries, until):
         "until": None if begun is None else over or (journal.seconds(verdicts[-1]["time"]) if state.ended and verdicts else until),
         "verdict": verdicts[-1]["verdict"] if verdicts else None,
         "holds": _holds(verdicts, over or until),
-        "counts": counts,
+        "counts": dict(judge.outcomes(hosts)),
     }
 
 
