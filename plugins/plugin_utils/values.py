@@ -4,6 +4,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import math
 import re
 from fractions import Fraction
 
@@ -74,6 +75,14 @@ def own_words(value, variable):
     return reason(value, variable)
 
 
+def number(value):
+    """Return a number out of YAML, JSON or a template (float); nan for what is none."""
+    try:
+        return math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
 def count_or_share(value, what):
     """Return a count as int, a share of a whole as Fraction: 5 and "5" give 5, "2%" gives 1/50."""
     text = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
@@ -90,29 +99,29 @@ def tolerance(value, what):
     first, found, second = str(value).partition(" or ")
     if found:
         return count_or_share(first, what), share(second, what)
-    number = count_or_share(value, what)
-    return (0, number) if isinstance(number, Fraction) else (number, Fraction(0))
+    one = count_or_share(value, what)
+    return (0, one) if isinstance(one, Fraction) else (one, Fraction(0))
 
 
 def count(value, what):
     """Return a count of at least 1 (int)."""
-    number = count_or_share(value, what)
-    if isinstance(number, Fraction) or number < 1:
+    found = count_or_share(value, what)
+    if isinstance(found, Fraction) or found < 1:
         raise RolloutError(f"{what} is {value!r}: expected a count of at least 1.")
-    return number
+    return found
 
 
 def share(value, what):
     """Return a share above 0% as Fraction."""
-    number = count_or_share(value, what)
-    if not isinstance(number, Fraction) or number == 0:
+    found = count_or_share(value, what)
+    if not isinstance(found, Fraction) or found == 0:
         raise RolloutError(f"{what} is {value!r}: expected a share above 0%, up to 100%, like '5%'.")
-    return number
+    return found
 
 
-def of(number, whole):
+def of(part, whole):
     """Return how many of `whole` (int) a count or share is, rounded down (int)."""
-    return int(number * whole) if isinstance(number, Fraction) else number
+    return int(part * whole) if isinstance(part, Fraction) else part
 
 
 def duration(value, what):
@@ -126,7 +135,7 @@ def duration(value, what):
 
 def count_line(found):
     """Return counts (dict) as text: "3 patched, 1 already"."""
-    return ", ".join(f"{number} {outcome.replace('_', ' ')}" for outcome, number in sorted(found.items())) or "no hosts"
+    return ", ".join(f"{hosts} {outcome.replace('_', ' ')}" for outcome, hosts in sorted(found.items())) or "no hosts"
 
 
 def listed(names, most):

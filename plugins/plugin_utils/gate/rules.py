@@ -21,8 +21,8 @@ DEFAULTS = {
     "report_only": False,
 }
 DURATIONS = ("look_interval", "max_hold", "report_lag", "unreachable_grace")
-HISTORY_KEYS = {"crashes", "hosts", "days"}
-LEAST_DAYS = 7
+# What history has to have.
+LEAST = {"crashes": 0, "hosts": 1, "days": 7}
 
 
 def parse(given):
@@ -36,7 +36,8 @@ def parse(given):
     if found["look_interval"] < 1:
         raise RolloutError("livepatch_look_interval is 0: expected at least 1s, like '15m'.")
     found["control_hosts"] = _control_hosts(found["control_hosts"])
-    found.update({key: _evidence(found[key], f"livepatch_{key}") for key in ("stop_evidence", "hold_evidence")})
+    for key in ("stop_evidence", "hold_evidence"):
+        found[key] = _number(found[key], f"livepatch_{key}", lambda one: 1 < one < 1e9, "a number above 1, like 20")
     if found["hold_evidence"] > found["stop_evidence"]:
         raise RolloutError(
             f"livepatch_hold_evidence {found['hold_evidence']:g} is above livepatch_stop_evidence "
@@ -56,21 +57,12 @@ def _control_hosts(value):
     return number
 
 
-def _evidence(value, what):
-    number = _number(value)
-    if number is None or not 1 < number < 1e9:
-        raise RolloutError(f"{what} is {value!r}: expected a number above 1, like 20.")
+def _number(value, what, fits, expected):
+    """Return a number (float) that fits, a function, takes; one may have come through a template as text."""
+    number = values.number(value)
+    if not fits(number):
+        raise RolloutError(f"{what} is {value!r}: expected {expected}.")
     return number
-
-
-def _number(value):
-    """A number (float) that may have come through a template as text; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        return None
 
 
 def _flag(value, what):
@@ -85,11 +77,10 @@ def _history(given):
     if given is None:
         return None
     what = "livepatch_history"
-    if not isinstance(given, dict) or set(given) != HISTORY_KEYS:
+    if not isinstance(given, dict) or set(given) != set(LEAST):
         raise RolloutError(f"{what} is {given!r}: expected a dictionary with crashes, hosts and days.")
-    for key, least in (("crashes", 0), ("hosts", 1), ("days", LEAST_DAYS)):
-        number = _number(given[key])
-        if number is None or not least <= number < 1e12:
-            raise RolloutError(f"{what}: {key} is {given[key]!r}: expected a number of at least {least}.")
-    crashes, hosts, days = (_number(given[key]) for key in ("crashes", "hosts", "days"))
+    crashes, hosts, days = (
+        _number(given[key], f"{what}: {key}", lambda one, least=least: least <= one < 1e12, f"a number of at least {least}")
+        for key, least in LEAST.items()
+    )
     return {"crashes": int(crashes), "host_hours": hosts * days * 24}

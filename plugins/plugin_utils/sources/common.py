@@ -153,10 +153,7 @@ def text(spec, key, what, most=MAX_TEXT):
 
 def number(value, what):
     """Return a finite number (float) that a person gave."""
-    try:
-        found = math.nan if isinstance(value, bool) or not isinstance(value, (int, float, str)) else float(value)
-    except (ValueError, OverflowError):
-        found = math.nan
+    found = values.number(value)
     if not math.isfinite(found):
         raise RolloutError(f"{what} is {value!r}: expected a number like 5 or 1.5.")
     return found
@@ -288,10 +285,7 @@ def _reading(source, status, verdict, patched=None, control=None, ratio=None, re
 
 def finite(value, what):
     """Return a number that a source gave as float; what is no finite number is missing."""
-    try:
-        found = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        found = math.nan
+    found = values.number(value)
     if not math.isfinite(found):
         raise Missing(f"{what} is {values.words(repr(value), 60)}: expected a finite number")
     return found
@@ -321,15 +315,10 @@ def hosts_text(number, arm):
 
 def epoch(value):
     """Return seconds since 1970 (float) of a number or an ISO 8601 text; None for what is neither."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
     if isinstance(value, str):
         match = ISO.fullmatch(value.strip())
         return of_iso(match) if match else None
-    try:
-        found = float(value)
-    except OverflowError:
-        return None
+    found = values.number(value)
     return found if math.isfinite(found) else None
 
 
