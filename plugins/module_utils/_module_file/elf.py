@@ -83,21 +83,24 @@ def symbols(image, all_sections, number):
     return found
 
 
-def pointers(image, all_sections, rela, machine, table):
-    """Return offset -> Target for each absolute relocation in a section of kind SHT_RELA.
+def relocations(image, all_sections, wanted):
+    """Yield (number of the section, offset in it, kind, Target) of each relocation of the sections that are wanted.
 
-    table: the symbols that it refers to, as symbols() returned them.
+    wanted: tells it of a Section. There are at most MOST_RELOCATIONS, of two tables of symbols.
     """
-    if rela.size // 24 > MOST_RELOCATIONS:
-        raise ValueError("more relocations than a module has")
-    return {offset: target for offset, kind, target in targets(image, rela, table) if kind == ABSOLUTE.get(machine)}
-
-
-def targets(image, rela, table):
-    """Yield (offset, kind, Target) of each relocation in a section of kind SHT_RELA."""
-    order = byte_order(image)
-    data = content(image, rela)
-    for start in range(0, len(data) - 23, 24):
-        offset, info, addend = struct.unpack_from(order + "QQq", data, start)
-        symbol = table[info >> 32]
-        yield offset, info & 0xFFFFFFFF, Target(symbol.name, symbol.section, symbol.value + addend)
+    order, tables, left = byte_order(image), {}, MOST_RELOCATIONS
+    for rela in all_sections:
+        if rela.kind != SHT_RELA or rela.info >= len(all_sections) or not wanted(all_sections[rela.info]):
+            continue
+        left -= rela.size // 24
+        if left < 0:
+            raise ValueError("more relocations than a module has")
+        if rela.link not in tables:
+            if len(tables) > 1:
+                raise ValueError("more tables of symbols than a module has")
+            tables[rela.link] = symbols(image, all_sections, rela.link)
+        data, table = content(image, rela), tables[rela.link]
+        for start in range(0, len(data) - 23, 24):
+            offset, info, addend = struct.unpack_from(order + "QQq", data, start)
+            symbol = table[info >> 32]
+            yield rela.info, offset, info & 0xFFFFFFFF, Target(symbol.name, symbol.section, symbol.value + addend)

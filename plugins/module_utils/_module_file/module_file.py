@@ -196,37 +196,22 @@ def _replace(image, sections, machine):
 
 def _code_points_at(image, sections, number, offset):
     """Whether code of the file refers to one byte of a section, as code that sets a field does."""
-    tables = {}
-    for rela in sections:
-        code = sections[rela.info] if rela.info < len(sections) else None
-        if rela.kind != elf.SHT_RELA or code is None or not code.flags & elf.SHF_EXECINSTR:
-            continue
-        if rela.size // 24 > elf.MOST_RELOCATIONS:
-            raise ValueError("more relocations than a module has")
-        if rela.link not in tables:
-            tables[rela.link] = elf.symbols(image, sections, rela.link)
-        for _offset, _kind, target in elf.targets(image, rela, tables[rela.link]):
-            if target.section == number and target.offset - offset in _RELATIVE:
-                return True
-    return False
+    return any(
+        target.section == number and target.offset - offset in _RELATIVE
+        for _code, _offset, _kind, target in elf.relocations(image, sections, _holds_code)
+    )
+
+
+def _holds_code(section):
+    return bool(section.flags & elf.SHF_EXECINSTR)
 
 
 def data_pointers(image, sections, machine):
     """Return section number -> {offset: elf.Target}: the pointers that the file's data holds."""
-    found, tables, left = {}, {}, elf.MOST_RELOCATIONS
-    for section in sections:
-        target = sections[section.info] if section.info < len(sections) else None
-        if section.kind != elf.SHT_RELA or target is None or not _holds_data(target):
-            continue
-        left -= section.size // 24
-        if left < 0:
-            raise ValueError("more relocations than a module has")
-        if section.link not in tables:
-            if len(tables) > 1:
-                raise ValueError("more tables of symbols than a module has")
-            tables[section.link] = elf.symbols(image, sections, section.link)
-        pointers = elf.pointers(image, sections, section, machine, tables[section.link])
-        found.setdefault(section.info, {}).update(pointers)
+    found, absolute = {}, elf.ABSOLUTE.get(machine)
+    for number, offset, kind, target in elf.relocations(image, sections, _holds_data):
+        if kind == absolute:
+            found.setdefault(number, {})[offset] = target
     return found
 
 
