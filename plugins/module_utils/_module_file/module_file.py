@@ -57,7 +57,7 @@ def parse(path, image):
     try:
         return _parse(path, image)
     except (struct.error, IndexError, ValueError) as error:
-        raise _bad(path, "a truncated or damaged one (%s)" % error)
+        raise bad(path, "a truncated or damaged one (%s)" % error)
 
 
 def _contents(path):
@@ -70,7 +70,7 @@ def _contents(path):
                 "not_found",
                 "%s: expected a kernel module, found no such file. Install its package or correct the path." % path,
             )
-        raise _bad(path, "an unreadable one (%s)" % error.strerror)
+        raise bad(path, "an unreadable one (%s)" % error.strerror)
     return _bounded(path, data)
 
 
@@ -89,14 +89,14 @@ def _unpack(path, data):
             unpacker = lzma.LZMADecompressor()
             image = _bounded(path, unpacker.decompress(data, LIMIT + 1))
             if not unpacker.eof:
-                raise _bad(path, "a compressed file without its end, where its checksum is")
+                raise bad(path, "a compressed file without its end, where its checksum is")
             return image
         if data[:4] == b"\x28\xb5\x2f\xfd":
             return _bounded(path, _unzstd(path))
     except LivepatchError:
         raise
     except Exception as error:  # zlib, lzma and gzip each have their own
-        raise _bad(path, "a damaged compressed file (%s)" % error)
+        raise bad(path, "a damaged compressed file (%s)" % error)
     return data
 
 
@@ -105,19 +105,20 @@ def _unzstd(path):
     try:
         status, data = processes.run(["zstd", "-dcq", "--", path], LIMIT + 1, _SECONDS)
     except EnvironmentError as error:
-        raise _bad(path, "one compressed with zstd, and zstd cannot be run here (%s): install zstd" % error.strerror)
+        raise bad(path, "one compressed with zstd, and zstd cannot be run here (%s): install zstd" % error.strerror)
     if status != 0 and len(data) <= LIMIT:
-        raise _bad(path, "one that zstd cannot unpack")
+        raise bad(path, "one that zstd cannot unpack")
     return data
 
 
 def _bounded(path, data):
     if len(data) > LIMIT:
-        raise _bad(path, "one of more than %d MiB" % (LIMIT >> 20))
+        raise bad(path, "one of more than %d MiB" % (LIMIT >> 20))
     return data
 
 
-def _bad(path, found):
+def bad(path, found):
+    """Return the LivepatchError for a file that is no module; found: what it is (str)."""
     return LivepatchError(
         "bad_module_file",
         "%s: expected an ELF64 kernel module (.ko, .ko.xz, .ko.gz, .ko.zst), found %s. "
@@ -127,18 +128,18 @@ def _bad(path, found):
 
 def _parse(path, image):
     if image[:5] != b"\x7fELF\x02" or len(image) < 64:
-        raise _bad(path, "something else, beginning with %r" % image[:8])
+        raise bad(path, "something else, beginning with %r" % image[:8])
     order = elf.byte_order(image)
     kind, machine = struct.unpack_from(order + "HH", image, 16)
     if kind != 1:
-        raise _bad(path, "an ELF file that is not relocatable (type %d)" % kind)
+        raise bad(path, "an ELF file that is not relocatable (type %d)" % kind)
     sections = elf.sections(image)
     modinfo = _modinfo(image, sections)
     if "vermagic" not in modinfo:
-        raise _bad(path, "an ELF file without a kernel release (no vermagic in .modinfo)")
+        raise bad(path, "an ELF file without a kernel release (no vermagic in .modinfo)")
     own = _own_name(image, sections)
     if own and modinfo.get("name", own).replace("-", "_") != own.replace("-", "_"):
-        raise _bad(path, "one that calls itself %s, while the kernel would call it %s" % (modinfo["name"], own))
+        raise bad(path, "one that calls itself %s, while the kernel would call it %s" % (modinfo["name"], own))
     return ModuleFile(
         path=path,
         name=(own or modinfo.get("name") or os.path.basename(path).split(".ko", 1)[0]).replace("-", "_"),

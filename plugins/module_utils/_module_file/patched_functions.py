@@ -11,7 +11,6 @@ import re
 import struct
 from collections import OrderedDict, namedtuple
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 from ansible_collections.kernel.livepatch.plugins.module_utils._module_file import elf, module_file
 
 VMLINUX = "vmlinux"
@@ -52,11 +51,7 @@ def read(module):
         file = _File(module)
         return Contents(*_changes(file), imports=_imports(file))
     except (struct.error, IndexError, ValueError) as error:
-        raise LivepatchError(
-            "bad_module_file",
-            "%s: expected a kernel module, found a truncated or damaged one (%s). Fetch or build the module anew."
-            % (module.path, error),
-        )
+        raise module_file.bad(module.path, "a truncated or damaged one (%s)" % error)
 
 
 class _File(object):
@@ -167,12 +162,17 @@ def _distinct(found):
     return functions, list(found)
 
 
-def _by_kpatch(file, number):
-    size = file.sections[number].size
-    if not size or size % _KPATCH_FUNC or size // _KPATCH_FUNC > _MOST_FUNCTIONS:
+def _entries(file, number, size):
+    """Return the offsets of the entries of this size that a section consists of."""
+    whole = file.sections[number].size
+    if not whole or whole % size or whole // size > _MOST_FUNCTIONS:
         raise _NotUnderstood
+    return range(0, whole, size)
+
+
+def _by_kpatch(file, number):
     found = OrderedDict()
-    for start in range(0, size, _KPATCH_FUNC):
+    for start in _entries(file, number, _KPATCH_FUNC):
         name = file.name_at(number, start + _KPATCH_NAME)
         in_object = file.name_at(number, start + _KPATCH_OBJECT)
         if name is None or in_object is None or not file.is_code(file.at(number, start)):
@@ -182,11 +182,8 @@ def _by_kpatch(file, number):
 
 
 def _by_klp_build(file, number):
-    size = file.sections[number].size
-    if not size or size % _EXT_OBJECT or size // _EXT_OBJECT > _MOST_FUNCTIONS:
-        raise _NotUnderstood
     found, left = OrderedDict(), _MOST_FUNCTIONS
-    for start in range(0, size, _EXT_OBJECT):
+    for start in _entries(file, number, _EXT_OBJECT):
         funcs = file.at(number, start + _FUNCS)
         (count,) = struct.unpack_from(file.order + "I", file.content(number), start + _EXT_NR_FUNCS)
         left -= count
