@@ -13,9 +13,9 @@ import re
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 
-_ENABLING = re.compile(r"livepatch: enabling patch '([^']{1,64})'")
-_OTHER = re.compile(
-    r"livepatch: '([^']{1,64})': (starting patching|patching complete|starting unpatching|unpatching complete)"
+_STEP = re.compile(
+    r"livepatch: (?:enabling patch '([^']{1,64})'"
+    r"|'([^']{1,64})': (starting patching|patching complete|starting unpatching|unpatching complete))"
 )
 
 # What a transition begins with.
@@ -91,13 +91,8 @@ def lasts(records, name, root="/"):
 
 def _step(record):
     """Return (seconds, what, name) for a line about a livepatch, None for any other."""
-    if not record.kernel or not record.text.startswith("livepatch: "):
-        return None
-    found = _ENABLING.match(record.text)
-    if found:
-        return record.seconds, "enabling", found.group(1)
-    found = _OTHER.match(record.text)
-    return (record.seconds, found.group(2), found.group(1)) if found else None
+    found = record.kernel and record.text.startswith("livepatch: ") and _STEP.match(record.text)
+    return (record.seconds, found.group(3) or "enabling", found.group(1) or found.group(2)) if found else None
 
 
 def _before(steps, whole, enabled):
