@@ -16,6 +16,7 @@ import re
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading
 from ansible_collections.kernel.livepatch.plugins.module_utils._health import crash_events
+from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import kernel_log
 
 KDUMP = "kdump"
 
@@ -49,7 +50,6 @@ CoreDump.__doc__ = """comm: the name of the program (str). time: seconds since 1
 _SYSTEMD = re.compile(
     r"core\.(?P<comm>[^.]+)\.\d{1,10}\.[0-9a-f]{32}\.\d{1,10}\.(?P<microseconds>\d{1,17})(\.(zst|lz4|xz))?\Z"
 )
-_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 _DIGITS = re.compile(r"\d+")
 # Of the parts of a core_pattern that differ from dump to dump. More are not looked at: such names are told like others.
 _MOST_PARTS = 6
@@ -85,16 +85,14 @@ def find_pstore(source, since, booted, root="/"):
 
     source: bounded.Source. booted: when this boot began (seconds since 1970).
     """
-
-    def archived(entry):
-        return _archived(entry, booted)
-
     parts = []
-    for name, place, moment, depth in ((PSTORE, PLACE, _saved, 0), (SYSTEMD, ARCHIVE, archived, _DEPTH)):
+    for name, place, depth in ((PSTORE, PLACE, 0), (SYSTEMD, ARCHIVE, _DEPTH)):
         for entry in _records(source, os.path.join(root, place), depth):
+            # The kernel keeps in the file's time when a record in pstore was saved.
+            saved = entry.time if name == PSTORE else _archived(entry, booted)
             # What is older is not even opened.
-            if moment(entry) >= since:
-                parts += _part(source, name, entry, moment(entry))
+            if saved >= since:
+                parts += _part(source, name, entry, saved)
     return [_pstore_evidence(group) for group in _groups(parts) if group[0].why not in _HARMLESS]
 
 
@@ -110,11 +108,6 @@ def saved_at(name):
     if found and found.group("backend") == "erst" and number >= 10**9 << 32:
         return float(number >> 32)
     return None
-
-
-def _saved(entry):
-    """When a record in pstore was saved: the kernel keeps that as the file's time."""
-    return entry.time
 
 
 def _archived(entry, booted):
@@ -198,7 +191,7 @@ def parse_core_dump(name, changed, path, names=None):
     """
     found = _SYSTEMD.match(name)
     if found:
-        comm = _ESCAPE.sub(_unescape, found.group("comm"))
+        comm = kernel_log.unescaped(found.group("comm"))
         return CoreDump(_bounded(comm), int(found.group("microseconds")) / 1e6, path)
     # systemd-coredump writes into a hidden file first, and renames it.
     if name.startswith(".#"):
@@ -230,7 +223,3 @@ def _core_names(pattern, directory):
 
 def _bounded(comm):
     return "".join(character if character.isprintable() else "?" for character in comm)[:NAME_CHARACTERS]
-
-
-def _unescape(match):
-    return chr(int(match.group(1), 16))

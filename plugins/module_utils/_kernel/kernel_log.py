@@ -9,10 +9,9 @@ import os
 import re
 import time
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import times
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading, times
 
 DEVICE = "/dev/kmsg"
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 # A record is never longer than this (CONSOLE_EXT_LOG_MAX, kernel/printk/internal.h); a smaller buffer gives EINVAL.
 RECORD_BYTES = 8192
@@ -51,7 +50,7 @@ def parse(data):
     if not found or len(fields) < 4 or not all(_is_number(field) for field in fields[:3]):
         return None
     priority, sequence, microseconds = (int(field) for field in fields[:3])
-    return Record(sequence, microseconds / 1e6, priority & 7, priority >> 3 == 0, _ESCAPE.sub(_unescape, text))
+    return Record(sequence, microseconds / 1e6, priority & 7, priority >> 3 == 0, unescaped(text))
 
 
 def read(sequence=0, device=DEVICE, clock=time.monotonic):
@@ -69,22 +68,13 @@ def read(sequence=0, device=DEVICE, clock=time.monotonic):
         os.close(descriptor)
 
 
-def boot_id():
-    """Return the kernel's random id of this boot (str), or None where it cannot be read."""
-    try:
-        with open(BOOT_ID) as handle:
-            return handle.read().strip()
-    except (OSError, ValueError):
-        return None
-
-
 def position(device=DEVICE, now=time.time):
     """Return where the log stands now.
 
     That is {"boot_id": str or None, "sequence": number of the next record or None, "time": by this host's clock (str)}.
     """
     moment = now()
-    return {"boot_id": boot_id(), "sequence": _next_sequence(device), "time": times.to_text(moment)}
+    return {"boot_id": reading.boot_id(), "sequence": _next_sequence(device), "time": times.to_text(moment)}
 
 
 def _next_sequence(device):
@@ -131,14 +121,14 @@ def _raw(descriptor, most, deadline, clock=time.monotonic):
     return kept, dropped, None
 
 
-def lines_since(sequence, limit, device=DEVICE):
+def lines_since(sequence, limit):
     """Return the last `limit` lines (list of str) that the kernel itself logged from record `sequence` on.
 
     An unreadable log, and a position that is not known (None), give an empty list.
     """
     if sequence is None:
         return []
-    lines = [record.text for record in read(sequence, device).records if record.kernel]
+    lines = [record.text for record in read(sequence).records if record.kernel]
     return lines[-limit:] if limit > 0 else []
 
 
@@ -172,5 +162,6 @@ def _is_number(field):
     return field.isdigit() and len(field) <= 16
 
 
-def _unescape(match):
-    return chr(int(match.group(1), 16))
+def unescaped(text):
+    r"""Return a text in which characters are written as \x2e as it was meant (str)."""
+    return _ESCAPE.sub(lambda match: chr(int(match.group(1), 16)), text)

@@ -148,9 +148,8 @@ def test_reading_stops_after_some_seconds_also_when_records_come_faster_than_the
     assert kernel_log.read(0, clock=lambda: next(clock)).status == "truncated"
 
 
-def test_the_position_is_the_number_of_the_next_record_and_the_time(kmsg, monkeypatch, tmp_path):
-    (tmp_path / "boot_id").write_text("b0\n")
-    monkeypatch.setattr(kernel_log, "BOOT_ID", str(tmp_path / "boot_id"))
+def test_the_position_is_the_number_of_the_next_record_and_the_time(kmsg, monkeypatch):
+    monkeypatch.setattr(kernel_log.reading, "boot_id", lambda: "b0")
     kmsg([record(41, "x")])
     position = kernel_log.position(now=lambda: 1800000000.7)
     assert position == {"boot_id": "b0", "sequence": 42, "time": "2027-01-15T08:00:00Z"}
@@ -165,8 +164,8 @@ def test_the_position_at_the_end_of_a_long_log_is_found_without_looking_at_its_r
     assert len(looked_at) == 1
 
 
-def test_the_position_in_an_unreadable_log_is_unknown_and_gives_no_lines(kmsg, monkeypatch, tmp_path):
-    monkeypatch.setattr(kernel_log, "BOOT_ID", str(tmp_path / "missing"))
+def test_the_position_in_an_unreadable_log_is_unknown_and_gives_no_lines(kmsg, monkeypatch):
+    monkeypatch.setattr(kernel_log.reading, "boot_id", lambda: None)
     kmsg(refusal=errno.EACCES)
     position = kernel_log.position(now=lambda: 1800000000.7)
     assert position == {"boot_id": None, "sequence": None, "time": "2027-01-15T08:00:00Z"}
