@@ -245,22 +245,13 @@ def _chosen(events):
     First what needs no words, then the first event of each signature, those that are new before the others, then the oldest.
     Core dumps never crowd out what the kernel says.
     """
-    ranked, met = [], set()
-    for event in sorted(events, key=_moment):
+    events, ranks, met = sorted(events, key=lambda event: event["time"]), [], set()
+    for number, event in enumerate(events):
+        wordless = event["kind"] in ("crash", untold.KIND)
         again = event["signature"] in met
         met.add(event["signature"])
-        wordless = event["kind"] in ("crash", untold.KIND)
-        rank = (event["kind"] == COREDUMP, not wordless, again, not event["new"])
-        ranked.append((rank, event))
-    return sorted((event for unused, event in sorted(ranked, key=_rank)[:MAX_EVENTS]), key=_moment)
-
-
-def _rank(ranked):
-    return ranked[0]
-
-
-def _moment(event):
-    return event["time"]
+        ranks.append((event["kind"] == COREDUMP, not wordless, again, not event["new"], number))
+    return [events[number] for number in sorted(rank[-1] for rank in sorted(ranks)[:MAX_EVENTS])]
 
 
 def _counts(found):

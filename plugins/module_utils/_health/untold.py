@@ -20,15 +20,13 @@ COUNTERS, TAINT = "counters", "taint"
 # Which kinds of alarm tell of it. An oops that follows on a BUG: line at once is one alarm with it.
 _COUNTED = {"oops_count": ("oops", "bug"), "warn_count": ("warning", "bug")}
 # letter: (bit, what it says, kinds of alarm that tell of it, the usual one first, counter that tells of it as well)
-_TAINT = collections.OrderedDict(
-    (
-        ("D", (7, "a task died in the kernel", ("oops", "bug"), "oops_count")),
-        ("W", (9, "the kernel has warned", ("warning", "bug"), "warn_count")),
-        ("L", (14, "a CPU was locked up", ("lockup",), None)),
-        ("B", (5, "memory was found to be corrupt", ("bug", "warning"), None)),
-        ("M", (4, "a machine check", (), None)),
-    )
-)
+_TAINT = {
+    "D": (7, "a task died in the kernel", ("oops", "bug"), "oops_count"),
+    "W": (9, "the kernel has warned", ("warning", "bug"), "warn_count"),
+    "L": (14, "a CPU was locked up", ("lockup",), None),
+    "B": (5, "memory was found to be corrupt", ("bug", "warning"), None),
+    "M": (4, "a machine check", (), None),
+}
 _WHY = {
     kernel_log.READ: "no line of it is known as such an alarm",
     kernel_log.LOST: "records of it were overwritten before they were read",
