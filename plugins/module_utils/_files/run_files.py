@@ -79,22 +79,7 @@ def write(root, name, record):
 
 def write_text(root, name, text):
     """The same for a file that is no record."""
-    replace(directory(root), name, text)
-
-
-def replace(where, name, text):
-    """Put a file into a directory so that it is there as a whole or not at all; anybody may read it.
-
-    It is not flushed to the disk: it tells of this boot only.
-    """
-    # Two may write it at once, a run and the timer that publishes: each writes one of its own.
-    new = writing.new_name(os.path.join(where, name), ".%d" % os.getpid())
-    writing.write(new, text.encode("utf-8"), flush=False)
-    try:
-        os.rename(new, os.path.join(where, name))
-    except BaseException:
-        writing.remove(new)
-        raise
+    writing.replace(os.path.join(directory(root), name), text.encode("utf-8"), flush=False)
 
 
 def remove(root, name):

@@ -22,25 +22,32 @@ def write(place, data, mode=0o644, flush=True):
     remove(place)
     descriptor = os.open(place, _FLAGS, mode)
     try:
-        try:
+        with os.fdopen(descriptor, "wb") as stream:
             os.fchmod(descriptor, mode)
-            with os.fdopen(descriptor, "wb", closefd=False) as stream:
-                stream.write(data)
+            stream.write(data)
+            stream.flush()
             if flush:
                 os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
     except BaseException:
         remove(place)
         raise
 
 
-def replace(place, data, mode=0o644):
-    """Put a file (bytes) in its place in one step; it has reached the disk when this returns. Raises OSError."""
-    new = new_name(place)
-    write(new, data, mode)
-    os.rename(new, place)
-    sync(os.path.dirname(place))
+def replace(place, data, mode=0o644, flush=True):
+    """Put a file (bytes) in its place in one step; it has reached the disk when this returns. Raises OSError.
+
+    flush=False: for what tells of this boot only, and may be written by two at once, a run and the timer that publishes:
+    each writes one of its own before. It is not flushed.
+    """
+    new = new_name(place, ".new" if flush else ".%d" % os.getpid())
+    write(new, data, mode, flush)
+    try:
+        os.rename(new, place)
+    except BaseException:
+        remove(new)
+        raise
+    if flush:
+        sync(os.path.dirname(place))
 
 
 def remove(place):

@@ -6,7 +6,7 @@
 import json
 import os
 
-from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading, run_files
+from ansible_collections.kernel.livepatch.plugins.module_utils._files import reading, run_files, writing
 from ansible_collections.kernel.livepatch.plugins.module_utils._kernel import sysfs
 
 # Below /run/livepatch: a line for each livepatch, and the effective release.
@@ -131,8 +131,8 @@ def _write_metrics(root, host, directory, log):
     if facts["transition"]:
         seconds, blockers = _of_transition(root, facts["transition"]["livepatch"], log)
     changed = os.stat(run_files.path(root, ACTIVE)).st_mtime
-    place = os.path.join(root, directory)
-    run_files.replace(place, METRICS, metrics.render(facts, seconds, blockers, changed))
+    page = metrics.render(facts, seconds, blockers, changed)
+    writing.replace(os.path.join(root, directory, METRICS), page.encode("utf-8"), flush=False)
 
 
 def _of_transition(root, name, log):

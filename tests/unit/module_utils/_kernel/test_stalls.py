@@ -363,10 +363,10 @@ def test_a_forced_transition_is_noted_and_the_facts_and_a_warning_tell(stalled, 
 
 
 def test_nothing_is_forced_that_cannot_be_noted(stalled, put, monkeypatch):
-    def full(where, name, text):
+    def full(root, name, text):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run_files, "replace", full)
+    monkeypatch.setattr(run_files, "write_text", full)
     error = refusal(stalled, path=put("hotfix1"), timeout=5, force=True)
     assert error.code == "stalled" and "No space left on device" in error.message and "not forced" in error.message
     assert "It was turned round" in error.message and not error.details["forced"]
