@@ -51,19 +51,16 @@ def of_kernel(root, host, asked=()):
 
 def _patch(root, host, name, forced, kept):
     patch = host.patches[name]
-    return {
-        "enabled": patch.enabled,
-        "transition": patch.transition,
-        "replace": patch.replace,
-        "stack_order": patch.stack_order,
+    return dict(
+        patch._asdict(),
+        objects=dict(patch.objects),
         # The kernel shows it nowhere: what is not noted may have been forced by others.
-        "forced": True if name in forced else None,
-        "objects": dict(patch.objects),
-        "build_id": sysfs.build_id(root, name),
-        "srcversion": sysfs.srcversion(root, name),
-        "taint": host.modules[name].taint if name in host.modules else None,
-        "persistent": name in kept,
-    }
+        forced=True if name in forced else None,
+        build_id=sysfs.build_id(root, name),
+        srcversion=sysfs.srcversion(root, name),
+        taint=host.modules[name].taint if name in host.modules else None,
+        persistent=name in kept,
+    )
 
 
 def _transition(root, host, asked):

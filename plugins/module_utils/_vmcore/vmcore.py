@@ -157,14 +157,7 @@ def _by_log(info, records, whole, reasons):
 
 
 def _patch(patch, forced):
-    return {
-        "enabled": patch.enabled,
-        "transition": patch.transition,
-        "replace": patch.replace,
-        "stack_order": patch.stack_order,
-        "forced": forced,
-        "objects": None if patch.objects is None else dict(patch.objects),
-    }
+    return dict(patch._asdict(), objects=None if patch.objects is None else dict(patch.objects), forced=forced)
 
 
 def _transition(pending):
