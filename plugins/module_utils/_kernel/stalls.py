@@ -119,12 +119,7 @@ class _Livepatch(object):
     def __init__(self, root):
         patches = sysfs.read_host(root).patches
         self.names = set(patches)
-        self.functions = {
-            (name, function)
-            for patch in patches.values()
-            for name, parts in patch.objects.items()
-            for function in parts["functions"]
-        }
+        self.functions = {function for patch in patches.values() for function in patch.functions}
 
 
 def _blocking(root, name, among=None):

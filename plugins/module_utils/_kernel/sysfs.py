@@ -19,11 +19,19 @@ _TRIES = 5
 # Documentation/admin-guide/tainted-kernels.rst: the letter of each bit, from bit 0 on (a later kernel's bits have none).
 _TAINT_LETTERS = "PFSRMBUDAWCIOELKXTNJ"
 
-Patch = namedtuple("Patch", "enabled transition replace stack_order objects")
 Module = namedtuple("Module", "refcount taint live users")
 Module.__new__.__defaults__ = ((),)
 Module.__doc__ = """A loaded module. live: whether it is neither just coming nor just going (bool). users: names of the modules that use
 it (tuple of str)."""
+
+
+class Patch(namedtuple("Patch", "enabled transition replace stack_order objects")):
+    """A livepatch. objects: name -> {patched, functions}, None where that is not known."""
+
+    @property
+    def functions(self):
+        """What it changes: (object, function) of each."""
+        return [(name, function) for name, parts in self.objects.items() for function in parts["functions"]]
 
 
 def patch_state(patch):

@@ -156,9 +156,8 @@ class _Look(object):
         """(object, function) -> the enabled livepatches that change it, oldest first."""
         found = {}
         for name, patch in self.host.patches.items():
-            for owner, parts in patch.objects.items():
-                for function in parts["functions"]:
-                    found.setdefault((owner, function), []).append(name)
+            for function in patch.functions:
+                found.setdefault(function, []).append(name)
         return found
 
     def objects(self):

@@ -202,14 +202,7 @@ def _of_host(root, name):
             % (wanted, ", ".join(host.patches) or "none"),
         )
     patches = [patch for other, patch in host.patches.items() if not wanted or other == wanted]
-    return sorted(
-        {
-            (owner, function)
-            for patch in patches
-            for owner, parts in patch.objects.items()
-            for function in parts["functions"]
-        }
-    )
+    return sorted({function for patch in patches for function in patch.functions})
 
 
 def profile(root, functions, seconds, clock):
