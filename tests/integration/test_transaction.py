@@ -16,7 +16,6 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 LIVEPATCH = "kernel.livepatch.livepatch"
 HEALTH = "kernel.livepatch.livepatch_health"
-PERSISTENCE = "kernel.livepatch.livepatch_persistence"
 SCRIPTLET = """%{where} -p <lua>
 os.execute([[
 {commands}

@@ -84,7 +84,6 @@ class Machine:
         self.down_until = self.away_until = 0.0
         self.listed, self.supported = True, True
         self.sequence, self.log, self.counters = 100, [], [0, 0]
-        self.attempts = 0
         # Whether a warning comes to it now and then, and whether that has become far more often.
         self.habit = self.bad_habit = False
 

@@ -85,9 +85,6 @@ class Run:
         """The last outcome of each host."""
         return {entry["host"]: entry["outcome"] for entry in self.of("outcome")}
 
-    def tier_of(self, host):
-        return next(entry["tier"] for entry in self.of("host") if entry["host"] == host)
-
     def first_tier(self):
         return [entry["host"] for entry in self.of("host") if entry["tier"] == 1]
 
