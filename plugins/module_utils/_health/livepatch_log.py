@@ -131,7 +131,7 @@ def _replay(steps, whole, enabled):
         if what in _BEGIN:
             stack.pop(name, None)
             stack[name] = None
-        elif what == "patching complete" and told.is_back(number):
+        elif what == "starting unpatching" or (what == "patching complete" and told.is_back(number)):
             stack.setdefault(name)  # where it was, and others may lie on it
         elif what == "patching complete":
             stack.pop(name, None)

@@ -307,10 +307,10 @@ def test_copies_that_nothing_names_are_deleted(host):
 
 
 def full(monkeypatch):
-    def write(place, data, real=copies.writing.write, **options):
+    def write(place, data, *options, real=copies.writing.write):
         if place.endswith(".ko.new"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(place, data, **options)
+        real(place, data, *options)
 
     monkeypatch.setattr(copies.writing, "write", write)
 
