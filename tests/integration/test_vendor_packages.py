@@ -17,7 +17,7 @@ from tests.lab.fleet import Fleet
 LIVEPATCH = "kernel.livepatch.livepatch"
 PACKAGE = "kernel.livepatch.livepatch_package"
 KERNEL = "6.1"
-OTHERS = pytest.mark.skipif(not os.environ.get("LAB_VENDOR_PACKAGES"), reason="make test-vendor-packages")
+OTHERS = pytest.mark.vendor_packages
 
 # A host of the vendor by its os-release; zypper is chosen for the word suse, and takes versions beside each other.
 OF_VENDOR = """test -e /etc/os-release.lab || cp /etc/os-release /etc/os-release.lab
