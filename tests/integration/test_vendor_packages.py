@@ -5,7 +5,6 @@
 #
 # One guest with systemd and kpatch. CI goes the way of RHEL's packages; `make test-vendor-packages` those of the others, too.
 
-import os
 import shutil
 
 import pytest
