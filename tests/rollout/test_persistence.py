@@ -81,7 +81,7 @@ def test_hosts_keep_over_reboots_what_passed_its_tier_until_it_is_rolled_back_an
     forgetful, other = sorted(rollouts.fleet.guests)
     guest = rollouts.fleet.guests[forgetful]
     # A file stands where the directory of the records should be.
-    assert guest.ssh(["sh", "-c", "rm -rf /etc/livepatch; touch /etc/livepatch"]).returncode == 0
+    assert guest.ssh(["sh", "-c", "rm -rf /etc/livepatch/boot.d; touch /etc/livepatch/boot.d"]).returncode == 0
     second = rollouts.rollout("hotfix2", **kept)
     assert second.status == 0 and rollouts.running() == everywhere(rollouts, ["hotfix2"])
     failed = {name: reason for entry in second.of("persisted") for name, reason in entry["failed"].items()}
@@ -90,7 +90,7 @@ def test_hosts_keep_over_reboots_what_passed_its_tier_until_it_is_rolled_back_an
     assert "livepatch | " + line in second.output
     assert line in rollouts.run("status", "hotfix2", journal="hotfix2").output
 
-    assert guest.ssh(["rm", "/etc/livepatch"]).returncode == 0
+    assert guest.ssh(["rm", "/etc/livepatch/boot.d"]).returncode == 0
     for name in rollouts.fleet.guests:
         rollouts.fleet.boot_again(name)
     assert rollouts.running() == {forgetful: [], other: ["hotfix2"]}
