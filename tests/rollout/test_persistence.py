@@ -42,7 +42,8 @@ def test_what_patches_hosts_by_itself_is_told_held_back_and_given_back_when_the_
     line = "livepatch | 2 hosts patch themselves (dnf by nightly.timer, security updates): %s" % ", ".join(names)
     assert plan.status == 0 and line in plan.output and "livepatch_hold_automation holds timers back" in plan.output
 
-    first = rollouts.rollout("warns", livepatch_hold_automation=True)
+    tiers = [{"name": "canary", "hosts": 1, "soak": "30s"}, {"name": "rest", "share": "100%"}]
+    first = rollouts.rollout("warns", livepatch_hold_automation=True, livepatch_tiers=tiers, livepatch_look_interval="10s")
     assert first.status == 2 and sorted(first.of("held")[0]["hosts"]) == names and not first.of("given_back")
     assert "What patches 2 hosts without being asked is held back until " in first.output
     start = "rm -f /run/it-ran; systemctl start nightly.service; ls /run/it-ran 2>/dev/null; "
