@@ -351,7 +351,8 @@ def test_what_was_changed_by_hand_is_put_back_where_it_opens_a_gate(site, collec
     change(templates["Livepatch one tier"], job_type="check", job_slice_count=3, allow_simultaneous=True)
     asking = {field: True for field in workflow if field.startswith("ask_")}
     change(workflow, extra_vars='{"livepatch_last_tier": "100"}', limit="canary", job_tags="x", skip_tags="x", **asking)
-    last_tier = dict(store.survey(templates["Livepatch one tier"])["spec"][1])
+    questions = store.survey(templates["Livepatch one tier"])["spec"]
+    last_tier = next(dict(question) for question in questions if question["variable"] == "livepatch_last_tier")
     for one in (templates["Livepatch rollout"], workflow):
         survey = dict(store.survey(one), spec=[*store.survey(one)["spec"], last_tier])
         answer(store, "POST", one["url"] + "survey_spec/", {}, survey)
