@@ -39,7 +39,6 @@ class ActionModule(ActionBase):
             result.update(failed=True, msg=str(error))
         return result
 
-
     def _status(self, args, hostvars):
         fleet.check_names(args["hosts"], hostvars)
         if args["release"]:

@@ -115,6 +115,12 @@ _EVENT = _of(
 )
 _COUNTERS = _of({"oops_count": _count, "warn_count": _count})
 _SINCE = _of({"boot_id": _name, "sequence": _count, "time": _text, "counters": _COUNTERS, "taint": _count})
+def _list_of_names(value, what):
+    if value is not None and not isinstance(value, list):
+        raise _Odd(f"{what} is {_shown(value)}: expected a list")
+    return [_name(item, what) for item in (value or [])[:20]]
+
+
 _FIELDS = {
     # Of every task:
     "failed": _flag,
@@ -154,8 +160,8 @@ _FIELDS = {
     "by": _name,
     "boot_guard": _of({"state": _name, "reason": _text}),
     # livepatch_automation
-    "held": lambda value, what: _list_of_names(value, what),
-    "not_held": lambda value, what: _list_of_names(value, what),
+    "held": _list_of_names,
+    "not_held": _list_of_names,
 }
 
 
@@ -191,12 +197,6 @@ def facts(raw):
         return _FACTS(raw, "livepatch"), None
     except _Odd as odd:
         return None, values.words(f"facts that livepatch_facts cannot have given, {odd}")
-
-
-def _list_of_names(value, what):
-    if value is not None and not isinstance(value, list):
-        raise _Odd(f"{what} is {_shown(value)}: expected a list")
-    return [_name(item, what) for item in (value or [])[:20]]
 
 
 def _engines(value, what):

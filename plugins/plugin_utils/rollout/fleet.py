@@ -15,7 +15,8 @@ def survey(raw, release, pattern=None, other_engines=None):
 
     raw: name -> {facts: ansible_facts.livepatch or None, result: what livepatch_facts registered, cohort, domain,
     other_engines, odd: why its variables cannot be read, if so}; livepatch: what the release is called there, None where that
-    is not known before it runs, or release is None, as builds tell it (builds.fitted); other_engines: "ignore" where another livepatch engine may be at work, for hosts that do not say;
+    is not known before it runs, or release is None, as builds tell it (builds.fitted); other_engines: "ignore" where another
+    livepatch engine may be at work, for hosts that do not say;
     problem: (outcome, reason) for a host that is not to be touched, else None.
     Raises RolloutError when two names are one machine.
     """
