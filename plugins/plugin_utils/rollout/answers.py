@@ -115,6 +115,8 @@ _EVENT = _of(
 )
 _COUNTERS = _of({"oops_count": _count, "warn_count": _count})
 _SINCE = _of({"boot_id": _name, "sequence": _count, "time": _text, "counters": _COUNTERS, "taint": _count})
+
+
 def _list_of_names(value, what):
     if value is not None and not isinstance(value, list):
         raise _Odd(f"{what} is {_shown(value)}: expected a list")
