@@ -298,7 +298,8 @@ def test_what_patches_a_host_by_itself_is_found_held_back_and_comes_back_by_itse
         assert result["diff"]["after"].pop("until"), "which is an hour from now on"
     assert_quartet(*results)
     assert [result["held"] for result in results] == [[timer]] * 4
-    assert facts["ansible_facts"]["livepatch"]["automation"][0]["held_until"] == results[1]["held_until"] is not None
+    until = results[1]["held_until"]
+    assert until and facts["ansible_facts"]["livepatch"]["automation"][0]["held_until"] == until
     assert "patches_itself" not in [finding["id"] for finding in found["findings"]]
     start = "rm -f /run/it-ran; sleep 6; systemctl start %s; ls /run/it-ran 2>/dev/null; " % service
     how = "systemctl show --value -p Result %s; systemctl is-active %s" % (service, timer)

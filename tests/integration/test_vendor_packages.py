@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from tests.integration.test_reboot import FACTS, KEEP, Machine
+from tests.integration.test_reboot import KEEP, Machine
 from tests.lab import kernels, vendor_packages
 from tests.lab.fleet import Fleet
 

@@ -503,7 +503,8 @@ def uncovered():
 
 def test_hosts_whose_build_lacks_a_wanted_cve_are_patched_and_named_as_uncovered_in_plan_summary_status_and_report():
     rollout = uncovered()
-    assert any(line.startswith("uncovered: the build of kernel") and "h4" in line and "CVE-2026-9" in line and B in line for line in messages.build_lines(rollout.state))
+    line, = [line for line in messages.build_lines(rollout.state) if line.startswith("uncovered: the build of kernel")]
+    assert all(word in line for word in ("h4", "CVE-2026-9", B))
     rollout.finish()
     found = summary.summary(rollout.state, "/j")
     assert found["uncovered"] == 4 and found["builds"] == {A: package(A), B: package(B)}
@@ -531,7 +532,8 @@ def test_the_commands_that_come_next_have_the_words_that_were_given(what, words)
     state = rollout.open()
     command = messages.command(state, "/j/x.jsonl", "rollback")
     assert words in command and "livepatch_rollout" not in command
-    assert messages.command(states.state([dict(rollout.entries[0], rollout="web"), *rollout.entries[1:]]), "/j/x.jsonl", None).count("livepatch_rollout=web") == 1
+    named = states.state([dict(rollout.entries[0], rollout="web"), *rollout.entries[1:]])
+    assert messages.command(named, "/j/x.jsonl", None).count("livepatch_rollout=web") == 1
 
 
 def test_until_when_a_kernel_is_supported_a_person_may_know_better():
@@ -540,5 +542,3 @@ def test_until_when_a_kernel_is_supported_a_person_may_know_better():
     assert builds.days({A: "2028-01-01"}, "x") == {A: "2028-01-01"} and builds.days("", "x") == {}
     with pytest.raises(RolloutError, match="each with a day like"):
         builds.days({A: "next year"}, "x")
-
-

@@ -86,10 +86,10 @@ def test_a_release_without_a_build_leaves_the_host_as_it_is(host):
         assert result["diff"]["before"] == result["diff"]["after"]
 
 
-def exactly(release, **more):
+def exactly(release, allow_downgrade=False):
     """The options that bring an exact package, by its release or as it is."""
     package = release if release.endswith(".x86_64") else "%s-%s-1.x86_64" % (NAME, release)
-    return dict(dict(package=package, install=True, allow_downgrade=False), **more)
+    return {"package": package, "install": True, "allow_downgrade": allow_downgrade}
 
 
 def test_an_exact_package_is_brought_as_a_release_is(host):

@@ -402,7 +402,8 @@ def test_an_alarm_that_would_be_neither_logged_nor_counted_nor_marked_anew_is_sa
     assert look(root, **since)["unseen"] == [], "the log tells of all"
     filled = Journals(this=[Record(0, 90.0, 6, True, "x"), Record(1, 500.0, 6, True, "x")])
     assert look(root, lost, filled, **since)["unseen"] == [], "the journal has what the log has lost"
-    assert look(root, lost, **dict(since, boot_id="b0", taint=0))["unseen"] == [], "after a reboot a mark is new"
+    since.update(boot_id="b0", taint=0)
+    assert look(root, lost, **since)["unseen"] == [], "after a reboot a mark is new"
 
 
 def test_what_the_kernel_counts_is_seen_whatever_its_log_has_lost(root, put):
