@@ -22,10 +22,10 @@ name, in which '.' and '-' become '_' (str), None where the release does not tel
 installed package's name-version-release.arch, with the groups kernel (as the package writes it) and release, or None.
 directories: where the module files lie (tuple of str; {kernel} is `uname -r`, {any} one directory of any name). loads:
 whether the package's own scripts load the livepatch (bool, None: not known). unverified: the columns that nobody has seen
-confirmed by the vendor (tuple of str). kernel: pattern of what the group kernel has, None for `uname -r`. empty: regular
-expression of the releases whose package has no livepatch, None where there are none such. cumulative: what the releases begin with of which the newest mends all that older ones did (tuple of str,
-the best first); none where a livepatch mends one thing only. months: how long a kernel gets livepatches after it was built
-(int), None where the vendor does not say."""
+confirmed by the vendor (tuple of str). kernel: pattern of what the group kernel has, None for `uname -r`. empty:
+regular expression of the releases whose package has no livepatch, None where there are none such. cumulative: what
+the releases begin with of which the newest mends all that older ones did (tuple of str, the best first); none where a
+livepatch mends one thing only. months: how long a kernel gets livepatches after it was built (int), None where the vendor does not say."""
 
 _ARCH = r"(?:\.(?P<arch>x86_64|aarch64|ppc64le|s390x|noarch))?\Z"
 _NUMBERED = re.compile(r"\d+-\d+(\.\d+)*\Z")
