@@ -11,7 +11,7 @@ import stat
 
 from ansible_collections.kernel.livepatch.plugins.module_utils._files.errors import LivepatchError
 
-# What the source of type events reads of such a file (plugin_utils/sources_events.py).
+# What the source of type events reads of such a file (plugin_utils/sources/events.py).
 _MOST_BYTES = 16 * 1024 * 1024
 
 
